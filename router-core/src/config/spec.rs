@@ -1,0 +1,294 @@
+//! A configuration as written, unchecked. `Default`s are the documented ones, each with its source.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::{Ratio, Span};
+
+/// A configuration as written. Things refer to each other by name.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// Bounds of the whole router.
+    pub router: RouterSpec,
+    /// Limits that deployments share, by name.
+    pub limits: Vec<(String, LimitSpec)>,
+    /// The deployments.
+    pub deployments: Vec<DeploymentSpec>,
+    /// The model groups.
+    pub groups: Vec<GroupSpec>,
+}
+
+/// Bounds of the whole router.
+#[derive(Clone, Debug)]
+pub struct RouterSpec {
+    /// The most time a request may take, if it brings no deadline of its own.
+    /// 600 s: the OpenAI and Anthropic SDKs' own default timeout.
+    pub deadline: Span,
+    /// The most attempts of a request, over retries, fallbacks and hedges; 1 to 16.
+    /// 3: what the OpenAI and Anthropic SDKs make (one and two retries).
+    pub attempts: u8,
+    /// What retries may add to the load.
+    pub retry_budget: RetryBudgetSpec,
+    /// The longest `Retry-After` that is believed. 120 s: the OpenAI SDK believes no more.
+    pub retry_after_max: Span,
+    /// The most requests in flight; the next is rejected. Tables are sized by it at start-up.
+    pub in_flight: u32,
+    /// Output tokens reserved for a request that names no maximum.
+    pub output_reserve: u32,
+}
+
+impl Default for RouterSpec {
+    fn default() -> Self {
+        Self {
+            deadline: Span::from_secs(600),
+            attempts: 3,
+            retry_budget: RetryBudgetSpec::default(),
+            retry_after_max: Span::from_secs(120),
+            in_flight: 65_536,
+            output_reserve: 512,
+        }
+    }
+}
+
+/// What retries may add to the load: in any window, at most `ratio` of the requests submitted
+/// in it plus `per_second` times its length.
+///
+/// Finagle's `RetryBudget` (20 % over 10 s) with a lower floor: its 10 retries per second never
+/// bind at the rates of one application's traffic.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryBudgetSpec {
+    /// Retries per request; `None` means no bound.
+    pub ratio: Option<Ratio>,
+    /// Retries per second that are always allowed.
+    pub per_second: u32,
+    /// The sliding window, in whole seconds, 1 s to 600 s.
+    pub window: Span,
+}
+
+impl Default for RetryBudgetSpec {
+    fn default() -> Self {
+        Self { ratio: Some(Ratio::from_ppm(200_000)), per_second: 1, window: Span::from_secs(10) }
+    }
+}
+
+/// Limits that hold together: a request takes from all of them or from none.
+#[derive(Clone, Debug, Default)]
+pub struct LimitSpec {
+    /// Requests per period.
+    pub requests: Option<Rate>,
+    /// Prompt and completion tokens together, per period.
+    pub tokens: Option<Rate>,
+    /// Prompt tokens per period.
+    pub input_tokens: Option<Rate>,
+    /// Completion tokens per period.
+    pub output_tokens: Option<Rate>,
+    /// Calls at once.
+    pub parallel: Option<u32>,
+}
+
+/// So much per period; any window of length T admits at most `burst + amount * T / period`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// How much.
+    pub amount: u64,
+    /// Per how long.
+    pub period: Span,
+    /// How much at once; `amount` unless given.
+    pub burst: Option<u64>,
+}
+
+/// A deployment as written.
+#[derive(Clone, Debug)]
+pub struct DeploymentSpec {
+    /// What people call it.
+    pub name: String,
+    /// How many keys it has, 1 to 32. Endpoints and keys themselves never enter the core.
+    pub keys: u8,
+    /// Its own limits.
+    pub limit: Option<LimitSpec>,
+    /// The shared limits it takes from, by name; 3 at most.
+    pub shared: Vec<String>,
+    /// What its tokens cost.
+    pub price: Price,
+}
+
+impl DeploymentSpec {
+    /// A deployment of one key, without limits or price.
+    pub const fn new(name: String) -> Self {
+        Self { name, keys: 1, limit: None, shared: Vec::new(), price: Price::FREE }
+    }
+}
+
+/// What tokens cost, in pico-dollars each (USD per million tokens times a million).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Price {
+    /// A prompt token.
+    pub input: u64,
+    /// A prompt token read from the provider's cache.
+    pub cached: u64,
+    /// A completion token.
+    pub output: u64,
+}
+
+impl Price {
+    /// Nothing costs anything.
+    pub const FREE: Self = Self { input: 0, cached: 0, output: 0 };
+
+    /// What `usage` costs, in pico-dollars; saturates.
+    pub const fn of(self, usage: crate::Usage) -> u64 {
+        let cached = if usage.cached_tokens < usage.input_tokens {
+            usage.cached_tokens
+        } else {
+            usage.input_tokens
+        };
+        self.input
+            .saturating_mul((usage.input_tokens - cached) as u64)
+            .saturating_add(self.cached.saturating_mul(cached as u64))
+            .saturating_add(self.output.saturating_mul(usage.output_tokens as u64))
+    }
+}
+
+/// A model group as written.
+#[derive(Clone, Debug)]
+pub struct GroupSpec {
+    /// What clients ask for.
+    pub name: String,
+    /// Who serves it; 1 to 64 members.
+    pub members: Vec<MemberSpec>,
+    /// How one of the eligible is chosen.
+    pub strategy: Strategy,
+    /// How long to wait for what.
+    pub timeouts: TimeoutsSpec,
+    /// How long to wait before trying the same deployment again.
+    pub backoff: BackoffSpec,
+    /// When a deployment rests.
+    pub cooldown: CooldownSpec,
+    /// Groups to try when nobody here can serve, in order.
+    pub fallbacks: Vec<String>,
+}
+
+impl GroupSpec {
+    /// A group with every policy at its default and no members yet.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            members: Vec::new(),
+            strategy: Strategy::Weighted,
+            timeouts: TimeoutsSpec::default(),
+            backoff: BackoffSpec::default(),
+            cooldown: CooldownSpec::default(),
+            fallbacks: Vec::new(),
+        }
+    }
+}
+
+/// A deployment's place in a group.
+#[derive(Clone, Debug)]
+pub struct MemberSpec {
+    /// Which deployment, by name.
+    pub deployment: String,
+    /// Its share among the eligible of its tier, at most 1,000,000; zero takes no traffic.
+    pub weight: u32,
+    /// The lowest tier with somebody eligible serves.
+    pub tier: u8,
+}
+
+/// How one of the eligible is chosen. Every strategy reserves what it selects.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Strategy {
+    /// At random, in proportion to the weights.
+    #[default]
+    Weighted,
+    /// The one with the fewest calls in flight per weight; ties at random.
+    LeastInFlight,
+}
+
+/// How long to wait for what, per attempt; [`Span::MAX`] means for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeoutsSpec {
+    /// For the connection. 5 s: the OpenAI and Anthropic SDKs.
+    pub connect: Span,
+    /// From dispatch to the first token. 30 s: past the worst p99 of the endpoints that
+    /// modelstats.ai probes (4.8 s) by a factor of six.
+    pub first_token: Span,
+    /// Between two signs of life of a stream. 20 s: the longest gap of a stream that still ended
+    /// well in LatencyLab's 306 calls is 18.9 s.
+    pub idle: Span,
+    /// From dispatch to the end. 600 s: the SDKs' own.
+    pub total: Span,
+    /// Whether a total timeout after the first token keeps what came (`partial`).
+    pub partial: bool,
+}
+
+impl Default for TimeoutsSpec {
+    fn default() -> Self {
+        Self {
+            connect: Span::from_secs(5),
+            first_token: Span::from_secs(30),
+            idle: Span::from_secs(20),
+            total: Span::from_secs(600),
+            partial: false,
+        }
+    }
+}
+
+/// Waits before trying again: uniform in `0..base * factor^n`, at most `max` ("full jitter",
+/// AWS Architecture Blog, "Exponential backoff and jitter", 2015).
+#[derive(Clone, Copy, Debug)]
+pub struct BackoffSpec {
+    /// The first bound. 0.5 s: the OpenAI SDK.
+    pub base: Span,
+    /// What each further attempt multiplies it by, 1 to 16.
+    pub factor: u8,
+    /// The largest bound. 8 s: the OpenAI SDK.
+    pub max: Span,
+}
+
+impl Default for BackoffSpec {
+    fn default() -> Self {
+        Self { base: Span::from_millis(500), factor: 2, max: Span::from_secs(8) }
+    }
+}
+
+/// When a deployment rests, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct CooldownSpec {
+    /// Whether anything rests at all. A provider's `Retry-After` is honoured regardless.
+    pub enabled: bool,
+    /// The share of failures within `window` that rests a deployment. 50 %: LiteLLM's.
+    pub failures: Ratio,
+    /// The fewest ended calls in the window that are judged.
+    pub calls_min: u32,
+    /// The sliding window, counted in ten slots. 60 s: LiteLLM's.
+    pub window: Span,
+    /// The first rest. 5 s: LiteLLM's.
+    pub rest: Span,
+    /// What each further rest in a row multiplies it by, 1 to 16.
+    pub grow: u8,
+    /// The longest rest that was not asked for by the provider.
+    pub max: Span,
+    /// Rests last up to this much longer, at random, so that deployments do not return together.
+    pub jitter: Ratio,
+    /// The most of a group that may rest for its failures (rounded up). Envoy ejects 10 % at
+    /// most; one of two, here, is the smallest that still isolates a sick member of a pair.
+    pub ejected_max: Ratio,
+    /// Whether a group's only deployment, in a group without fallbacks, rests for its failures.
+    pub lone: bool,
+}
+
+impl Default for CooldownSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            failures: Ratio::from_ppm(500_000),
+            calls_min: 10,
+            window: Span::from_secs(60),
+            rest: Span::from_secs(5),
+            grow: 2,
+            max: Span::from_secs(60),
+            jitter: Ratio::from_ppm(100_000),
+            ejected_max: Ratio::from_ppm(500_000),
+            lone: false,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The one loop body every driver runs.
+
+use alloc::collections::VecDeque;
+
+use crate::{
+    Abandon, AttemptId, Call, Dispatch, Input, Observation, Outcome, Output, RequestId, Time,
+    TimerKind,
+};
+
+/// When a brain wants [`Input::Tick`], and what for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wakeup {
+    /// When.
+    pub at: Time,
+    /// What for.
+    pub reason: TimerKind,
+}
+
+/// Something that routes: [`crate::Router`], or a model of another router put into the same
+/// world.
+pub trait Brain {
+    /// Feeds one input: the only mutation.
+    fn handle(&mut self, now: Time, input: Input) -> Outputs<'_>;
+    /// When the brain next needs [`Input::Tick`]. Sleeping exactly until then is enough.
+    fn next_wakeup(&self) -> Option<Wakeup>;
+}
+
+/// The outputs of one input, in the order they are to be performed.
+///
+/// It borrows the brain, so the next input cannot be fed before these are seen.
+/// Outputs left undrained are not lost; the next call yields them first.
+#[derive(Debug)]
+#[must_use = "outputs are instructions: perform them before the next input"]
+pub struct Outputs<'a>(&'a mut VecDeque<Output>);
+
+impl<'a> Outputs<'a> {
+    /// Lends out a queue of outputs.
+    pub fn new(queue: &'a mut VecDeque<Output>) -> Self {
+        Self(queue)
+    }
+}
+
+impl Iterator for Outputs<'_> {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.0.pop_front()
+    }
+}
+
+/// What a driver can do. The simulator schedules events; the gateway does I/O.
+pub trait Effects {
+    /// Opens an upstream call.
+    fn dispatch(&mut self, now: Time, dispatch: Dispatch);
+    /// Drops an upstream call.
+    fn abandon(&mut self, now: Time, attempt: AttemptId, why: Abandon);
+    /// Releases an attempt's bytes to the client.
+    fn commit(&mut self, now: Time, attempt: AttemptId);
+    /// Answers a client.
+    fn finish(&mut self, now: Time, request: RequestId, outcome: Outcome);
+    /// Passes news to whoever is watching.
+    fn observe(&mut self, now: Time, observation: Observation);
+}
+
+/// Sees every input before the brain does and every output before it is performed: the
+/// recorder, the auditor, the metrics, or several of them in a tuple.
+pub trait Journal {
+    /// About to be handled.
+    fn input(&mut self, now: Time, input: &Input);
+    /// About to be performed.
+    fn output(&mut self, now: Time, output: &Output);
+    /// A user's call is over. Told by drivers that know their clients' own retries: the
+    /// simulator does; a gateway tells one call per request.
+    fn call(&mut self, _now: Time, _call: &Call) {}
+}
+
+impl Journal for () {
+    fn input(&mut self, _: Time, _: &Input) {}
+    fn output(&mut self, _: Time, _: &Output) {}
+}
+
+impl<J: Journal> Journal for Option<J> {
+    fn input(&mut self, now: Time, input: &Input) {
+        if let Some(journal) = self {
+            journal.input(now, input);
+        }
+    }
+
+    fn output(&mut self, now: Time, output: &Output) {
+        if let Some(journal) = self {
+            journal.output(now, output);
+        }
+    }
+
+    fn call(&mut self, now: Time, call: &Call) {
+        if let Some(journal) = self {
+            journal.call(now, call);
+        }
+    }
+}
+
+impl<A: Journal, B: Journal> Journal for (A, B) {
+    fn input(&mut self, now: Time, input: &Input) {
+        self.0.input(now, input);
+        self.1.input(now, input);
+    }
+
+    fn output(&mut self, now: Time, output: &Output) {
+        self.0.output(now, output);
+        self.1.output(now, output);
+    }
+
+    fn call(&mut self, now: Time, call: &Call) {
+        self.0.call(now, call);
+        self.1.call(now, call);
+    }
+}
+
+/// A brain and its journal, stepped by whoever owns the clock.
+#[derive(Clone, Debug)]
+pub struct Driver<B, J = ()> {
+    brain: B,
+    journal: J,
+}
+
+impl<B: Brain, J: Journal> Driver<B, J> {
+    /// Drives `brain`, writing to `journal`.
+    pub const fn new(brain: B, journal: J) -> Self {
+        Self { brain, journal }
+    }
+
+    /// The brain.
+    pub const fn brain(&self) -> &B {
+        &self.brain
+    }
+
+    /// What the journal holds.
+    pub const fn journal(&self) -> &J {
+        &self.journal
+    }
+
+    /// Takes the journal out, at the end.
+    pub fn into_journal(self) -> J {
+        self.journal
+    }
+
+    /// Tells the journal that a user's call is over.
+    pub fn call(&mut self, now: Time, call: &Call) {
+        self.journal.call(now, call);
+    }
+
+    /// Feeds one input, performs everything it asks for, and says when to wake.
+    pub fn step(&mut self, now: Time, input: Input, effects: &mut impl Effects) -> Option<Wakeup> {
+        self.journal.input(now, &input);
+        for output in self.brain.handle(now, input) {
+            self.journal.output(now, &output);
+            match output {
+                Output::Dispatch(dispatch) => effects.dispatch(now, dispatch),
+                Output::Abandon(attempt, why) => effects.abandon(now, attempt, why),
+                Output::Commit(attempt) => effects.commit(now, attempt),
+                Output::Finish(request, outcome) => effects.finish(now, request, outcome),
+                Output::Observe(observation) => effects.observe(now, observation),
+            }
+        }
+        self.brain.next_wakeup()
+    }
+}

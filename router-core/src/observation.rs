@@ -1,0 +1,267 @@
+//! What happened inside, and why: the one source of every figure, chart and explanation.
+
+use core::fmt;
+
+use crate::{Abandon, AttemptId, DeploymentId, FailureKind, GroupId, RequestId, Span, Time, Usage};
+
+/// Something a router decided or noticed.
+///
+/// Masks are sets over a group's members: bit `i` is member `i` of the group in the
+/// configuration's order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Observation {
+    /// These members could not be chosen for this attempt, and this is why. One per reason
+    /// that holds for anyone; a member appears under the first reason of [`Reason::ALL`] only.
+    Excluded {
+        /// The attempt; its ordinal is what it would have been if nothing was dispatched.
+        attempt: AttemptId,
+        /// Within which group.
+        group: GroupId,
+        /// Why.
+        reason: Reason,
+        /// Who.
+        mask: u64,
+    },
+    /// A deployment was chosen and reserved.
+    Selected {
+        /// For which attempt.
+        attempt: AttemptId,
+        /// Within which group.
+        group: GroupId,
+        /// Which.
+        deployment: DeploymentId,
+        /// Who could have been.
+        eligible: u64,
+    },
+    /// Nobody of this group was eligible.
+    Stranded {
+        /// For which attempt.
+        attempt: AttemptId,
+        /// Within which group.
+        group: GroupId,
+        /// When somebody will be, if nothing else changes; `None` if nobody ever could.
+        earliest: Option<Time>,
+    },
+    /// A request waits before its next attempt.
+    Waiting {
+        /// The attempt that will follow.
+        attempt: AttemptId,
+        /// Until when.
+        until: Time,
+        /// For what.
+        why: Wait,
+        /// Whose failure made it wait.
+        deployment: DeploymentId,
+        /// Which failure.
+        failure: FailureKind,
+    },
+    /// An attempt ended.
+    Ended {
+        /// Which.
+        attempt: AttemptId,
+        /// Within which group.
+        group: GroupId,
+        /// Where.
+        deployment: DeploymentId,
+        /// How.
+        end: End,
+        /// From dispatch to first token, if there was one.
+        first_token: Option<Span>,
+        /// From dispatch to the end.
+        elapsed: Span,
+        /// What was charged for it.
+        usage: Usage,
+    },
+    /// A deployment, or one of its keys, rests.
+    Rested {
+        /// Which deployment.
+        deployment: DeploymentId,
+        /// Which of its keys; all of them if absent.
+        key: Option<u8>,
+        /// Until when.
+        until: Time,
+        /// After which failure.
+        failure: FailureKind,
+        /// How many rests in a row, this one included.
+        streak: u8,
+    },
+    /// A deployment's failures would have rested it, but too many of its group rest already,
+    /// or it stands alone.
+    Spared {
+        /// Which.
+        deployment: DeploymentId,
+        /// Within which group.
+        group: GroupId,
+    },
+    /// A person should look: a key is refused or its money is spent.
+    Page {
+        /// Which deployment.
+        deployment: DeploymentId,
+        /// Which of its keys.
+        key: u8,
+        /// What it said.
+        failure: FailureKind,
+    },
+    /// A failed request is not tried again, and this is why.
+    GaveUp {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        why: GiveUp,
+    },
+    /// A request's life, told when it ends; just before its [`crate::Output::Finish`].
+    Closed {
+        /// Which.
+        request: RequestId,
+        /// The group it asked for.
+        group: GroupId,
+        /// How many attempts it took.
+        attempts: u8,
+        /// From submission to the first token that reached the client, if one did.
+        first_token: Option<Span>,
+        /// From submission to its end.
+        elapsed: Span,
+    },
+    /// News of an attempt that had ended.
+    Late {
+        /// Which.
+        attempt: AttemptId,
+        /// Whether the books were corrected by it (at most once per attempt).
+        corrected: bool,
+    },
+    /// A new configuration was refused, since it does not fit the running one.
+    Misfit,
+}
+
+/// Why a member of a group could not be chosen, in the order in which reasons are looked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Reason {
+    /// Its weight is zero.
+    Weight,
+    /// A failure that is final there has met this request.
+    Barred,
+    /// It rests, or all of its keys do.
+    Cooling,
+    /// A rate limit of its own or a shared one.
+    Limit,
+    /// A parallel limit of its own or a shared one.
+    Parallel,
+    /// This request tried it already, and another is eligible.
+    Tried,
+    /// A lower tier has somebody eligible.
+    Tier,
+}
+
+impl Reason {
+    /// Every reason, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Weight,
+        Self::Barred,
+        Self::Cooling,
+        Self::Limit,
+        Self::Parallel,
+        Self::Tried,
+        Self::Tier,
+    ];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight-0",
+            Self::Barred => "barred",
+            Self::Cooling => "cooling",
+            Self::Limit => "limit",
+            Self::Parallel => "parallel",
+            Self::Tried => "tried",
+            Self::Tier => "tier",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// The answer is whole.
+    Answered,
+    /// The provider or the wire failed.
+    Failed(FailureKind),
+    /// The router dropped it.
+    Abandoned(Abandon),
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Wait {
+    /// Its own backoff.
+    Backoff,
+    /// The provider's `Retry-After`.
+    RetryAfter,
+    /// The earliest time anybody is eligible.
+    Eligible,
+}
+
+/// Why a failed request is not tried again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum GiveUp {
+    /// The failure is final for the request, or the provider said so.
+    Final,
+    /// A token had reached the client.
+    Committed,
+    /// `router.attempts` were made.
+    Attempts,
+    /// The shared retry budget is spent.
+    Budget,
+    /// Its deadline comes before anything could be tried.
+    Deadline,
+    /// Nobody will ever be eligible.
+    Stranded,
+    /// The router drains, and nothing can be tried at once.
+    Drain,
+}
+
+/// What a user saw of one call, over all of the client's own tries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// The number of its first try.
+    pub id: RequestId,
+    /// The group asked for.
+    pub group: GroupId,
+    /// Labels that figures are broken down by.
+    pub properties: [u16; 4],
+    /// When the user meant it to start, whatever the client's backlog.
+    pub arrived: Time,
+    /// When its first token was there, if one was.
+    pub first_token: Option<Time>,
+    /// When it was over.
+    pub ended: Time,
+    /// How it ended.
+    pub end: CallEnd,
+    /// How often the client submitted it, at least once.
+    pub tries: u8,
+    /// How many attempts the router made of it, over all tries.
+    pub attempts: u16,
+    /// How long the client itself waited between tries.
+    pub client_wait: Span,
+}
+
+/// How a user's call ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CallEnd {
+    /// With the whole answer.
+    Answered(Usage),
+    /// With part of an answer, marked as such.
+    Partial(Usage),
+    /// With an error of this HTTP status.
+    Failed(u16),
+    /// The user gave up first.
+    Left,
+}

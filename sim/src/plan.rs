@@ -1,0 +1,378 @@
+//! What a world is made of: demand, providers, faults. Plain data, resolved for one router's
+//! configuration; `scenarios` makes it from files.
+
+use std::sync::Arc;
+
+use router_core::{DeploymentId, FailureKind, GroupId, Rate, Ratio, Seed, Span, Time};
+
+/// A world, ready to be run against a router of one configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The root of every draw of the world (the router has its own, of the same number).
+    pub seed: Seed,
+    /// Who asks for what, when. A demand's place in this list is its requests' source.
+    pub demands: Vec<Demand>,
+    /// What answers, one per deployment in the configuration's order.
+    pub providers: Vec<Provider>,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// One population of users and how it arrives.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// What people call it.
+    pub name: String,
+    /// The group it asks for.
+    pub group: GroupId,
+    /// When.
+    pub arrivals: Arrivals,
+    /// Prompt lengths, in tokens.
+    pub input: Lengths,
+    /// Completion lengths, in tokens.
+    pub output: Lengths,
+    /// The `max_tokens` every request names, if any.
+    pub output_max: Option<u32>,
+    /// Whether requests stream.
+    pub stream: bool,
+    /// What their client library does.
+    pub client: Client,
+    /// How long a user waits for the first token before leaving; for ever if absent.
+    pub patience: Option<Span>,
+    /// Labels of every request.
+    pub properties: [u16; 4],
+}
+
+/// When calls arrive.
+#[derive(Clone, Debug)]
+pub enum Arrivals {
+    /// At exact intervals: `count` calls, the first at `gap`.
+    Constant {
+        /// Between two.
+        gap: Span,
+        /// How many.
+        count: u64,
+    },
+    /// A Poisson process whose rate follows these segments, one after the other.
+    Poisson(Vec<Segment>),
+    /// A recorded one.
+    Trace(Arc<[TraceRow]>),
+}
+
+/// A stretch of time and the rate of arrivals over it, in calls per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segment {
+    /// How long.
+    pub lasts: Span,
+    /// How the rate goes.
+    pub shape: Shape,
+}
+
+/// How a rate goes over a segment, in calls per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    /// It stays.
+    Flat(f64),
+    /// It changes evenly.
+    Ramp {
+        /// At the start.
+        from: f64,
+        /// At the end.
+        to: f64,
+    },
+    /// It falls towards a floor, halving its distance every half-life.
+    Decay {
+        /// At the start.
+        from: f64,
+        /// What it falls towards.
+        floor: f64,
+        /// In how long half of the distance is gone.
+        half_life: Span,
+    },
+}
+
+/// A recorded call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TraceRow {
+    /// After the start.
+    pub at: Span,
+    /// Prompt tokens.
+    pub input_tokens: u32,
+    /// Completion tokens.
+    pub output_tokens: u32,
+}
+
+/// How token counts are distributed.
+#[derive(Clone, Debug)]
+pub enum Lengths {
+    /// All alike.
+    Fixed(u32),
+    /// Lognormal, rounded, at least 1 and at most `max`.
+    LogNormal {
+        /// The middle value.
+        median: f64,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+        /// The longest.
+        max: u32,
+    },
+    /// Piecewise linear between equally spaced quantiles, the first being the minimum and the
+    /// last the maximum; 2 to 21 points, ascending.
+    Quantiles(Arc<[u32]>),
+    /// What the trace's row says (only with [`Arrivals::Trace`]).
+    Trace,
+}
+
+/// What a client library does when a try fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Client {
+    /// How many tries in all, at least one.
+    pub tries_max: u8,
+    /// Before the second try.
+    pub backoff: Span,
+    /// Each further wait is twice the last, at most this.
+    pub backoff_max: Span,
+    /// Waits are multiplied by a uniform draw from this share up to one.
+    pub jitter_from: Ratio,
+    /// A `Retry-After` above zero and up to this is obeyed; above it the call fails at once.
+    pub retry_after_max: Span,
+    /// How long one try may take.
+    pub timeout: Span,
+}
+
+impl Client {
+    /// A client that tries once and waits ten minutes.
+    pub const ONCE: Self = Self {
+        tries_max: 1,
+        backoff: Span::ZERO,
+        backoff_max: Span::ZERO,
+        jitter_from: Ratio::ONE,
+        retry_after_max: Span::ZERO,
+        timeout: Span::from_secs(600),
+    };
+}
+
+/// What answers for one deployment.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// How long a connection takes.
+    pub connect: Span,
+    /// How long an answer takes.
+    pub service: Service,
+    /// How many calls it works on at once; no bound if absent.
+    pub concurrency: Option<u32>,
+    /// What happens to a call beyond that.
+    pub when_full: WhenFull,
+    /// What happens to a call that the router drops.
+    pub abandoned: Abandoned,
+    /// What it admits.
+    pub quota: Quota,
+    /// The share of calls that fail of themselves, with a 500.
+    pub errors: Ratio,
+}
+
+/// How long an answer takes, once work on it begins.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// A language model's: prefill, then token by token.
+    Tokens {
+        /// To the first token.
+        first_token: FirstToken,
+        /// From one token to the next.
+        per_token: PerToken,
+    },
+    /// Exponential in all, the first token coming with the last. For closed forms.
+    Exponential {
+        /// On average.
+        mean: Span,
+    },
+    /// The same each time, the first token coming with the last. For closed forms.
+    Constant {
+        /// Each time.
+        time: Span,
+    },
+}
+
+/// Time to first token: a lognormal body, and now and then a heavy tail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FirstToken {
+    /// The body's median, at no load.
+    pub median: Span,
+    /// The body's standard deviation of the logarithm.
+    pub sigma: f64,
+    /// The share of calls in the tail.
+    pub tail: Ratio,
+    /// A tail call takes this many times its body, times a Pareto draw.
+    pub tail_factor: f64,
+    /// The Pareto draw's shape (its scale is one).
+    pub tail_shape: f64,
+    /// The longest it takes.
+    pub max: Span,
+    /// What each prompt token adds.
+    pub per_input_token: Span,
+}
+
+/// Time from one token to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PerToken {
+    /// The median over calls, at no load; all tokens of a call are alike.
+    pub median: Span,
+    /// Its standard deviation of the logarithm.
+    pub sigma: f64,
+    /// What each other call in service adds, as a share: at load `b` times `1 + growth (b - 1)`.
+    pub growth: f64,
+}
+
+/// What happens to a call beyond a provider's concurrency.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhenFull {
+    /// It waits, if fewer than `bound` do; else it is refused.
+    Queue {
+        /// How many may wait.
+        bound: u32,
+        /// Who goes next.
+        order: Order,
+    },
+    /// It is refused: 503.
+    Refuse,
+}
+
+/// Who goes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// The longest waiting.
+    Fifo,
+    /// The latest to come.
+    Lifo,
+}
+
+/// What happens to a call that the router drops.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Abandoned {
+    /// The provider works on to the end of it.
+    RunsOn,
+    /// The provider notices, and stops.
+    Stops,
+}
+
+/// What a provider admits, and how it counts and refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quota {
+    /// Requests.
+    pub requests: Option<Rate>,
+    /// Prompt and completion tokens together.
+    pub tokens: Option<Rate>,
+    /// Prompt tokens.
+    pub input_tokens: Option<Rate>,
+    /// Completion tokens.
+    pub output_tokens: Option<Rate>,
+    /// How it counts.
+    pub algorithm: Algorithm,
+    /// What a call's completion counts as when it arrives.
+    pub reserves: Reserves,
+    /// How it says when to come back.
+    pub retry_after: RetryAfter,
+    /// Deployments with the same number share one quota; their own if absent.
+    pub shared: Option<u16>,
+}
+
+/// How a quota counts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Algorithm {
+    /// A bucket that refills continuously.
+    #[default]
+    Bucket,
+    /// A count that starts anew with each period.
+    Window,
+}
+
+/// What a call's completion counts as when it arrives.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reserves {
+    /// Its `max_tokens`, or this many if it names none; never given back.
+    Keeps(u32),
+    /// The same, corrected to the truth at the end.
+    Settles(u32),
+    /// Nothing; real tokens are counted as they are produced, at the end.
+    #[default]
+    Nothing,
+}
+
+/// How a 429 says when to come back.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RetryAfter {
+    /// In whole seconds, rounded up.
+    #[default]
+    Seconds,
+    /// In milliseconds, rounded up.
+    Millis,
+    /// Not at all.
+    Absent,
+}
+
+/// Something that goes wrong in the world.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What people call it.
+    pub name: String,
+    /// Where.
+    pub on: Vec<DeploymentId>,
+    /// From when.
+    pub from: Time,
+    /// Until when, exclusively; to the end if absent.
+    pub until: Option<Time>,
+    /// Which share of the calls it touches.
+    pub of: Ratio,
+    /// What it does to them.
+    pub effect: Effect,
+}
+
+/// What a fault does to the calls it touches.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// They are not answered at all.
+    Outage(Outage),
+    /// Some fail, the rest are slow.
+    Brownout {
+        /// The share that fails, with a 503.
+        errors: Ratio,
+        /// What the time to first token is multiplied by.
+        first_token: f64,
+        /// What the time per token is multiplied by.
+        per_token: f64,
+    },
+    /// They get a 429, though no quota is exceeded.
+    Storm {
+        /// With this `Retry-After`, if any.
+        retry_after: Option<Span>,
+    },
+    /// They meet these answers, one after the other, over and over.
+    Answers(Vec<Answer>),
+}
+
+/// How an outage looks from outside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outage {
+    /// Connections are refused.
+    Refuse,
+    /// Connections hang.
+    BlackHole,
+    /// Every answer is this status.
+    Status(u16),
+}
+
+/// One scripted answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// As if nothing were wrong.
+    Ok,
+    /// This failure.
+    Fail {
+        /// The HTTP status.
+        status: u16,
+        /// What a driver would make of it.
+        kind: FailureKind,
+        /// With this `Retry-After`, if any.
+        retry_after: Option<Span>,
+    },
+}
