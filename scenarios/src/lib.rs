@@ -1,1 +1,3 @@
-//! Under construction.
+//! The files people write: routers, scenarios, suites.
+
+pub mod written;
