@@ -12,6 +12,7 @@ mod event;
 mod id;
 mod observation;
 mod prng;
+mod record;
 mod time;
 mod timers;
 
@@ -28,5 +29,6 @@ pub use event::{
 pub use id::{AttemptId, BadId, DeploymentId, GroupId, LimitId, RequestId};
 pub use observation::{Call, CallEnd, End, GiveUp, Observation, Reason, Wait};
 pub use prng::{Counter, Key, Purpose, Ratio, Seed, Stream};
+pub use record::{BadLine, Digest, Line, RECORD_VERSION, Recorder, fingerprint};
 pub use time::{BadTime, Span, Time};
 pub use timers::TimerKind;
