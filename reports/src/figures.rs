@@ -1,0 +1,521 @@
+//! What a run comes to, in numbers: plain data that tables, charts and verdicts are made of.
+//!
+//! Two rules say where anything is counted. What a *user* saw (offered, answered, time to first
+//! token) belongs to the instant at which the call arrived. What happened to an *attempt*
+//! (dispatched, failed, charged) belongs to the instant at which it happened.
+
+use router_core::{
+    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Reason, Rejection, Span, Time,
+};
+
+use crate::histogram::{Coarse, Fine};
+use crate::{ExpectedShare, Frame};
+
+/// How many [`FailureKind`]s there are.
+pub const KINDS: usize = FailureKind::ALL.len();
+/// How many [`Reason`]s of exclusion there are.
+pub const REASONS: usize = Reason::ALL.len();
+/// How many [`router_core::Cause`]s of an attempt there are.
+pub const CAUSES: usize = 7;
+/// How many ways there are to [`Abandon`] an attempt.
+pub const ABANDONS: usize = Abandon::Deadline as usize + 1;
+/// How many reasons there are to [`GiveUp`].
+pub const GIVE_UPS: usize = GiveUp::Drain as usize + 1;
+/// How many kinds of [`router_core::Wait`] there are.
+pub const WAITS: usize = 3;
+/// How many kinds of [`Rejection`] there are.
+pub const REJECTIONS: usize = 4;
+
+/// Everything a run is judged and shown by.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// What it was looked at through.
+    pub frame: Frame,
+    /// When the last event happened, at or after [`Frame::horizon`].
+    pub end: Time,
+    /// The groups' names, by [`GroupId`].
+    pub groups: Vec<String>,
+    /// The deployments' names, by [`DeploymentId`].
+    pub deployments: Vec<String>,
+    /// Who belongs to which group, with which share; by group, then in the group's order.
+    pub members: Vec<ExpectedShare>,
+    /// The whole run.
+    pub whole: Part,
+    /// Each of [`Frame::phases`], in order.
+    pub phases: Vec<Part>,
+    /// The time series: bin `i` is the instants from `i * frame.bin`, up to the horizon. Attempts
+    /// that happen after the horizon are in none.
+    pub bins: Vec<Bin>,
+    /// The finer series that times to recover are read from.
+    pub pulse: Pulse,
+    /// Every rest, in order of start; contiguous ones of one key are one.
+    pub rests: Vec<Rest>,
+    /// How long each deployment could take nothing since it or all of its keys rested, up to
+    /// [`Self::end`]; by [`DeploymentId`].
+    pub resting: Vec<Span>,
+    /// When nobody was eligible.
+    pub stranded: StrandedSeconds,
+    /// Late news of attempts that had ended.
+    pub late: u64,
+    /// New configurations that were refused.
+    pub misfits: u64,
+}
+
+impl Figures {
+    /// Figures of a run in which nothing happened, with every list at its length.
+    ///
+    /// # Panics
+    /// If [`Frame::bin`] is zero.
+    pub fn new(config: &Config, frame: Frame) -> Self {
+        let part = Part::new(config);
+        let (groups, deployments) = (config.groups().len(), config.deployments().len());
+        assert!(!frame.bin.is_zero(), "a bin of a time series takes time");
+        let bins = frame.horizon.as_nanos().div_ceil(frame.bin.as_nanos()).max(1);
+        let bin = Bin {
+            groups: vec![CallsInBin::default(); groups],
+            deployments: vec![AttemptsInBin::default(); deployments],
+        };
+        Self {
+            end: frame.horizon,
+            groups: config.groups().iter().map(|group| group.name.clone()).collect(),
+            deployments: config.deployments().iter().map(|d| d.name.clone()).collect(),
+            members: ExpectedShare::of(config),
+            phases: vec![part.clone(); frame.phases.len()],
+            whole: part,
+            bins: vec![bin; usize::try_from(bins).expect("as many bins as fit in memory")],
+            pulse: Pulse::new(frame.horizon),
+            rests: Vec::new(),
+            resting: vec![Span::ZERO; deployments],
+            stranded: StrandedSeconds { any: 0, groups: vec![0; groups] },
+            late: 0,
+            misfits: 0,
+            frame,
+        }
+    }
+
+    /// The phase called `name`.
+    pub fn phase(&self, name: &str) -> Option<&Part> {
+        let index = self.frame.phases.iter().position(|phase| phase.name == name)?;
+        self.phases.get(index)
+    }
+
+    /// The group called `name`.
+    pub fn group_named(&self, name: &str) -> Option<GroupId> {
+        self.groups.iter().position(|group| group == name).map(GroupId::at)
+    }
+
+    /// The deployment called `name`.
+    pub fn deployment_named(&self, name: &str) -> Option<DeploymentId> {
+        self.deployments.iter().position(|deployment| deployment == name).map(DeploymentId::at)
+    }
+}
+
+/// A stretch of the run: all of it, or a phase.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Part {
+    /// Calls of all groups.
+    pub calls: Calls,
+    /// Calls by the group they asked for, by [`GroupId`].
+    pub groups: Vec<Calls>,
+    /// Attempts, by [`DeploymentId`].
+    pub deployments: Vec<Attempts>,
+    /// Attempts dispatched by membership, beside [`Figures::members`].
+    pub members: Vec<u64>,
+}
+
+impl Part {
+    /// A stretch in which nothing happened.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            calls: Calls::default(),
+            groups: vec![Calls::default(); config.groups().len()],
+            deployments: vec![Attempts::default(); config.deployments().len()],
+            members: vec![0; config.groups().iter().map(|group| group.members.len()).sum()],
+        }
+    }
+
+    /// Attempts dispatched, over all deployments.
+    pub fn dispatched(&self) -> u64 {
+        self.deployments.iter().map(|attempts| attempts.dispatched).sum()
+    }
+}
+
+/// What users saw, and what the router did with what they submitted.
+///
+/// A call is one intent of a user, over all tries of the client; a submission is one such try.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Calls {
+    /// Calls begun (first tries submitted).
+    pub offered: u64,
+    /// Calls that were over by the end. `offered - ended` are censored.
+    pub ended: u64,
+    /// Of those, dispatched at least once.
+    pub admitted: u64,
+    /// Of those, answered in full: the goodput, and what `success.rate` counts.
+    pub answered: u64,
+    /// Answered in part, marked as such.
+    pub partial: u64,
+    /// Failed, rejected ones included.
+    pub failed: u64,
+    /// Failed without a single dispatch.
+    pub rejected: u64,
+    /// The failed by HTTP status, in order of status.
+    pub statuses: Vec<(u16, u64)>,
+    /// Calls whose user gave up first.
+    pub left: u64,
+    /// Attempts the router made for calls that ended.
+    pub attempts: u64,
+    /// Submissions that clients made for calls that ended.
+    pub tries: u64,
+    /// How long clients waited between their tries, in nanoseconds.
+    pub client_wait_ns: u64,
+    /// From arrival to first token, of calls that had one.
+    pub ttft: Fine,
+    /// From arrival to the end, of calls answered in full.
+    pub total: Fine,
+    /// Submissions, by the instant of each.
+    pub submissions: u64,
+    /// How submissions ended, by the instant of each end.
+    pub outcomes: Outcomes,
+    /// What attempts made for these calls cost, in pico-dollars, by the instant of each end;
+    /// failed and abandoned attempts included.
+    pub cost_pico: u128,
+    /// Waits of the router between attempts, by [`router_core::Wait`].
+    pub waits: [Waited; WAITS],
+    /// Failed submissions not tried again, by [`GiveUp`].
+    pub gave_up: [u64; GIVE_UPS],
+    /// Failures of attempts after which the router tried again or waited to, by [`FailureKind`].
+    pub tried_again: [u64; KINDS],
+}
+
+impl Calls {
+    /// Calls still in flight at the end.
+    pub const fn censored(&self) -> u64 {
+        self.offered.saturating_sub(self.ended)
+    }
+
+    /// The share of ended calls that were answered in full.
+    pub fn success(&self) -> Option<f64> {
+        share(self.answered, self.ended)
+    }
+
+    /// Attempts per call.
+    pub fn amplification(&self) -> Option<f64> {
+        share(self.attempts, self.ended)
+    }
+
+    /// Adds everything that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.ended += other.ended;
+        self.admitted += other.admitted;
+        self.answered += other.answered;
+        self.partial += other.partial;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        for &(status, count) in &other.statuses {
+            self.count_status(status, count);
+        }
+        self.left += other.left;
+        self.attempts += other.attempts;
+        self.tries += other.tries;
+        self.client_wait_ns = self.client_wait_ns.saturating_add(other.client_wait_ns);
+        self.ttft.merge(&other.ttft);
+        self.total.merge(&other.total);
+        self.submissions += other.submissions;
+        self.outcomes.merge(&other.outcomes);
+        self.cost_pico += other.cost_pico;
+        for (mine, theirs) in self.waits.iter_mut().zip(&other.waits) {
+            mine.count += theirs.count;
+            mine.time_ns = mine.time_ns.saturating_add(theirs.time_ns);
+        }
+        add(&mut self.gave_up, &other.gave_up);
+        add(&mut self.tried_again, &other.tried_again);
+    }
+
+    /// Counts `count` calls that failed with `status`.
+    pub fn count_status(&mut self, status: u16, count: u64) {
+        match self.statuses.binary_search_by_key(&status, |&(status, _)| status) {
+            Ok(at) => self.statuses[at].1 += count,
+            Err(at) => self.statuses.insert(at, (status, count)),
+        }
+    }
+}
+
+/// How submissions ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outcomes {
+    /// Answered in full.
+    pub served: u64,
+    /// Answered in part.
+    pub partial: u64,
+    /// Tried and not answered.
+    pub exhausted: u64,
+    /// Never tried, by [`rejection_index`].
+    pub rejected: [u64; REJECTIONS],
+    /// Out of time.
+    pub expired: u64,
+    /// The client left.
+    pub cancelled: u64,
+}
+
+impl Outcomes {
+    fn merge(&mut self, other: &Self) {
+        self.served += other.served;
+        self.partial += other.partial;
+        self.exhausted += other.exhausted;
+        add(&mut self.rejected, &other.rejected);
+        self.expired += other.expired;
+        self.cancelled += other.cancelled;
+    }
+}
+
+/// The place of a rejection in [`Outcomes::rejected`]: drain, no deployment, full, duplicate.
+pub const fn rejection_index(rejection: Rejection) -> usize {
+    match rejection {
+        Rejection::Drain => 0,
+        Rejection::NoDeployment(_) => 1,
+        Rejection::Full => 2,
+        Rejection::Duplicate => 3,
+    }
+}
+
+/// Waits of one kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Waited {
+    /// How many.
+    pub count: u64,
+    /// How long in all, as planned when each began, in nanoseconds.
+    pub time_ns: u64,
+}
+
+/// What became of the attempts on a deployment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Attempts {
+    /// Dispatched.
+    pub dispatched: u64,
+    /// Dispatched, by [`router_core::Cause`].
+    pub causes: [u64; CAUSES],
+    /// Answered in full.
+    pub answered: u64,
+    /// Failed, by [`FailureKind`]; the router's own timeouts included.
+    pub failures: [u64; KINDS],
+    /// Dropped through no fault of the deployment, by [`Abandon`].
+    pub abandoned: [u64; ABANDONS],
+    /// From dispatch to first token, of attempts that had one.
+    pub ttft: Fine,
+    /// From dispatch to the end, of attempts answered in full.
+    pub total: Fine,
+    /// Prompt tokens charged.
+    pub input_tokens: u64,
+    /// Of those, read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Completion tokens charged.
+    pub output_tokens: u64,
+    /// What they cost, in pico-dollars.
+    pub cost_pico: u128,
+    /// Time that requests lost here, by [`FailureKind`].
+    pub lost: [Lost; KINDS],
+    /// How long abandoned attempts had run, in nanoseconds.
+    pub abandoned_ns: u64,
+    /// How often it could not be chosen, by [`Reason`].
+    pub excluded: [u64; REASONS],
+    /// Rests spared, since too many rested already.
+    pub spared: u64,
+    /// Times a person was asked to look.
+    pub pages: u64,
+}
+
+impl Attempts {
+    /// Attempts that failed.
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+
+    /// The share of attempts that were answered, of those that were answered or failed.
+    pub fn success(&self) -> Option<f64> {
+        share(self.answered, self.answered + self.failed())
+    }
+
+    /// Adds everything that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.dispatched += other.dispatched;
+        add(&mut self.causes, &other.causes);
+        self.answered += other.answered;
+        add(&mut self.failures, &other.failures);
+        add(&mut self.abandoned, &other.abandoned);
+        self.ttft.merge(&other.ttft);
+        self.total.merge(&other.total);
+        self.input_tokens += other.input_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.output_tokens += other.output_tokens;
+        self.cost_pico += other.cost_pico;
+        for (mine, theirs) in self.lost.iter_mut().zip(&other.lost) {
+            mine.dead_ns = mine.dead_ns.saturating_add(theirs.dead_ns);
+            mine.waited_ns = mine.waited_ns.saturating_add(theirs.waited_ns);
+        }
+        self.abandoned_ns = self.abandoned_ns.saturating_add(other.abandoned_ns);
+        add(&mut self.excluded, &other.excluded);
+        self.spared += other.spared;
+        self.pages += other.pages;
+    }
+}
+
+/// Time lost to one kind of failure on one deployment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Lost {
+    /// In attempts that then failed, from dispatch to failure, in nanoseconds.
+    pub dead_ns: u64,
+    /// In waits of the router after such a failure, as planned, in nanoseconds.
+    pub waited_ns: u64,
+}
+
+/// A bin of the time series.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Bin {
+    /// By [`GroupId`].
+    pub groups: Vec<CallsInBin>,
+    /// By [`DeploymentId`].
+    pub deployments: Vec<AttemptsInBin>,
+}
+
+/// Calls of one group that arrived in a bin.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CallsInBin {
+    /// Calls begun.
+    pub offered: u64,
+    /// Calls that ended and were dispatched at least once.
+    pub admitted: u64,
+    /// Calls answered in full.
+    pub answered: u64,
+    /// Calls that ended otherwise: partial, failed or left.
+    pub failed: u64,
+    /// From arrival to first token.
+    pub ttft: Coarse,
+    /// From arrival to the end, of calls answered in full.
+    pub total: Coarse,
+}
+
+/// Attempts on one deployment in a bin.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AttemptsInBin {
+    /// Dispatched in this bin.
+    pub dispatched: u64,
+    /// Answered in this bin.
+    pub answered: u64,
+    /// Failed in this bin.
+    pub failed: u64,
+}
+
+/// A fine series of all calls, by arrival, that sliding windows are laid over.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pulse {
+    /// The width of a beat: 1 s, or as much of 30 s as keeps the series to 7,200 beats.
+    pub step: Span,
+    /// Beat `i` is the calls that arrived from `i * step`, up to the horizon.
+    pub beats: Vec<Beat>,
+}
+
+impl Pulse {
+    /// An empty series up to `horizon`.
+    pub fn new(horizon: Time) -> Self {
+        let horizon_s = horizon.as_nanos().div_ceil(1_000_000_000).max(1);
+        // Divisors of 30, so that the window of a recovery is a whole number of beats.
+        let fits = [1, 2, 3, 5, 6, 10, 15].into_iter().find(|step| horizon_s / step <= 7_200);
+        let step = fits.unwrap_or(30);
+        let beats = usize::try_from(horizon_s.div_ceil(step)).expect("a horizon that fits");
+        Self { step: Span::from_secs(step), beats: vec![Beat::default(); beats] }
+    }
+}
+
+/// The calls that arrived in one step of a [`Pulse`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Beat {
+    /// Ended by the end of the run.
+    pub ended: u64,
+    /// Answered in full.
+    pub answered: u64,
+    /// Attempts made for them.
+    pub attempts: u64,
+    /// From arrival to first token.
+    pub ttft: Coarse,
+}
+
+impl Beat {
+    /// Adds everything that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.ended += other.ended;
+        self.answered += other.answered;
+        self.attempts += other.attempts;
+        self.ttft.merge(&other.ttft);
+    }
+}
+
+/// A stretch of time in which a deployment or a key of it was sent nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rest {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Which of its keys; all of them if absent.
+    pub key: Option<u8>,
+    /// From when.
+    pub from: Time,
+    /// Until when; it may be past the end of the run.
+    pub until: Time,
+    /// After which failure it began.
+    pub failure: FailureKind,
+    /// How many rests in a row, as of its last extension.
+    pub streak: u8,
+}
+
+/// Whole seconds of the clock in which at least once nobody was eligible: a request found
+/// nobody in any group it may go to, so that it was rejected, was given up for it, or had to wait
+/// for somebody to become eligible. (A backoff before somebody who is eligible is not that.)
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct StrandedSeconds {
+    /// For a request of any group.
+    pub any: u64,
+    /// For a request that asked for this group, by [`GroupId`].
+    pub groups: Vec<u64>,
+}
+
+fn add(mine: &mut [u64], theirs: &[u64]) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine += theirs;
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sample;
+
+    use super::*;
+
+    #[test]
+    fn figures_of_nothing_have_every_list_at_its_length() {
+        let config = sample::config(&[("chat", &[("a", 1, 0), ("b", 1, 0)])]);
+        let figures = Figures::new(&config, sample::frame());
+        assert_eq!((figures.bins.len(), figures.pulse.beats.len()), (60, 600));
+        assert_eq!((figures.phases.len(), figures.whole.members.len()), (2, 2));
+        assert_eq!(figures.whole.calls.success(), None);
+    }
+
+    #[test]
+    fn a_long_run_has_a_coarser_pulse() {
+        let day = Pulse::new(Time::from_secs(86_400));
+        assert_eq!((day.step, day.beats.len()), (Span::from_secs(15), 5_760));
+    }
+
+    #[test]
+    fn statuses_stay_in_order() {
+        let mut calls = Calls::default();
+        for status in [504, 429, 504] {
+            calls.count_status(status, 1);
+        }
+        assert_eq!(calls.statuses, [(429, 1), (504, 2)]);
+    }
+}
