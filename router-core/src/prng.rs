@@ -126,7 +126,7 @@ impl Key {
 
 /// `word` as a fraction of 2^64, times `bound`.
 fn scale(word: u64, bound: u64) -> u64 {
-    (u128::from(word) * u128::from(bound) >> 64) as u64
+    ((u128::from(word) * u128::from(bound)) >> 64) as u64
 }
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).

@@ -170,7 +170,7 @@ impl Mul<u64> for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, name) in [(NANOS_PER_SEC, "s"), (1_000_000, "ms"), (1_000, "us")] {
-            if self.0 % unit == 0 {
+            if self.0.is_multiple_of(unit) {
                 return write!(f, "{}{name}", self.0 / unit);
             }
         }

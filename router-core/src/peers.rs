@@ -1,0 +1,53 @@
+//! What other replicas have used, charged here as it becomes known.
+
+use alloc::vec::Vec;
+
+use crate::limit::Charge;
+use crate::router::Router;
+use crate::{Consumption, LimitId};
+
+/// The last cumulative counters heard of each replica and limit, sorted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    pub(crate) heard: Vec<((u16, LimitId), [u64; 3])>,
+}
+
+impl Peers {
+    /// Notes counters, and tells by how much they grew. Older news tells nothing.
+    fn grown(&mut self, from: (u16, LimitId), counters: [u64; 3]) -> [u64; 3] {
+        match self.heard.binary_search_by_key(&from, |(from, _)| *from) {
+            Ok(place) => {
+                let known = &mut self.heard[place].1;
+                let mut grown = [0; 3];
+                for index in 0..3 {
+                    grown[index] = counters[index].saturating_sub(known[index]);
+                    known[index] = known[index].max(counters[index]);
+                }
+                grown
+            }
+            Err(place) => {
+                self.heard.insert(place, (from, counters));
+                counters
+            }
+        }
+    }
+}
+
+impl Router {
+    pub(crate) fn hear_peer(&mut self, consumption: Consumption) {
+        match consumption {
+            Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {
+                if limit.index() >= self.limits.len() {
+                    return;
+                }
+                let counters = [requests, input_tokens, output_tokens];
+                let [requests, input, output] = self.peers.grown((replica, limit), counters);
+                let charge = Charge { requests, input, output };
+                self.limits[limit.index()].charge(charge, self.now);
+            }
+            Consumption::Resting { deployment, key, remaining } => {
+                self.health.rest_until(deployment, key, self.now + remaining);
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The state machine: inputs, deadlines, and the flights between them.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::budget::Budget;
+use crate::flight::{Flight, Phase};
+use crate::health::Health;
+use crate::limit::Limit;
+use crate::peers::Peers;
+use crate::timers::Timers;
+use crate::{
+    Abandon, AttemptId, Brain, Config, DeploymentId, End, FailureKind, Input, Key, Observation,
+    Outcome, Output, Outputs, Purpose, Rejection, Request, RequestId, Seed, Span, Table, Time,
+    TimerKind, Usage, Wakeup,
+};
+
+/// How many dropped attempts are remembered for late news of them.
+const DROPPED_MAX: usize = 1024;
+
+/// Routes requests to deployments. See the crate's own page for the contract.
+#[derive(Clone, Debug)]
+pub struct Router {
+    pub(crate) config: Arc<Config>,
+    pub(crate) keys: Keys,
+    /// When it was built: what windows are counted from.
+    pub(crate) start: Time,
+    pub(crate) now: Time,
+    pub(crate) draining: bool,
+    pub(crate) flights: Vec<Flight>,
+    /// Slots of `flights` that are free.
+    pub(crate) free: Vec<u32>,
+    pub(crate) slots: Table,
+    pub(crate) timers: Timers,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) health: Health,
+    pub(crate) budget: Budget,
+    pub(crate) peers: Peers,
+    /// Deployments that a failure barred for a request in flight, sorted.
+    pub(crate) barred: Vec<(RequestId, DeploymentId)>,
+    /// Attempts dropped lately, oldest first.
+    pub(crate) dropped: VecDeque<Dropped>,
+    pub(crate) outputs: VecDeque<Output>,
+}
+
+/// The keys of a router's draws.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    pub(crate) select: Key,
+    pub(crate) backoff: Key,
+    pub(crate) rest: Key,
+}
+
+impl Keys {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            select: seed.key(Purpose::Select),
+            backoff: seed.key(Purpose::Backoff),
+            rest: seed.key(Purpose::Rest),
+        }
+    }
+}
+
+/// An attempt that was dropped, and what it was charged for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropped {
+    pub(crate) attempt: AttemptId,
+    pub(crate) deployment: DeploymentId,
+    pub(crate) usage: Usage,
+}
+
+impl Router {
+    /// A router at rest. Its tables are as large as they will ever be.
+    pub fn new(config: Arc<Config>, seed: Seed, now: Time) -> Self {
+        let capacity = config.router().in_flight as usize;
+        Self {
+            keys: Keys::new(seed),
+            start: now,
+            now,
+            draining: false,
+            flights: Vec::with_capacity(capacity),
+            free: Vec::with_capacity(capacity),
+            slots: Table::with_capacity(capacity),
+            timers: Timers::with_capacity(capacity),
+            limits: config.limits().iter().map(|l| Limit::new(&l.spec)).collect(),
+            health: Health::new(&config),
+            budget: Budget::new(&config.router().retry_budget, now),
+            peers: Peers::default(),
+            barred: Vec::with_capacity(capacity),
+            dropped: VecDeque::with_capacity(DROPPED_MAX),
+            outputs: VecDeque::with_capacity(4096),
+            config,
+        }
+    }
+
+    /// What it runs on.
+    pub const fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Requests not yet finished.
+    pub const fn in_flight(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Acts on every deadline before `limit`, in order.
+    fn fire_before(&mut self, limit: Time) {
+        while let Some((at, slot)) = self.timers.first() {
+            if at >= limit {
+                break;
+            }
+            let (_, kind) = self.due(slot);
+            self.fire(slot, kind);
+        }
+    }
+
+    fn fire(&mut self, slot: u32, kind: TimerKind) {
+        match kind {
+            TimerKind::Deadline => self.expire(slot),
+            TimerKind::Retry => self.resume(slot),
+            TimerKind::Total => self.time_out(slot, Abandon::Total, FailureKind::Total),
+            TimerKind::Idle => self.time_out(slot, Abandon::Idle, FailureKind::Idle),
+            TimerKind::FirstToken => {
+                self.time_out(slot, Abandon::FirstToken, FailureKind::FirstToken);
+            }
+            TimerKind::Connect => self.time_out(slot, Abandon::Connect, FailureKind::Connect),
+        }
+    }
+
+    fn due(&self, slot: u32) -> (Time, TimerKind) {
+        let flight = self.flight(slot);
+        flight.due(&self.config.group(flight.group).timeouts)
+    }
+
+    /// Arms a flight's timer anew, after its phase or its marks changed.
+    pub(crate) fn rearm(&mut self, slot: u32) {
+        let (at, _) = self.due(slot);
+        self.timers.set(slot, at);
+    }
+
+    pub(crate) fn flight(&self, slot: u32) -> &Flight {
+        &self.flights[slot as usize]
+    }
+
+    pub(crate) fn flight_mut(&mut self, slot: u32) -> &mut Flight {
+        &mut self.flights[slot as usize]
+    }
+
+    pub(crate) fn slot_of(&self, request: RequestId) -> Option<u32> {
+        self.slots.find(request.as_u64(), |s| self.flights[s as usize].id.as_u64())
+    }
+
+    /// The slot of an attempt, if it lives.
+    pub(crate) fn slot_of_live(&self, attempt: AttemptId) -> Option<u32> {
+        let slot = self.slot_of(attempt.request)?;
+        let flight = self.flight(slot);
+        (flight.is_live() && flight.ordinal == attempt.ordinal).then_some(slot)
+    }
+
+    pub(crate) fn observe(&mut self, observation: Observation) {
+        self.outputs.push_back(Output::Observe(observation));
+    }
+
+    fn submit(&mut self, request: &Request) {
+        let refuse = |router: &mut Self, rejection| {
+            router.close_unseated(request, Outcome::Reject(rejection));
+        };
+        if self.draining {
+            return refuse(self, Rejection::Drain);
+        }
+        if self.slot_of(request.id).is_some() {
+            return refuse(self, Rejection::Duplicate);
+        }
+        if self.slots.len() == self.slots.capacity() {
+            return refuse(self, Rejection::Full);
+        }
+        let now = self.now;
+        let own = self.now + self.config.router().deadline;
+        let deadline = request.deadline.unwrap_or(Time::MAX).min(own);
+        if deadline <= now {
+            return self.close_unseated(request, Outcome::Expire);
+        }
+        self.budget.deposit(now);
+        let reserve = self.config.router().output_reserve;
+        let slot = self.seat(Flight::new(request, now, deadline, reserve));
+        self.launch(slot);
+    }
+
+    /// Puts a flight into a slot.
+    pub(crate) fn seat(&mut self, flight: Flight) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.flights[slot as usize] = flight;
+                slot
+            }
+            None => {
+                self.flights.push(flight);
+                (self.flights.len() - 1) as u32
+            }
+        };
+        self.slots.insert(flight.id.as_u64(), slot);
+        slot
+    }
+
+    /// Ends a request that never had a slot.
+    fn close_unseated(&mut self, request: &Request, outcome: Outcome) {
+        self.observe(Observation::Closed {
+            request: request.id,
+            group: request.group,
+            attempts: 0,
+            first_token: None,
+            elapsed: Span::ZERO,
+        });
+        self.outputs.push_back(Output::Finish(request.id, outcome));
+    }
+
+    /// Ends a request: frees its slot and answers.
+    pub(crate) fn close(&mut self, slot: u32, outcome: Outcome) {
+        let flight = *self.flight(slot);
+        self.timers.clear(slot);
+        let flights = &self.flights;
+        self.slots.remove(flight.id.as_u64(), |s| flights[s as usize].id.as_u64());
+        self.free.push(slot);
+        if flight.barred {
+            self.barred.retain(|(request, _)| *request != flight.id);
+        }
+        let seen = flight.first_token != Time::MAX;
+        self.observe(Observation::Closed {
+            request: flight.id,
+            group: flight.home,
+            attempts: flight.ordinal,
+            first_token: seen.then(|| flight.first_token.since(flight.submitted)),
+            elapsed: self.now.since(flight.submitted),
+        });
+        self.outputs.push_back(Output::Finish(flight.id, outcome));
+    }
+
+    fn expire(&mut self, slot: u32) {
+        if self.flight(slot).is_live() {
+            self.drop_attempt(slot, Abandon::Deadline, End::Abandoned(Abandon::Deadline));
+        }
+        self.close(slot, Outcome::Expire);
+    }
+
+    fn cancel(&mut self, request: RequestId) {
+        let Some(slot) = self.slot_of(request) else { return };
+        if self.flight(slot).is_live() {
+            self.drop_attempt(slot, Abandon::Cancel, End::Abandoned(Abandon::Cancel));
+        }
+        self.close(slot, Outcome::Cancel);
+    }
+
+    pub(crate) fn is_barred(&self, request: RequestId, deployment: DeploymentId) -> bool {
+        self.barred.binary_search(&(request, deployment)).is_ok()
+    }
+
+    pub(crate) fn bar(&mut self, slot: u32) {
+        let flight = self.flight_mut(slot);
+        flight.barred = true;
+        let entry = (flight.id, flight.deployment);
+        if let Err(place) = self.barred.binary_search(&entry) {
+            self.barred.insert(place, entry);
+        }
+    }
+
+    fn reconfigure(&mut self, next: Arc<Config>) {
+        if !self.config.fits(&next) {
+            self.observe(Observation::Misfit);
+            return;
+        }
+        for (limit, checked) in self.limits.iter_mut().zip(next.limits()) {
+            limit.revise(&checked.spec);
+        }
+        self.config = next;
+        // Timeouts may have changed: every live deadline moves with them.
+        let mut live: Vec<(u64, u32)> = (0..self.flights.len() as u32)
+            .filter_map(|slot| self.timers.armed(slot).map(|(_, order)| (order, slot)))
+            .collect();
+        live.sort_unstable();
+        live.into_iter().for_each(|(_, slot)| self.rearm(slot));
+    }
+
+    /// Remembers a dropped attempt, so that late news can correct its books once.
+    pub(crate) fn remember(&mut self, dropped: Dropped) {
+        if self.dropped.len() == DROPPED_MAX {
+            self.dropped.pop_front();
+        }
+        self.dropped.push_back(dropped);
+    }
+
+    /// Whether a flight waits for its next attempt.
+    pub(crate) fn is_waiting(&self, slot: u32) -> bool {
+        self.flight(slot).phase == Phase::Waiting
+    }
+}
+
+impl Brain for Router {
+    /// Deadlines before `now` act first, in their order; a deadline at `now` acts after the
+    /// input, so news that comes exactly at a deadline is in time.
+    fn handle(&mut self, now: Time, input: Input) -> Outputs<'_> {
+        self.now = self.now.max(now);
+        self.fire_before(self.now);
+        match input {
+            Input::Submit(request) => self.submit(&request),
+            Input::Cancel(request) => self.cancel(request),
+            Input::Upstream(attempt, news) => self.hear(attempt, news),
+            Input::Tick => {}
+            Input::Reconfigure(config) => self.reconfigure(config),
+            Input::Peers(consumption) => self.hear_peer(consumption),
+            Input::Drain => self.draining = true,
+        }
+        self.fire_before(self.now + Span::from_nanos(1));
+        Outputs::new(&mut self.outputs)
+    }
+
+    fn next_wakeup(&self) -> Option<Wakeup> {
+        let (at, slot) = self.timers.first()?;
+        let (_, reason) = self.due(slot);
+        Some(Wakeup { at, reason })
+    }
+}
