@@ -1,3 +1,7 @@
 //! The files people write: routers, scenarios, suites.
 
+pub mod price;
+pub mod resolve;
+pub mod trace;
+mod twin;
 pub mod written;

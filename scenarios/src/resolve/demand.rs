@@ -1,0 +1,358 @@
+//! Demand by number: which group, how calls arrive, how long they are, who waits for them.
+
+use std::sync::Arc;
+
+use router_core::{GroupId, Ratio, Span, Time};
+use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
+
+use super::{Fleet, Override, Property, Said};
+use crate::twin;
+use crate::written::{
+    ClientSpec, DemandSpec, LengthSpec, Mistake, NormalSpec, Process, ScenarioSpec, Spanned,
+    SpikeSpec, TokensSpec,
+};
+
+/// All demand, and what its arrivals say of time.
+pub(super) struct Demands {
+    pub(super) demands: Vec<Demand>,
+    /// When the last arrival may come.
+    pub(super) horizon: Time,
+    /// Each spike from the start of its rise until an eighth of the excess is left.
+    pub(super) spikes: Vec<(Time, Time)>,
+    pub(super) properties: Vec<Property>,
+}
+
+/// What the OpenAI Python SDK does by default: 3 tries, 0.5 s doubled up to 8 s and multiplied by
+/// a draw from 0.75 to 1, a `Retry-After` of up to 120 s obeyed, 600 s for a try. Source:
+/// `openai/_constants.py` and `_base_client.py` of openai-python 2.54.0.
+const OPENAI_PYTHON: Client = Client {
+    tries_max: 3,
+    backoff: Span::from_millis(500),
+    backoff_max: Span::from_secs(8),
+    jitter_from: Ratio::from_ppm(750_000),
+    retry_after_max: Span::from_secs(120),
+    timeout: Span::from_secs(600),
+};
+
+/// More calls than this in a run are a mistake in a unit.
+const CALLS_MAX: f64 = 1e9;
+const RATE_MAX: f64 = 1e6;
+const LONGEST: Span = Span::from_secs(366 * 86_400);
+/// An eighth of the excess is left after three half-lives.
+const SPIKE_HALF_LIVES: u64 = 3;
+
+pub(super) fn demands(
+    scenario: &ScenarioSpec,
+    fleet: Fleet<'_>,
+    instead: &Override,
+    said: &mut Said,
+) -> Demands {
+    let mut all = Demands {
+        demands: Vec::new(),
+        horizon: Time::ZERO,
+        spikes: Vec::new(),
+        properties: Vec::new(),
+    };
+    let traced = traced(scenario, instead);
+    for (index, (name, spec)) in scenario.demands.iter().enumerate() {
+        let trace = traced.as_ref().filter(|(at, _)| *at == index).map(|(_, rows)| rows);
+        demand(name, spec, fleet, trace, &mut all, said);
+    }
+    if all.demands.is_empty() && said.mistakes.is_empty() {
+        match scenario.demands.first() {
+            Some((name, _)) => said.wrong_because(
+                &name.at,
+                "this router has none of the groups that calls are for",
+                "`[demand.\"*\"]` is for a router's first group, whatever its name",
+            ),
+            None => said.mistakes.push(Mistake {
+                at: 0..0,
+                message: "nobody calls".to_owned(),
+                hint: Some("add a `[demand.\"*\"]`".to_owned()),
+            }),
+        }
+    }
+    all
+}
+
+/// The demand whose arrivals a trace takes the place of.
+fn traced(scenario: &ScenarioSpec, instead: &Override) -> Option<(usize, Arc<[TraceRow]>)> {
+    let rows = instead.trace.clone()?;
+    let twin = scenario.demands.iter().position(|(_, spec)| spec.normal.arrivals.is_some());
+    Some((twin.unwrap_or(0), rows))
+}
+
+fn demand(
+    name: &Spanned<String>,
+    spec: &DemandSpec,
+    fleet: Fleet<'_>,
+    trace: Option<&Arc<[TraceRow]>>,
+    all: &mut Demands,
+    said: &mut Said,
+) {
+    let group = match name.value.as_str() {
+        "*" => Some(GroupId::at(0)),
+        group => fleet.config.group_named(group),
+    };
+    let properties = properties(spec, &mut all.properties, said);
+    let client = client(spec.normal.client.as_ref(), said);
+    let (input, output) = lengths(&spec.normal, said);
+    if let Some(patience) = spec.patience.as_ref().filter(|patience| patience.value.is_zero()) {
+        said.wrong(&patience.at, "nobody waits for no time at all");
+    }
+    if let Some(most) = spec.output_max.as_ref().filter(|most| most.value == 0) {
+        said.wrong(&most.at, "`max_tokens` is at least 1");
+    }
+    let written = arrivals(name, spec, said);
+    let Some(group) = group else {
+        said.not_applicable(format!("demand `{0}`: there is no group `{0}` here", name.value));
+        return;
+    };
+    let Some((mut arrivals, mut horizon, mut spike)) = written else { return };
+    let (mut input, mut output) = (input, output);
+    if let Some(rows) = trace {
+        if spec.spike.is_some() {
+            said.warn(format!("demand `{}`: its spike gives way to the trace", name.value));
+        }
+        horizon = rows.last().map_or(Time::ZERO, |row| Time::ZERO + row.at);
+        (input, output) = (Lengths::Trace, Lengths::Trace);
+        arrivals = Arrivals::Trace(rows.clone());
+        spike = None;
+    }
+    all.horizon = all.horizon.max(horizon);
+    all.spikes.extend(spike);
+    all.demands.push(Demand {
+        name: fleet.config.group(group).name.clone(),
+        group,
+        arrivals,
+        input,
+        output,
+        output_max: spec.output_max.as_ref().map(|most| most.value),
+        stream: spec.stream.unwrap_or(true),
+        client,
+        patience: spec.patience.as_ref().map(|patience| patience.value),
+        properties,
+    });
+}
+
+/// When the last call comes, and when a spike begins and is over.
+type Written = (Arrivals, Time, Option<(Time, Time)>);
+
+fn arrivals(name: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Option<Written> {
+    let normal = &spec.normal;
+    if let Some(twin) = &normal.arrivals {
+        return twin_arrivals(twin, spec, said);
+    }
+    let (Some(rate), Some(lasts)) = (&normal.rate, &normal.lasts) else {
+        let hint = "normal = { rate = \"8/s\", lasts = \"1 h\" }";
+        said.wrong_because(&name.at, "`normal` needs a `rate` and how long it `lasts`", hint);
+        return None;
+    };
+    let before = said.mistakes.len();
+    if !(rate.value > 0.0 && rate.value <= RATE_MAX) {
+        said.wrong(&rate.at, "a rate is above 0 and at most 1,000,000/s");
+    }
+    if lasts.value.is_zero() || lasts.value > LONGEST {
+        said.wrong(&lasts.at, "demand lasts longer than nothing and at most 366 days");
+    }
+    let seconds = lasts.value.as_nanos() as f64 / 1e9;
+    let peak = spec.spike.as_ref().map_or(rate.value, |spike| spike.peak.value);
+    if peak * seconds > CALLS_MAX {
+        said.wrong(&lasts.at, "this makes more than a billion calls");
+    }
+    let process = normal.process.as_ref().map_or(Process::Poisson, |process| process.value);
+    if let Some(spike) = &spec.spike {
+        check_spike(spike, rate.value, lasts.value, said);
+        if process == Process::Constant {
+            said.wrong(&spike.at.at, "a spike needs `process = \"poisson\"`");
+        }
+    }
+    if said.mistakes.len() > before {
+        return None;
+    }
+    let end = Time::ZERO + lasts.value;
+    match process {
+        Process::Constant => {
+            let gap = Span::from_nanos((1e9 / rate.value) as u64);
+            let count = lasts.value.as_nanos() / gap.as_nanos().max(1);
+            Some((Arrivals::Constant { gap, count }, end, None))
+        }
+        Process::Poisson => {
+            let (segments, stretch) = segments(rate.value, lasts.value, spec.spike.as_ref());
+            Some((Arrivals::Poisson(segments), end, stretch))
+        }
+    }
+}
+
+fn twin_arrivals(twin: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Option<Written> {
+    let normal = &spec.normal;
+    if let Some(spike) = &spec.spike {
+        said.wrong(&spike.at.at, "a twin of a trace has its own course, without a spike");
+    }
+    let named = [normal.rate.as_ref().map(|rate| &rate.at), normal.lasts.as_ref().map(|l| &l.at)];
+    for at in named.into_iter().flatten() {
+        said.wrong(at, "a twin of a trace brings its own `rate` and how long it `lasts`");
+    }
+    if let Some(process) = normal.process.as_ref().filter(|p| p.value == Process::Constant) {
+        said.wrong(&process.at, "a twin of a trace is a Poisson process");
+    }
+    let Some(segments) = twin::segments(&twin.value) else {
+        let message = format!("there is no twin `{}`", twin.value);
+        said.wrong_because(&twin.at, message, known_tables());
+        return None;
+    };
+    let lasts = segments.iter().fold(Span::ZERO, |all, segment| all + segment.lasts);
+    Some((Arrivals::Poisson(segments), Time::ZERO + lasts, None))
+}
+
+fn known_tables() -> String {
+    format!("known: `{}`", twin::NAMES.join("`, `"))
+}
+
+fn check_spike(spike: &SpikeSpec, rate: f64, lasts: Span, said: &mut Said) {
+    if !(spike.peak.value > rate && spike.peak.value <= RATE_MAX) {
+        said.wrong(&spike.peak.at, "a peak is above the normal rate and at most 1,000,000/s");
+    }
+    if spike.half_life.value.is_zero() {
+        said.wrong(&spike.half_life.at, "a half-life is longer than nothing");
+    }
+    let over = spike.at.value + spike.rise.value + spike.hold.value;
+    if over > lasts {
+        let message = "the spike has not passed its peak when the demand ends";
+        said.wrong_because(&spike.at.at, message, "let `normal` last longer");
+    }
+}
+
+/// The course of a rate, and the stretch that counts as spike.
+fn segments(
+    rate: f64,
+    lasts: Span,
+    spike: Option<&SpikeSpec>,
+) -> (Vec<Segment>, Option<(Time, Time)>) {
+    let Some(spike) = spike else {
+        return (vec![Segment { lasts, shape: Shape::Flat(rate) }], None);
+    };
+    let (peak, half_life) = (spike.peak.value, spike.half_life.value);
+    let at = Time::ZERO + spike.at.value;
+    let decay = at + spike.rise.value + spike.hold.value;
+    let rest = (Time::ZERO + lasts).since(decay);
+    let mut course = vec![
+        Segment { lasts: spike.at.value, shape: Shape::Flat(rate) },
+        Segment { lasts: spike.rise.value, shape: Shape::Ramp { from: rate, to: peak } },
+        Segment { lasts: spike.hold.value, shape: Shape::Flat(peak) },
+        Segment { lasts: rest, shape: Shape::Decay { from: peak, floor: rate, half_life } },
+    ];
+    course.retain(|segment| !segment.lasts.is_zero());
+    (course, Some((at, decay + half_life * SPIKE_HALF_LIVES)))
+}
+
+fn lengths(normal: &NormalSpec, said: &mut Said) -> (Lengths, Lengths) {
+    let default = twin::NAMES[0];
+    match &normal.tokens {
+        None => {
+            let twin = normal.arrivals.as_ref().and_then(|twin| twin::lengths(&twin.value));
+            twin.or_else(|| twin::lengths(default)).expect("the first table is there")
+        }
+        Some(TokensSpec::Table(name)) => twin::lengths(&name.value).unwrap_or_else(|| {
+            let message = format!("there is no table of token lengths `{}`", name.value);
+            said.wrong_because(&name.at, message, known_tables());
+            (Lengths::Fixed(1), Lengths::Fixed(1))
+        }),
+        Some(TokensSpec::Lengths { input, output }) => (length(input, said), length(output, said)),
+    }
+}
+
+fn length(written: &Spanned<LengthSpec>, said: &mut Said) -> Lengths {
+    const MOST: u32 = 10_000_000;
+    let good = match &written.value {
+        LengthSpec::Fixed(count) => (1..=MOST).contains(count),
+        LengthSpec::LogNormal { median, sigma, max } => {
+            *median >= 1 && median <= max && *max <= MOST && (0.0..=10.0).contains(sigma)
+        }
+        LengthSpec::Quantiles(points) => {
+            (2..=21).contains(&points.len())
+                && points.is_sorted()
+                && points[0] >= 1
+                && points.iter().all(|point| *point <= MOST)
+        }
+    };
+    if !good {
+        let hint = "write a number from 1 to 10,000,000, or `{ median, sigma, max }` with the \
+                    median at most `max` and sigma at most 10, or 2 to 21 ascending quantiles";
+        said.wrong_because(&written.at, "these lengths cannot be", hint);
+    }
+    match &written.value {
+        LengthSpec::Fixed(count) => Lengths::Fixed(*count),
+        LengthSpec::LogNormal { median, sigma, max } => {
+            Lengths::LogNormal { median: f64::from(*median), sigma: *sigma, max: *max }
+        }
+        LengthSpec::Quantiles(points) => Lengths::Quantiles(Arc::from(points.as_slice())),
+    }
+}
+
+fn client(written: Option<&ClientSpec>, said: &mut Said) -> Client {
+    match written {
+        None => Client::ONCE,
+        Some(ClientSpec::Named(name)) => match name.value.as_str() {
+            "openai-python" => OPENAI_PYTHON,
+            "once" => Client::ONCE,
+            other => {
+                let message = format!("there is no client `{other}`");
+                said.wrong_because(&name.at, message, "known: `openai-python`, `once`, or a table");
+                Client::ONCE
+            }
+        },
+        Some(ClientSpec::Custom {
+            tries,
+            backoff,
+            backoff_max,
+            jitter_from,
+            retry_after_max,
+            timeout,
+        }) => {
+            if let Some(tries) = tries.as_ref().filter(|tries| tries.value == 0) {
+                said.wrong(&tries.at, "a client tries at least once");
+            }
+            if let Some(timeout) = timeout.as_ref().filter(|timeout| timeout.value.is_zero()) {
+                said.wrong(&timeout.at, "a try takes longer than nothing");
+            }
+            if let Some(jitter_from) = jitter_from {
+                super::fault::share(jitter_from, said);
+            }
+            let usual = OPENAI_PYTHON;
+            Client {
+                tries_max: tries.as_ref().map_or(usual.tries_max, |tries| tries.value),
+                backoff: backoff.unwrap_or(usual.backoff),
+                backoff_max: backoff_max.unwrap_or(usual.backoff_max),
+                jitter_from: jitter_from.as_ref().map_or(usual.jitter_from, |from| from.value),
+                retry_after_max: retry_after_max.unwrap_or(usual.retry_after_max),
+                timeout: timeout.as_ref().map_or(usual.timeout, |timeout| timeout.value),
+            }
+        }
+    }
+}
+
+/// A demand's labels by number. A property keeps its place through the whole scenario.
+fn properties(spec: &DemandSpec, known: &mut Vec<Property>, said: &mut Said) -> [u16; 4] {
+    let mut numbers = [0; 4];
+    for (name, label) in &spec.properties {
+        let place = known.iter().position(|p| p.name == name.value).unwrap_or_else(|| {
+            known.push(Property { name: name.value.clone(), labels: Vec::new() });
+            known.len() - 1
+        });
+        let Some(number) = numbers.get_mut(place) else {
+            said.wrong(&name.at, "requests carry at most four properties");
+            continue;
+        };
+        let labels = &mut known[place].labels;
+        let index = labels.iter().position(|l| *l == label.value).unwrap_or_else(|| {
+            labels.push(label.value.clone());
+            labels.len() - 1
+        });
+        match u16::try_from(index + 1) {
+            Ok(found) => *number = found,
+            Err(_) => said.wrong(&label.at, "a property has at most 65,535 labels"),
+        }
+    }
+    numbers
+}

@@ -1,0 +1,150 @@
+//! What a scenario means for one router: demand, providers and faults by number, and the frame
+//! that figures are gathered in.
+//!
+//! A scenario names no deployment unless it must, so it runs against any router. What selects
+//! nothing here is not wrong: it does not apply, and says so.
+
+mod demand;
+mod fault;
+mod frame;
+mod provider;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use core::ops::Range;
+use std::sync::Arc;
+
+use reports::Frame;
+use router_core::{Config, Seed};
+use sim::{Plan, TraceRow};
+
+use crate::written::{Endpoint, Mistake, ScenarioSpec, Spanned};
+
+/// A scenario, resolved for one router.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The world.
+    pub plan: Plan,
+    /// What it is looked at through.
+    pub frame: Frame,
+    /// The expectations that can be asked of this router, as written.
+    pub expectations: Vec<Expected>,
+    /// What selects nothing in this router, each in one line.
+    pub not_applicable: Vec<String>,
+    /// What was assumed, each in one line.
+    pub warnings: Vec<String>,
+    /// What the numbers of [`sim::Demand::properties`] stand for, by their place there; at most
+    /// four.
+    pub properties: Vec<Property>,
+}
+
+/// An expectation: all of its texts must hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Expected {
+    /// The name of the test case.
+    pub name: String,
+    /// `metric[.stat] {selectors} op quantity`, each with its place.
+    pub texts: Vec<Spanned<String>>,
+}
+
+/// A property of requests and its labels.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Property {
+    /// What files call it.
+    pub name: String,
+    /// Its labels; number 1 is the first, zero means none.
+    pub labels: Vec<String>,
+}
+
+/// What the command line says instead of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Override {
+    /// `--seed`.
+    pub seed: Option<u64>,
+    /// `--trace`: the arrivals of the first demand that names a twin, else of the first.
+    pub trace: Option<Arc<[TraceRow]>>,
+}
+
+/// A router, as its scenario sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet<'a> {
+    /// What the core knows.
+    pub config: &'a Config,
+    /// What it does not, one per deployment in the configuration's order.
+    pub endpoints: &'a [Endpoint],
+}
+
+/// Gives `scenario` its meaning for the router `fleet`.
+///
+/// # Errors
+/// Every mistake of the file that shows only here, each with its place.
+///
+/// # Panics
+/// If there is not one endpoint per deployment.
+pub fn resolve(
+    scenario: &ScenarioSpec,
+    fleet: Fleet<'_>,
+    instead: &Override,
+) -> Result<Resolved, Vec<Mistake>> {
+    assert_eq!(fleet.config.deployments().len(), fleet.endpoints.len(), "one endpoint each");
+    let mut said = Said::default();
+    let demands = demand::demands(scenario, fleet, instead, &mut said);
+    let providers = provider::providers(scenario, fleet, &mut said);
+    let horizon = demands.horizon;
+    let faults = fault::faults(scenario, fleet, horizon, &mut said);
+    if !said.mistakes.is_empty() {
+        said.mistakes.sort_by_key(|mistake| mistake.at.start);
+        return Err(said.mistakes);
+    }
+    let frame = frame::frame(horizon, &demands.spikes, &faults);
+    let expectations = expectations(scenario);
+    let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
+    Ok(Resolved {
+        plan: Plan { seed, demands: demands.demands, providers, faults },
+        frame,
+        expectations,
+        not_applicable: said.not_applicable,
+        warnings: said.warnings,
+        properties: demands.properties,
+    })
+}
+
+/// What there is to say about a scenario and a router.
+#[derive(Default)]
+struct Said {
+    mistakes: Vec<Mistake>,
+    not_applicable: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Said {
+    fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>) {
+        self.mistakes.push(Mistake { at: at.clone(), message: message.into(), hint: None });
+    }
+
+    fn wrong_because(
+        &mut self,
+        at: &Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let (at, message, hint) = (at.clone(), message.into(), Some(hint.into()));
+        self.mistakes.push(Mistake { at, message, hint });
+    }
+
+    fn not_applicable(&mut self, what: impl Into<String>) {
+        self.not_applicable.push(what.into());
+    }
+
+    fn warn(&mut self, what: impl Into<String>) {
+        self.warnings.push(what.into());
+    }
+}
+
+fn expectations(scenario: &ScenarioSpec) -> Vec<Expected> {
+    let expected = scenario.expectations.iter();
+    expected
+        .map(|(name, texts)| Expected { name: name.value.clone(), texts: texts.clone() })
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! What answers for each deployment: its provider's preset, the router's own idea of the quota,
+//! and what the scenario says differently.
+
+use router_core::{Config, DeploymentId, Ratio, Span};
+use sim::{
+    Abandoned, Algorithm, FirstToken, PerToken, Provider, Quota, Reserves, RetryAfter, Service,
+    WhenFull,
+};
+
+use super::select::{FORMS, Selector};
+use super::{Fleet, Said};
+use crate::written::{
+    FirstTokenSpec, Most, PerTokenSpec, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec,
+    ServiceSpec, Spanned,
+};
+
+/// What a request without `max_tokens` is taken to ask for, as `router.output_reserve` is by
+/// default.
+const OUTPUT_RESERVE: u32 = 512;
+/// Quotas that a scenario shares are numbered from here, those of the router's limits below.
+const SHARED_BY_SCENARIO: u16 = 1 << 15;
+
+/// One provider per deployment.
+pub(super) fn providers(
+    scenario: &ScenarioSpec,
+    fleet: Fleet<'_>,
+    said: &mut Said,
+) -> Vec<Provider> {
+    let mut sized = vec![false; fleet.endpoints.len()];
+    let mut providers: Vec<Provider> = fleet
+        .endpoints
+        .iter()
+        .enumerate()
+        .map(|(index, endpoint)| {
+            let id = DeploymentId::at(index);
+            let mut provider = preset(&endpoint.provider).unwrap_or_else(|| {
+                let name = &fleet.config.deployment(id).name;
+                let unknown = &endpoint.provider;
+                said.warn(format!(
+                    "deployment `{name}`: no preset for provider `{unknown}`, so it \
+                               answers as a typical one"
+                ));
+                generic()
+            });
+            sized[index] = size(&mut provider.quota, id, fleet.config, said);
+            provider
+        })
+        .collect();
+    for (index, (name, spec)) in scenario.providers.iter().enumerate() {
+        let Some(selector) = Selector::parse(&name.value) else {
+            said.wrong_because(&name.at, format!("`{}` selects nothing", name.value), FORMS);
+            continue;
+        };
+        check(name, spec, said);
+        let found = selector.find(fleet);
+        if found.is_empty() {
+            said.not_applicable(format!("provider `{}`: there is none here", name.value));
+        }
+        for id in found {
+            let number =
+                SHARED_BY_SCENARIO.saturating_add(u16::try_from(index).unwrap_or(u16::MAX));
+            sized[id.index()] |= differ(&mut providers[id.index()], spec, number);
+        }
+    }
+    for (index, _) in sized.iter().enumerate().filter(|(_, sized)| !**sized) {
+        let name = &fleet.config.deployment(DeploymentId::at(index)).name;
+        said.warn(format!(
+            "deployment `{name}`: neither the router nor the scenario says what its \
+                           quota is, so it has none"
+        ));
+    }
+    providers
+}
+
+fn preset(_name: &str) -> Option<Provider> {
+    None
+}
+
+/// A provider that nothing is known of, typical in every respect.
+fn generic() -> Provider {
+    let (first_token, per_token) = typical();
+    Provider {
+        connect: Span::from_millis(50),
+        service: Service::Tokens { first_token, per_token },
+        concurrency: None,
+        when_full: WhenFull::Refuse,
+        abandoned: Abandoned::RunsOn,
+        quota: Quota {
+            algorithm: Algorithm::Bucket,
+            reserves: Reserves::Settles(OUTPUT_RESERVE),
+            retry_after: RetryAfter::Seconds,
+            ..Quota::default()
+        },
+        errors: Ratio::ZERO,
+    }
+}
+
+/// The middle of the endpoints that modelstats.ai probed (first token 0.64 s at the median, 1.1 to
+/// 1.6 s at p95, a p99 several times the median), and the time per token of a hosted 70 B model in
+/// ray-project/llmperf-leaderboard (21.6 ms at Fireworks) with its growth with load in the
+/// Splitwise profile (1 % for each other call).
+fn typical() -> (FirstToken, PerToken) {
+    let first_token = FirstToken {
+        median: Span::from_millis(640),
+        sigma: 0.3,
+        tail: Ratio::from_ppm(10_000),
+        tail_factor: 5.0,
+        tail_shape: 2.0,
+        max: Span::from_secs(60),
+        per_input_token: Span::ZERO,
+    };
+    (first_token, PerToken { median: Span::from_micros(21_600), sigma: 0.15, growth: 0.01 })
+}
+
+/// Gives `quota` the size that the router itself believes in; false if it names none. A provider
+/// has one quota, so of several limits the first shared one counts: it is the account's, while a
+/// deployment's own limit beside it is a share that the router keeps to.
+fn size(quota: &mut Quota, id: DeploymentId, config: &Config, said: &mut Said) -> bool {
+    let deployment = config.deployment(id);
+    let rated = deployment.limits.iter().filter(|&&id| {
+        let limit = &config.limit(id).spec;
+        let rates = [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens];
+        rates.iter().any(Option::is_some)
+    });
+    let rated: Vec<_> = rated.copied().collect();
+    let Some(&first) = rated.iter().find(|&&id| config.limit(id).shared).or_else(|| rated.first())
+    else {
+        return false;
+    };
+    let limit = config.limit(first);
+    if rated.len() > 1 {
+        said.warn(format!(
+            "deployment `{}`: of its limits only `{}` is its provider's quota",
+            deployment.name, limit.name
+        ));
+    }
+    quota.requests = limit.spec.requests;
+    quota.tokens = limit.spec.tokens;
+    quota.input_tokens = limit.spec.input_tokens;
+    quota.output_tokens = limit.spec.output_tokens;
+    quota.shared = limit.shared.then(|| {
+        let number = u16::try_from(first.index()).unwrap_or(u16::MAX);
+        assert!(number < SHARED_BY_SCENARIO, "a configuration has few limits");
+        number
+    });
+    true
+}
+
+/// What no quantity's own form excludes.
+fn check(name: &Spanned<String>, spec: &ProviderSpec, said: &mut Said) {
+    if let Some(errors) = &spec.errors {
+        super::fault::share(errors, said);
+    }
+    if spec.concurrency == Some(Most::Of(0)) {
+        said.wrong(&name.at, "a provider works on at least one call at once");
+    }
+    let Some(ServiceSpec::Tokens { ttft, per_token }) = &spec.service else { return };
+    let spread = [ttft.sigma, per_token.sigma, per_token.growth];
+    if spread.into_iter().flatten().any(|value| !(0.0..=10.0).contains(&value)) {
+        said.wrong(&name.at, "`sigma` and `growth` are from 0 to 10");
+    }
+    let tail = [ttft.tail_factor, ttft.tail_shape];
+    if tail.into_iter().flatten().any(|value| !(value > 0.0 && value <= 1_000.0)) {
+        said.wrong(&name.at, "`tail_factor` and `tail_shape` are above 0 and at most 1,000");
+    }
+    if ttft.tail.is_some_and(|share| !share.is_share()) {
+        said.wrong(&name.at, "`tail` is a share, at most 100 %");
+    }
+}
+
+/// Changes what `spec` names; true if that says what the quota is.
+fn differ(provider: &mut Provider, spec: &ProviderSpec, number: u16) -> bool {
+    if let Some(connect) = spec.connect {
+        provider.connect = connect;
+    }
+    match &spec.service {
+        None => {}
+        Some(ServiceSpec::Exponential(mean)) => {
+            provider.service = Service::Exponential { mean: *mean };
+        }
+        Some(ServiceSpec::Constant(time)) => provider.service = Service::Constant { time: *time },
+        Some(ServiceSpec::Tokens { ttft, per_token }) => tokens(provider, ttft, per_token),
+    }
+    match spec.concurrency {
+        None => {}
+        Some(Most::Unlimited) => provider.concurrency = None,
+        Some(Most::Of(most)) => provider.concurrency = Some(most),
+    }
+    if let Some(when_full) = spec.when_full {
+        provider.when_full = when_full;
+    }
+    if let Some(abandoned) = spec.abandoned {
+        provider.abandoned = abandoned;
+    }
+    if let Some(errors) = &spec.errors {
+        provider.errors = errors.value;
+    }
+    spec.quota.as_ref().is_some_and(|quota| differ_in_quota(&mut provider.quota, quota, number))
+}
+
+fn differ_in_quota(quota: &mut Quota, spec: &QuotaSpec, number: u16) -> bool {
+    let rates = [spec.requests, spec.tokens, spec.input_tokens, spec.output_tokens];
+    let sized = spec.unlimited || rates.iter().any(Option::is_some);
+    if sized {
+        [quota.requests, quota.tokens, quota.input_tokens, quota.output_tokens] = rates;
+        quota.shared = None;
+    }
+    if let Some(algorithm) = spec.algorithm {
+        quota.algorithm = algorithm;
+    }
+    match spec.reserves {
+        None => {}
+        Some(ReservesSpec::Keeps) => quota.reserves = Reserves::Keeps(OUTPUT_RESERVE),
+        Some(ReservesSpec::Settles) => quota.reserves = Reserves::Settles(OUTPUT_RESERVE),
+        Some(ReservesSpec::Nothing) => quota.reserves = Reserves::Nothing,
+    }
+    if let Some(retry_after) = spec.retry_after {
+        quota.retry_after = retry_after;
+    }
+    match spec.shared {
+        None => {}
+        Some(true) => quota.shared = Some(number),
+        Some(false) => quota.shared = None,
+    }
+    sized
+}
+
+fn tokens(provider: &mut Provider, ttft: &FirstTokenSpec, per_token: &PerTokenSpec) {
+    let (mut first, mut each) = match provider.service {
+        Service::Tokens { first_token, per_token } => (first_token, per_token),
+        Service::Exponential { .. } | Service::Constant { .. } => typical(),
+    };
+    first.median = ttft.median.unwrap_or(first.median);
+    first.sigma = ttft.sigma.unwrap_or(first.sigma);
+    first.tail = ttft.tail.unwrap_or(first.tail);
+    first.tail_factor = ttft.tail_factor.unwrap_or(first.tail_factor);
+    first.tail_shape = ttft.tail_shape.unwrap_or(first.tail_shape);
+    first.max = ttft.max.unwrap_or(first.max);
+    first.per_input_token = ttft.per_input_token.unwrap_or(first.per_input_token);
+    each.median = per_token.median.unwrap_or(each.median);
+    each.sigma = per_token.sigma.unwrap_or(each.sigma);
+    each.growth = per_token.growth.unwrap_or(each.growth);
+    provider.service = Service::Tokens { first_token: first, per_token: each };
+}

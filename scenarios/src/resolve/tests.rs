@@ -1,0 +1,254 @@
+use router_core::{
+    DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Rate, Ratio, Span, Spec, Time,
+};
+use sim::{Arrivals, Effect, Shape};
+
+use super::select::Selector;
+use super::*;
+use crate::written::{
+    DemandSpec, FaultSpec, NormalSpec, ProviderSpec, QuotaSpec, SpikeSpec, TokensSpec,
+};
+
+fn at<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, 7..9)
+}
+
+fn named(name: &str) -> Spanned<String> {
+    at(name.to_owned())
+}
+
+/// `chat` of az (weight 3, tier 0), oai (3, 0) and big (9, tier 1); `backup` of haiku.
+fn router() -> (Config, Vec<Endpoint>) {
+    let rate = Rate { amount: 60, period: Span::from_secs(60), burst: None };
+    let limit = LimitSpec { requests: Some(rate), ..LimitSpec::default() };
+    let mut deployments: Vec<DeploymentSpec> =
+        ["az", "oai", "big", "haiku"].map(|name| DeploymentSpec::new(name.to_owned())).into();
+    deployments[0].limit = Some(limit.clone());
+    deployments[1].shared = vec!["org".to_owned()];
+    deployments[2].shared = vec!["org".to_owned()];
+    let member = |name: &str, weight, tier| MemberSpec { deployment: name.into(), weight, tier };
+    let mut chat = GroupSpec::new("chat".to_owned());
+    chat.members = vec![member("az", 3, 0), member("oai", 3, 0), member("big", 9, 1)];
+    let mut backup = GroupSpec::new("backup".to_owned());
+    backup.members = vec![member("haiku", 1, 0)];
+    let limits = vec![("org".to_owned(), limit)];
+    let spec = Spec { limits, deployments, groups: vec![chat, backup], ..Spec::default() };
+    let endpoint = |provider: &str, model: &str, region: Option<&str>| Endpoint {
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        region: region.map(str::to_owned),
+        ..Endpoint::default()
+    };
+    let endpoints = vec![
+        endpoint("azure-openai", "gpt-4o-mini", Some("eu")),
+        endpoint("openai", "gpt-4o-mini", None),
+        endpoint("openai", "gpt-4o", Some("us")),
+        endpoint("anthropic", "claude-haiku-4-5", None),
+    ];
+    (Config::new(&spec).unwrap(), endpoints)
+}
+
+fn steady() -> ScenarioSpec {
+    let normal = NormalSpec {
+        rate: Some(at(8.0)),
+        lasts: Some(at(Span::from_secs(7_200))),
+        ..NormalSpec::default()
+    };
+    ScenarioSpec {
+        demands: vec![(named("*"), DemandSpec { normal, ..DemandSpec::default() })],
+        ..ScenarioSpec::default()
+    }
+}
+
+fn spiky() -> ScenarioSpec {
+    let mut scenario = steady();
+    let minutes = |count: u64| at(Span::from_secs(count * 60));
+    scenario.demands[0].1.spike = Some(SpikeSpec {
+        at: minutes(20),
+        peak: at(80.0),
+        rise: minutes(6),
+        hold: minutes(10),
+        half_life: minutes(10),
+    });
+    scenario
+}
+
+fn resolved(scenario: &ScenarioSpec) -> Result<Resolved, Vec<Mistake>> {
+    let (config, endpoints) = router();
+    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    resolve(scenario, fleet, &Override::default())
+}
+
+fn outage(on: &str) -> FaultSpec {
+    FaultSpec { on: vec![named(on)], outage: Some(named("503")), ..FaultSpec::default() }
+}
+
+#[test]
+fn selectors_find_by_name_weight_vendor_tier_region_and_model() {
+    let (config, endpoints) = router();
+    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    for (text, expected) in [
+        ("*", &[0, 1, 2, 3][..]),
+        ("oai", &[1]),
+        ("biggest", &[0]),
+        ("vendor:openai", &[1, 2]),
+        ("vendor:azure", &[0]),
+        ("vendor:azure-openai", &[0]),
+        ("vendor:open", &[]),
+        ("tier:0", &[0, 1, 3]),
+        ("tier:1", &[2]),
+        ("region:eu", &[0]),
+        ("model:gpt-4o-mini", &[0, 1]),
+        ("nobody", &[]),
+    ] {
+        let found = Selector::parse(text).unwrap().find(fleet);
+        let found: Vec<usize> = found.into_iter().map(|id| id.index()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+    for wrong in ["", "vendor:", "tier:x", "tier:300", "shape:round"] {
+        assert_eq!(Selector::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_spike_is_a_ramp_a_plateau_and_a_decay() {
+    let found = resolved(&spiky()).unwrap();
+    let Arrivals::Poisson(course) = &found.plan.demands[0].arrivals else { panic!("no course") };
+    let half_life = Span::from_secs(600);
+    let shapes: Vec<(u64, Shape)> =
+        course.iter().map(|s| (s.lasts.as_nanos() / 1_000_000_000, s.shape)).collect();
+    let expected = [
+        (1_200, Shape::Flat(8.0)),
+        (360, Shape::Ramp { from: 8.0, to: 80.0 }),
+        (600, Shape::Flat(80.0)),
+        (5_040, Shape::Decay { from: 80.0, floor: 8.0, half_life }),
+    ];
+    assert_eq!(shapes, expected);
+    assert_eq!(found.frame.horizon, Time::from_secs(7_200));
+    // From 20 min until three half-lives after 36 min.
+    let spike = &found.frame.phases[1];
+    assert_eq!(spike.pieces, [(Time::from_secs(1_200), Time::from_secs(3_960))]);
+}
+
+#[test]
+fn what_selects_nothing_does_not_apply_and_is_said() {
+    let mut scenario = steady();
+    scenario.faults.push((named("gone"), outage("vendor:mistral")));
+    scenario.faults.push((named("there"), outage("biggest")));
+    scenario.providers.push((named("tier:7"), ProviderSpec::default()));
+    let mut late = outage("biggest");
+    late.at = Some(at(Span::from_secs(7_200)));
+    scenario.faults.push((named("late"), late));
+    let elsewhere = scenario.demands[0].1.clone();
+    scenario.demands.push((named("images"), elsewhere));
+    let found = resolved(&scenario).unwrap();
+    assert_eq!(
+        found.not_applicable,
+        [
+            "demand `images`: there is no group `images` here",
+            "provider `tier:7`: there is none here",
+            "fault `gone`: nothing here is `vendor:mistral`",
+            "fault `late`: it begins after the last call",
+        ]
+    );
+    let faults: Vec<&str> = found.plan.faults.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(faults, ["there"]);
+    assert_eq!(found.frame.faults.len(), 1);
+}
+
+#[test]
+fn a_providers_quota_is_the_scenarios_else_the_routers_own_limit() {
+    let mut scenario = steady();
+    let quota = QuotaSpec {
+        tokens: Some(Rate { amount: 5, period: Span::from_secs(1), burst: None }),
+        ..QuotaSpec::default()
+    };
+    scenario
+        .providers
+        .push((named("big"), ProviderSpec { quota: Some(quota), ..ProviderSpec::default() }));
+    let found = resolved(&scenario).unwrap();
+    let quotas: Vec<_> = found.plan.providers.iter().map(|p| p.quota).collect();
+    assert_eq!(quotas[0].requests.map(|r| r.amount), Some(60));
+    assert_eq!(quotas[0].shared, None, "its own");
+    assert!(quotas[1].shared.is_some(), "the organisation's");
+    assert_eq!((quotas[2].requests, quotas[2].tokens.map(|r| r.amount)), (None, Some(5)));
+    assert_eq!(quotas[2].shared, None);
+    assert_eq!(quotas[3].requests, None);
+    let unlimited: Vec<_> = found.warnings.iter().filter(|w| w.contains("quota")).collect();
+    assert_eq!(unlimited.len(), 1, "{:?}", found.warnings);
+    assert!(unlimited[0].contains("`haiku`"));
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_place() {
+    let mut scenario = spiky();
+    scenario.demands[0].1.normal.tokens = Some(TokensSpec::Table(named("azure")));
+    scenario.demands[0].1.spike.as_mut().unwrap().peak = at(4.0);
+    scenario.faults.push((named("nothing"), FaultSpec { outage: None, ..outage("biggest") }));
+    let mut two = outage("biggest");
+    two.ttft = Some(at(4.0));
+    scenario.faults.push((named("two"), two));
+    scenario.faults.push((named("spike"), outage("vendor:")));
+    scenario.providers.push((
+        named("*"),
+        ProviderSpec { errors: Some(at(Ratio::new(3, 2).unwrap())), ..ProviderSpec::default() },
+    ));
+    let mistakes = resolved(&scenario).unwrap_err();
+    let messages: Vec<&str> = mistakes.iter().map(|m| m.message.as_str()).collect();
+    assert_eq!(messages.len(), 7, "{messages:#?}");
+    assert!(mistakes.iter().all(|mistake| mistake.at == (7..9)));
+}
+
+#[test]
+fn without_any_demand_for_this_router_there_is_no_run() {
+    let mut scenario = steady();
+    scenario.demands[0].0 = named("images");
+    assert!(resolved(&scenario).unwrap_err()[0].message.contains("none of the groups"));
+    scenario.demands.clear();
+    assert_eq!(resolved(&scenario).unwrap_err()[0].message, "nobody calls");
+}
+
+#[test]
+fn a_trace_takes_the_place_of_the_twin() {
+    let mut scenario = steady();
+    let normal = NormalSpec { arrivals: Some(named("azure-conversation")), ..Default::default() };
+    scenario.demands.push((named("backup"), DemandSpec { normal, ..DemandSpec::default() }));
+    let (config, endpoints) = router();
+    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let row = TraceRow { at: Span::from_secs(9_000), input_tokens: 1, output_tokens: 1 };
+    let instead = Override { seed: Some(5), trace: Some(Arc::from([row])) };
+    let found = resolve(&scenario, fleet, &instead).unwrap();
+    assert!(matches!(found.plan.demands[0].arrivals, Arrivals::Poisson(_)));
+    assert!(matches!(found.plan.demands[1].arrivals, Arrivals::Trace(_)));
+    assert_eq!(found.frame.horizon, Time::from_secs(9_000));
+}
+
+#[test]
+fn labels_are_numbered_by_property_across_demands() {
+    let mut scenario = steady();
+    scenario.demands[0].1.properties = vec![(named("feature"), named("chat"))];
+    let mut other = scenario.demands[0].1.clone();
+    other.properties = vec![(named("plan"), named("free")), (named("feature"), named("search"))];
+    scenario.demands.push((named("backup"), other));
+    let found = resolved(&scenario).unwrap();
+    assert_eq!(found.plan.demands[0].properties, [1, 0, 0, 0]);
+    assert_eq!(found.plan.demands[1].properties, [2, 1, 0, 0]);
+    assert_eq!(found.properties[0].labels, ["chat", "search"]);
+}
+
+#[test]
+fn an_effect_keeps_its_factors() {
+    let mut scenario = steady();
+    let brownout = FaultSpec {
+        outage: None,
+        errors: Some(at(Ratio::from_ppm(300_000))),
+        ttft: Some(at(4.0)),
+        ..outage("biggest")
+    };
+    scenario.faults.push((named("brownout"), brownout));
+    let found = resolved(&scenario).unwrap();
+    let Effect::Brownout { errors, first_token, per_token } = found.plan.faults[0].effect else {
+        panic!("not a brownout")
+    };
+    assert_eq!((errors, first_token, per_token), (Ratio::from_ppm(300_000), 4.0, 1.0));
+}
