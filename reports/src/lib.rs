@@ -1,10 +1,13 @@
 //! From observations to figures, verdicts, tables and charts.
 
 mod figures;
+mod fold;
 mod frame;
 mod histogram;
+mod rests;
 #[cfg(test)]
 mod sample;
+mod segments;
 mod share;
 
 pub use figures::{
@@ -12,6 +15,7 @@ pub use figures::{
     KINDS, Lost, Outcomes, Part, Pulse, REASONS, REJECTIONS, Rest, StrandedSeconds, WAITS, Waited,
     rejection_index,
 };
+pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};
 pub use histogram::{Coarse, Fine, Histogram};
 pub use share::ExpectedShare;

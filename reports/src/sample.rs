@@ -12,6 +12,11 @@ pub(crate) type Member = (&'static str, u32, u8);
 /// Groups by name, each with its members' names, weights and tiers. A prompt token costs one
 /// pico-dollar and a completion token two.
 pub(crate) fn config(groups: &[(&str, &[Member])]) -> Config {
+    config_priced(groups, Price { input: 1, cached: 1, output: 2 })
+}
+
+/// The same, at another price.
+pub(crate) fn config_priced(groups: &[(&str, &[Member])], price: Price) -> Config {
     let mut spec = Spec::default();
     for (name, members) in groups {
         let mut group = GroupSpec::new((*name).to_owned());
@@ -19,7 +24,7 @@ pub(crate) fn config(groups: &[(&str, &[Member])]) -> Config {
             if !spec.deployments.iter().any(|known| known.name == deployment) {
                 let mut new = DeploymentSpec::new(deployment.to_owned());
                 new.keys = 2;
-                new.price = Price { input: 1, cached: 1, output: 2 };
+                new.price = price;
                 spec.deployments.push(new);
             }
             group.members.push(MemberSpec { deployment: deployment.to_owned(), weight, tier });
