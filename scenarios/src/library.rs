@@ -1,0 +1,109 @@
+//! The files that come with the program: scenarios that run against any router, a router to start
+//! from, and worlds whose answers are known in closed form.
+
+/// A file of the library.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// What the command line calls it.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// A world whose answer is known, and the router that leaves it alone.
+#[derive(Clone, Copy, Debug)]
+pub struct ClosedForm {
+    /// The scenario.
+    pub scenario: Entry,
+    /// The router.
+    pub router: Entry,
+}
+
+/// The router that runs where none is named.
+pub const STARTER: Entry = entry("starter", include_str!("../routers/starter.toml"));
+
+const THOUSAND: Entry = entry("thousand-rps", include_str!("../routers/thousand-rps.toml"));
+
+const SCENARIOS: [Entry; 7] = [
+    entry("viral-spike", include_str!("../library/viral-spike.toml")),
+    entry("primary-outage", include_str!("../library/primary-outage.toml")),
+    entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
+    entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
+    entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
+    entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
+    entry("thousand-rps", include_str!("../library/thousand-rps.toml")),
+];
+
+const BARE: Entry = entry("closed-form/bare", include_str!("../routers/closed-form/bare.toml"));
+const BUCKET: Entry =
+    entry("closed-form/token-bucket", include_str!("../routers/closed-form/token-bucket.toml"));
+const THREE: Entry =
+    entry("closed-form/attempts", include_str!("../routers/closed-form/attempts.toml"));
+
+const CLOSED_FORMS: [ClosedForm; 6] = [
+    closed(entry("closed-form/mm1", include_str!("../library/closed-form/mm1.toml")), BARE),
+    closed(entry("closed-form/mm10", include_str!("../library/closed-form/mm10.toml")), BARE),
+    closed(
+        entry("closed-form/erlang-b", include_str!("../library/closed-form/erlang-b.toml")),
+        BARE,
+    ),
+    closed(
+        entry("closed-form/token-bucket", include_str!("../library/closed-form/token-bucket.toml")),
+        BUCKET,
+    ),
+    closed(
+        entry("closed-form/fixed-window", include_str!("../library/closed-form/fixed-window.toml")),
+        BARE,
+    ),
+    closed(
+        entry("closed-form/attempts", include_str!("../library/closed-form/attempts.toml")),
+        THREE,
+    ),
+];
+
+/// The scenarios, in the order in which to meet them.
+pub const fn scenarios() -> &'static [Entry] {
+    &SCENARIOS
+}
+
+/// The worlds with known answers. They are found by name, but not offered.
+pub const fn closed_forms() -> &'static [ClosedForm] {
+    &CLOSED_FORMS
+}
+
+/// The scenario called `name`: `viral-spike`, `closed-form/mm1`.
+pub fn find(name: &str) -> Option<Entry> {
+    let closed = CLOSED_FORMS.iter().map(|form| form.scenario);
+    SCENARIOS.into_iter().chain(closed).find(|entry| entry.name == name)
+}
+
+/// The router called `name`: `starter`, `thousand-rps`, `closed-form/bare`.
+pub fn router(name: &str) -> Option<Entry> {
+    [STARTER, THOUSAND, BARE, BUCKET, THREE].into_iter().find(|entry| entry.name == name)
+}
+
+const fn entry(name: &'static str, text: &'static str) -> Entry {
+    Entry { name, text }
+}
+
+const fn closed(scenario: Entry, router: Entry) -> ClosedForm {
+    ClosedForm { scenario, router }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_the_names_they_are_listed_under() {
+        for entry in scenarios() {
+            assert_eq!(find(entry.name), Some(*entry));
+        }
+        for form in closed_forms() {
+            assert_eq!(find(form.scenario.name), Some(form.scenario));
+            assert_eq!(router(form.router.name), Some(form.router));
+        }
+        assert_eq!(router("starter"), Some(STARTER));
+        assert_eq!((find("starter"), router("viral-spike")), (None, None));
+    }
+}
