@@ -1,1 +1,4 @@
-//! The integration tests.
+//! The integration tests: one binary, one module per subject.
+
+mod failing;
+mod routing;

@@ -1,0 +1,94 @@
+//! How fast it is: `cargo bench -p tests`. Times are of one core; the machine's other work shows
+//! in the slowest and mean columns, so quote the fastest and the median.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use router_core::{
+    Abandon, AttemptId, Brain, Config, DeploymentSpec, Dispatch, Driver, Effects, GroupSpec, Input,
+    LimitSpec, MemberSpec, Observation, Outcome, Rate, Request, RequestId, Router, Seed, Span,
+    Spec, Time, Upstream, Usage,
+};
+
+fn main() {
+    divan::main();
+}
+
+/// Six deployments with limits of requests, tokens and calls at once, and a fallback group.
+fn config() -> Arc<Config> {
+    let rate = |amount| Some(Rate { amount, period: Span::from_secs(60), burst: None });
+    let mut spec = Spec::default();
+    for (index, weight) in [5, 4, 3, 2, 1, 1].into_iter().enumerate() {
+        let mut deployment = DeploymentSpec::new(format!("d{index}"));
+        deployment.limit = Some(LimitSpec {
+            requests: rate(10_000_000),
+            tokens: rate(10_000_000_000),
+            parallel: Some(20_000),
+            ..LimitSpec::default()
+        });
+        spec.deployments.push(deployment);
+        let group = usize::from(index == 5);
+        if group == spec.groups.len() {
+            spec.groups.push(GroupSpec::new(["chat", "backup"][group].into()));
+        }
+        let deployment = format!("d{index}");
+        spec.groups[group].members.push(MemberSpec { deployment, weight, tier: 0 });
+    }
+    spec.groups[0].fallbacks.push("backup".into());
+    Arc::new(Config::new(&spec).expect("the benchmark's configuration is valid"))
+}
+
+/// Answers every call after a fixed time: first token, then the rest.
+#[derive(Default)]
+struct Echo {
+    first: VecDeque<(Time, AttemptId)>,
+    whole: VecDeque<(Time, AttemptId)>,
+}
+
+impl Effects for Echo {
+    fn dispatch(&mut self, now: Time, dispatch: Dispatch) {
+        self.first.push_back((now + Span::from_millis(500), dispatch.attempt));
+        self.whole.push_back((now + Span::from_secs(4), dispatch.attempt));
+    }
+    fn abandon(&mut self, _: Time, _: AttemptId, _: Abandon) {}
+    fn commit(&mut self, _: Time, _: AttemptId) {}
+    fn finish(&mut self, _: Time, _: RequestId, _: Outcome) {}
+    fn observe(&mut self, _: Time, _: Observation) {}
+}
+
+/// The router and its driver alone: a thousand requests a second, four seconds each, all well.
+#[divan::bench(args = [200_000], sample_count = 10, sample_size = 1)]
+fn router_alone(bencher: Bencher<'_, '_>, requests: u64) {
+    let config = config();
+    let group = config.group_named("chat").expect("it is there");
+    bencher.counter(ItemsCount::new(requests)).bench_local(|| {
+        let router = Router::new(Arc::clone(&config), Seed::from_u64(7), Time::ZERO);
+        let (mut driver, mut echo) = (Driver::new(router, ()), Echo::default());
+        for sequence in 0..requests {
+            let now = Time::from_nanos(sequence * 1_000_000);
+            loop {
+                let first = echo.first.front().filter(|(at, _)| *at <= now).copied();
+                let whole = echo.whole.front().filter(|(at, _)| *at <= now).copied();
+                let (at, attempt, news) = match (first, whole) {
+                    (Some((at, attempt)), other) if other.is_none_or(|(then, _)| at <= then) => {
+                        echo.first.pop_front();
+                        (at, attempt, Upstream::FirstToken)
+                    }
+                    (_, Some((at, attempt))) => {
+                        echo.whole.pop_front();
+                        let usage =
+                            Usage { input_tokens: 800, cached_tokens: 0, output_tokens: 200 };
+                        (at, attempt, Upstream::Complete(usage))
+                    }
+                    (_, None) => break,
+                };
+                driver.step(at, Input::Upstream(attempt, news), &mut echo);
+            }
+            let request = Request::new(RequestId::new(0, sequence, 0), group, 800);
+            driver.step(now, Input::Submit(request), &mut echo);
+        }
+        driver.brain().next_wakeup()
+    });
+}
