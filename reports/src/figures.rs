@@ -8,8 +8,7 @@ use router_core::{
     Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Reason, Rejection, Span, Time,
 };
 
-use crate::histogram::{Coarse, Fine};
-use crate::{ExpectedShare, Frame};
+use crate::{AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Pulse};
 
 /// How many [`FailureKind`]s there are.
 pub const KINDS: usize = FailureKind::ALL.len();
@@ -370,87 +369,6 @@ pub struct Lost {
     pub waited_ns: u64,
 }
 
-/// A bin of the time series.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Bin {
-    /// By [`GroupId`].
-    pub groups: Vec<CallsInBin>,
-    /// By [`DeploymentId`].
-    pub deployments: Vec<AttemptsInBin>,
-}
-
-/// Calls of one group that arrived in a bin.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct CallsInBin {
-    /// Calls begun.
-    pub offered: u64,
-    /// Calls that ended and were dispatched at least once.
-    pub admitted: u64,
-    /// Calls answered in full.
-    pub answered: u64,
-    /// Calls that ended otherwise: partial, failed or left.
-    pub failed: u64,
-    /// From arrival to first token.
-    pub ttft: Coarse,
-    /// From arrival to the end, of calls answered in full.
-    pub total: Coarse,
-}
-
-/// Attempts on one deployment in a bin.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct AttemptsInBin {
-    /// Dispatched in this bin.
-    pub dispatched: u64,
-    /// Answered in this bin.
-    pub answered: u64,
-    /// Failed in this bin.
-    pub failed: u64,
-}
-
-/// A fine series of all calls, by arrival, that sliding windows are laid over.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Pulse {
-    /// The width of a beat: 1 s, or as much of 30 s as keeps the series to 7,200 beats.
-    pub step: Span,
-    /// Beat `i` is the calls that arrived from `i * step`, up to the horizon.
-    pub beats: Vec<Beat>,
-}
-
-impl Pulse {
-    /// An empty series up to `horizon`.
-    pub fn new(horizon: Time) -> Self {
-        let horizon_s = horizon.as_nanos().div_ceil(1_000_000_000).max(1);
-        // Divisors of 30, so that the window of a recovery is a whole number of beats.
-        let fits = [1, 2, 3, 5, 6, 10, 15].into_iter().find(|step| horizon_s / step <= 7_200);
-        let step = fits.unwrap_or(30);
-        let beats = usize::try_from(horizon_s.div_ceil(step)).expect("a horizon that fits");
-        Self { step: Span::from_secs(step), beats: vec![Beat::default(); beats] }
-    }
-}
-
-/// The calls that arrived in one step of a [`Pulse`].
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Beat {
-    /// Ended by the end of the run.
-    pub ended: u64,
-    /// Answered in full.
-    pub answered: u64,
-    /// Attempts made for them.
-    pub attempts: u64,
-    /// From arrival to first token.
-    pub ttft: Coarse,
-}
-
-impl Beat {
-    /// Adds everything that `other` counted.
-    pub fn merge(&mut self, other: &Self) {
-        self.ended += other.ended;
-        self.answered += other.answered;
-        self.attempts += other.attempts;
-        self.ttft.merge(&other.ttft);
-    }
-}
-
 /// A stretch of time in which a deployment or a key of it was sent nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rest {
@@ -502,12 +420,6 @@ mod tests {
         assert_eq!((figures.bins.len(), figures.pulse.beats.len()), (60, 600));
         assert_eq!((figures.phases.len(), figures.whole.members.len()), (2, 2));
         assert_eq!(figures.whole.calls.success(), None);
-    }
-
-    #[test]
-    fn a_long_run_has_a_coarser_pulse() {
-        let day = Pulse::new(Time::from_secs(86_400));
-        assert_eq!((day.step, day.beats.len()), (Span::from_secs(15), 5_760));
     }
 
     #[test]

@@ -1,0 +1,292 @@
+//! Expectations that hold, that do not, that cannot be said, and that nobody can read.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use router_core::{Config, Span};
+
+use crate::{Figures, sample};
+
+use super::*;
+
+fn read(text: &str) -> Expectation {
+    Expectation::parse(text).unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
+}
+
+fn config() -> Config {
+    sample::config(&[("chat", &[("az-eu", 7, 0), ("oai", 3, 0)]), ("backup", &[("oai", 1, 0)])])
+}
+
+/// 2,000 calls of `chat` of 1 ms to 2 s, 1,990 of them answered, with 2,400 attempts for 3 USD.
+fn figures() -> Figures {
+    let mut figures = Figures::new(&config(), sample::frame());
+    let part = &mut figures.whole;
+    let calls = &mut part.groups[0];
+    (calls.ended, calls.answered, calls.attempts) = (2_000, 1_990, 2_400);
+    calls.cost_pico = 3_000_000_000_000;
+    for ms in 1..=2_000 {
+        calls.ttft.record(Span::from_millis(ms));
+    }
+    part.calls = calls.clone();
+    let az = &mut part.deployments[0];
+    (az.dispatched, az.answered) = (600, 450);
+    az.failures[0] = 50;
+    (0..999).for_each(|_| az.ttft.record(Span::from_millis(1)));
+    part.members = vec![600, 200, 1_600];
+    figures
+}
+
+fn judged(text: &str) -> String {
+    let judgement = read(text).judge(&figures());
+    let verdict = match judgement.verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Fail => "FAIL",
+        Verdict::NoData => "NO DATA",
+    };
+    format!("{verdict}  {}", judgement.text)
+}
+
+#[test]
+fn expectations_are_judged_and_say_why() {
+    let gallery = [
+        "success.rate >= 99.5 %",
+        "success.rate > 99.5 %",
+        "success.rate {group=chat} >= 99.6 %",
+        "success.rate {deployment=az-eu} < 90 %",
+        "success.rate {group=backup} >= 1 %",
+        "success.rate {group=nowhere} >= 1 %",
+        "success.rate {during=night} >= 1 %",
+        "ttft.p99 < 2 s",
+        "ttft.p50 <= 0.9 s",
+        "ttft.p99.9 < 2 s",
+        "ttft.p99 {deployment=az-eu} < 2 s",
+        "ttft.mean <= 1000.5 ms",
+        "ttft.mean < 1000.5 ms",
+        "ttft.max < 0.5 min",
+        "total.mean < 1 h",
+        "cost.per_1k < 2 USD",
+        "cost.per_1k {deployment=az-eu} < 2 USD",
+        "amplification < 1.2",
+        "amplification <= 1.2",
+        "share {deployment=az-eu} >= 70 %",
+        "share {deployment=oai} >= 70 %",
+        "share {deployment=oai, group=chat} >= 70 %",
+        "recovery(brownout) < 60 s",
+        "recovery(flood) < 60 s",
+    ];
+    insta::assert_snapshot!(gallery.map(judged).join("\n"));
+}
+
+#[test]
+fn what_is_measured_is_in_shares_seconds_dollars_and_factors() {
+    let measured = |text: &str| read(text).judge(&figures()).measured.unwrap();
+    assert_eq!(measured("success.rate >= 1 %"), 0.995);
+    assert_eq!(measured("ttft.max < 1 ms"), 2.0);
+    assert_eq!(measured("amplification < 1"), 1.2);
+    assert!((measured("cost.per_1k < 2 USD") - 3.0 / 1.99).abs() < 1e-12);
+    let none = Metric::Amplification.measure(&Selectors::default(), &figures());
+    assert_eq!(none, Some(1.2));
+    assert_eq!(Metric::Total(Stat::Mean).measure(&Selectors::default(), &figures()), None);
+}
+
+#[test]
+fn a_recovery_that_never_comes_fails_and_measures_nothing() {
+    let mut figures = figures();
+    for (second, beat) in (0..).zip(&mut figures.pulse.beats) {
+        (beat.ended, beat.attempts) = (10, 10);
+        if second < 120 {
+            beat.answered = 10;
+            beat.ttft.record(Span::from_millis(1));
+        }
+    }
+    let judgement = read("recovery(brownout) < 60 s").judge(&figures);
+    assert_eq!((judgement.verdict, judgement.measured), (Verdict::Fail, None));
+    assert_eq!(judgement.text, "recovery(brownout) not within the horizon, wanted < 60 s");
+}
+
+#[test]
+fn a_quantile_takes_ten_samples_beyond_it() {
+    let mut figures = figures();
+    figures.whole.calls.ttft = crate::Fine::default();
+    let verdict = |figures: &Figures, text: &str| read(text).judge(figures).verdict;
+    for _ in 0..19 {
+        figures.whole.calls.ttft.record(Span::from_millis(1));
+    }
+    assert_eq!(verdict(&figures, "ttft.p50 < 1 s"), Verdict::NoData);
+    assert_eq!(verdict(&figures, "ttft.mean < 1 s"), Verdict::Pass);
+    figures.whole.calls.ttft.record(Span::from_millis(1));
+    assert_eq!(verdict(&figures, "ttft.p50 < 1 s"), Verdict::Pass);
+    assert_eq!(verdict(&figures, "ttft.p51 < 1 s"), Verdict::NoData);
+}
+
+#[test]
+fn an_expectation_applies_to_routers_that_have_what_it_names() {
+    let applies = |text: &str| read(text).applies(&config());
+    assert!(applies("success.rate > 1 %"));
+    assert!(applies("success.rate {group=backup} > 1 %"));
+    assert!(applies("share {deployment=oai} > 1 %"));
+    assert!(applies("share {deployment=az-eu, group=chat} > 1 %"));
+    assert!(!applies("share {deployment=az-eu, group=backup} > 1 %"));
+    assert!(!applies("success.rate {group=embed} > 1 %"));
+    assert!(!applies("share {deployment=haiku} > 1 %"));
+}
+
+#[test]
+fn an_expectation_names_its_fault() {
+    assert_eq!(read("recovery( brownout ) <60s").fault(), Some("brownout"));
+    assert_eq!(read("amplification<1.2").fault(), None);
+}
+
+#[test]
+fn mistakes_have_their_place_and_a_hint() {
+    let gallery = [
+        "",
+        "  ",
+        "sucess.rate >= 99 %",
+        "success.rat >= 99 %",
+        "success >= 99 %",
+        "latency.p99 < 1 s",
+        "cost < 1 USD",
+        "ttft < 2 s",
+        "ttft.p100 < 2 s",
+        "ttft.p0 < 2 s",
+        "ttft.P99 < 2 s",
+        "ttft.average < 2 s",
+        "tfft.p99 < 2 s",
+        "recovery < 60 s",
+        "recovery() < 60 s",
+        "recovery(brownout < 60 s",
+        "recovery(brownout) {group=chat} < 60 s",
+        "ttft.p99 {gruop=chat} < 2 s",
+        "ttft.p99 {tenant=x} < 2 s",
+        "ttft.p99 {} < 2 s",
+        "ttft.p99 {group} < 2 s",
+        "ttft.p99 {group=} < 2 s",
+        "ttft.p99 {group=chat during=spike} < 2 s",
+        "ttft.p99 {group=chat < 2 s",
+        "ttft.p99 {group=chat, group=x} < 2 s",
+        "ttft.p99 {group=chat, deployment=x} < 2 s",
+        "amplification {deployment=x} < 2",
+        "share >= 60 %",
+        "share {group=chat} >= 60 %",
+        "ttft.p99 2 s",
+        "ttft.p99 => 2 s",
+        "ttft.p99 == 2 s",
+        "ttft.p99 ≤ 2 s",
+        "ttft.p99 <",
+        "ttft.p99 < fast",
+        "ttft.p99 < 2",
+        "ttft.p99 < 2 sec",
+        "ttft.p99 < 2 %",
+        "ttft.p99 < -2 s",
+        "ttft.p99 < 2..5 s",
+        "ttft.p99 < 1e3 s",
+        "ttft.p99 < NaN s",
+        "ttft.p99 < 0.0000000001 s",
+        "ttft.p99 < 1000000.1 s",
+        "ttft.p99 < 99999999999999999999999 s",
+        "success.rate >= 99",
+        "success.rate >= 101 %",
+        "cost.per_1k < 2 usd",
+        "cost.per_1k < 2 $",
+        "amplification < 1.2x",
+        "ttft.p99 < 2 s always",
+    ];
+    let mut shown = String::new();
+    for text in gallery {
+        let mistake = Expectation::parse(text).unwrap_err();
+        let before = text[..mistake.at.start].chars().count();
+        let carets = text[mistake.at.clone()].chars().count().max(1);
+        let (indent, carets) = (" ".repeat(before), "^".repeat(carets));
+        writeln!(shown, "|{text}\n|{indent}{carets} {}", mistake.message).unwrap();
+        if let Some(hint) = mistake.hint {
+            writeln!(shown, "|{indent}hint: {hint}").unwrap();
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
+
+fn names() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9_./:-]{0,8}"
+}
+
+fn metrics() -> impl Strategy<Value = Metric> {
+    let stats =
+        prop_oneof![(1..1_000_000_u32).prop_map(Stat::Quantile), Just(Stat::Mean), Just(Stat::Max)];
+    prop_oneof![
+        Just(Metric::SuccessRate),
+        stats.clone().prop_map(Metric::Ttft),
+        stats.prop_map(Metric::Total),
+        Just(Metric::CostPer1k),
+        Just(Metric::Amplification),
+        Just(Metric::Share),
+        names().prop_map(Metric::Recovery),
+    ]
+}
+
+fn expectations() -> impl Strategy<Value = Expectation> {
+    let ops = prop_oneof![Just(Op::Less), Just(Op::AtMost), Just(Op::More), Just(Op::AtLeast)];
+    let some = || prop::option::of(names());
+    let numbers = (0..=1_000_000_000_000_000_u64, any::<prop::sample::Index>());
+    (metrics(), (some(), names(), any::<bool>(), some()), ops, numbers).prop_map(
+        |(metric, (group, deployment, on_deployment, during), op, (billionths, unit))| {
+            let of = match metric {
+                Metric::Recovery(_) => Selectors::default(),
+                Metric::Share => Selectors { group, deployment: Some(deployment), during },
+                Metric::Amplification => Selectors { group, deployment: None, during },
+                Metric::SuccessRate | Metric::Ttft(_) | Metric::Total(_) | Metric::CostPer1k => {
+                    if on_deployment {
+                        Selectors { group: None, deployment: Some(deployment), during }
+                    } else {
+                        Selectors { group, deployment: None, during }
+                    }
+                }
+            };
+            let fits = |unit: &Unit| unit.dimension() == metric.dimension();
+            let units: Vec<Unit> = Unit::ALL.into_iter().filter(fits).collect();
+            let unit = *unit.get(&units);
+            let most = if unit == Unit::Percent { 100_000_000_000 } else { u64::MAX };
+            Expectation {
+                metric,
+                of,
+                op,
+                bound: Quantity { billionths: billionths.min(most), unit },
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(expectation in expectations()) {
+        let text = expectation.to_string();
+        prop_assert_eq!(Expectation::parse(&text), Ok(expectation), "{}", text);
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader(text in any::<String>()) {
+        if let Err(mistake) = Expectation::parse(&text) {
+            prop_assert!(text.get(mistake.at).is_some());
+        }
+    }
+
+    #[test]
+    fn no_damage_breaks_the_reader(
+        expectation in expectations(),
+        at in any::<prop::sample::Index>(),
+        junk in "[ -~éß%]{0,3}",
+    ) {
+        let mut text = expectation.to_string();
+        let at = at.index(text.len());
+        text.replace_range(at..at + 1, &junk);
+        if let Err(mistake) = Expectation::parse(&text) {
+            prop_assert!(text.get(mistake.at).is_some());
+        }
+    }
+
+    #[test]
+    fn every_expectation_can_be_judged(expectation in expectations()) {
+        let judgement = expectation.judge(&figures());
+        prop_assert!(judgement.measured.is_none_or(f64::is_finite));
+    }
+}
