@@ -30,7 +30,7 @@ pub const REJECTIONS: usize = 4;
 pub struct Figures {
     /// What it was looked at through.
     pub frame: Frame,
-    /// When the last event happened, at or after [`Frame::horizon`].
+    /// When the run ended: what was in flight then is censored.
     pub end: Time,
     /// The groups' names, by [`GroupId`].
     pub groups: Vec<String>,

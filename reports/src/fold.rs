@@ -18,7 +18,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// It must see a run from its first input, and it takes a source (the first 16 bits of a
 /// [`RequestId`]) to ask for one group, as the simulator's demands do: that is how the cost of
 /// an attempt finds the group that was asked for. No event allocates, but for the first one of a
-/// bin, source or histogram, and for rests.
+/// bin, source, status or histogram, and for rests.
 #[derive(Clone, Debug)]
 pub struct Fold {
     config: Arc<Config>,

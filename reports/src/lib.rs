@@ -9,6 +9,7 @@ mod recovery;
 mod rests;
 #[cfg(test)]
 mod sample;
+mod seeds;
 mod segments;
 mod series;
 mod share;
@@ -22,5 +23,6 @@ pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};
 pub use histogram::{Coarse, Fine, Histogram};
 pub use recovery::{Recovery, Unknown};
+pub use seeds::{CONFIDENCE, Chance, Estimate, headlines, wilson};
 pub use series::{AttemptsInBin, Beat, Bin, CallsInBin, Pulse};
 pub use share::ExpectedShare;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use router_core::{Abandon, AttemptId, Cause, Failure, Reason, Rejection, Request};
 
 use crate::sample;
@@ -342,4 +343,45 @@ fn new_prices_hold_from_their_reconfiguration_on() {
     told.fold.input(told.now, &Input::Reconfigure(Arc::new(free)));
     told.ended(r(1), A, End::Failed(FailureKind::Server), 1);
     assert_eq!(told.figures().whole.calls.cost_pico, 10);
+}
+
+proptest! {
+    /// However calls and attempts fall, every series and every phase adds up to the whole.
+    #[test]
+    fn what_is_counted_adds_up(
+        mut calls in prop::collection::vec((0..600_000_u64, 0..90_000_u64, 0..4_u16), 0..60),
+    ) {
+        calls.sort_unstable_by_key(|&(arrived, lasts, _)| arrived + lasts);
+        let mut told = Told::new();
+        for (&(arrived, lasts, attempts), sequence) in calls.iter().zip(0..) {
+            let id = r(sequence);
+            told.at_ms(arrived + lasts).submit(id, CHAT);
+            for ordinal in 1..=attempts {
+                told.dispatch(id, ordinal as u8, (CHAT, A), Cause::Primary);
+                told.ended(id, A, End::Answered, lasts);
+            }
+            let usage = Usage::default();
+            let end = if attempts > 0 { CallEnd::Answered(usage) } else { CallEnd::Failed(429) };
+            told.call(id, arrived, end, attempts);
+        }
+        let figures = told.figures();
+        let whole = &figures.whole.calls;
+        prop_assert_eq!(whole.ended, calls.len() as u64);
+        prop_assert_eq!(figures.phase("normal").unwrap().calls.ended, whole.ended);
+        let binned = |count: fn(&crate::CallsInBin) -> u64| -> u64 {
+            figures.bins.iter().map(|bin| count(&bin.groups[0])).sum()
+        };
+        prop_assert_eq!(binned(|bin| bin.answered), whole.answered);
+        prop_assert_eq!(binned(|bin| bin.failed), whole.failed);
+        prop_assert_eq!(binned(|bin| bin.ttft.count()), whole.ttft.count());
+        prop_assert_eq!(binned(|bin| bin.total.count()), whole.total.count());
+        let beats: crate::Beat = figures.pulse.beats.iter().sum();
+        prop_assert_eq!((beats.ended, beats.attempts), (whole.ended, whole.attempts));
+        let in_spike = |&&(arrived, ..): &&(u64, u64, u16)| {
+            (120_000..180_000).contains(&arrived) || (300_000..310_000).contains(&arrived)
+        };
+        let spike = &figures.phase("spike").unwrap().calls;
+        prop_assert_eq!(spike.ended, calls.iter().filter(in_spike).count() as u64);
+        prop_assert_eq!(figures.whole.members[0], figures.whole.deployments[0].dispatched);
+    }
 }
