@@ -1,0 +1,119 @@
+//! What the world will do next, in a fixed order.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use router_core::Time;
+
+/// Something that is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Due {
+    /// A fault begins.
+    Fault(u32),
+    /// An attempt has news.
+    News(u32),
+    /// A demand's oldest try may have timed out.
+    Timeout(u32),
+    /// A demand's longest waiting user may leave.
+    Patience(u32),
+    /// A demand's next call arrives.
+    Arrival(u32),
+    /// A call is tried again.
+    Again(u32),
+}
+
+/// Events by time; within one instant changes of the world first, then news of providers,
+/// then clients that leave, then clients that come; within these, first in, first out.
+///
+/// An event is one word of 128 bits (time 64, class 2, sequence 37, kind 1, payload 24), so a
+/// comparison is one instruction or two. The router's wake-up is not in here: it moves with
+/// every input, and each move would leave a stale event behind.
+#[derive(Clone, Debug)]
+pub(crate) struct Agenda {
+    heap: BinaryHeap<Reverse<u128>>,
+    sequence: u64,
+}
+
+const PAYLOAD_BITS: u32 = 24;
+const SEQUENCE_BITS: u32 = 37;
+
+impl Agenda {
+    pub(crate) fn new() -> Self {
+        Self { heap: BinaryHeap::with_capacity(1024), sequence: 0 }
+    }
+
+    /// # Panics
+    /// At 2^24 concurrent calls or 2^37 events: more than a machine could hold or a day handle.
+    pub(crate) fn schedule(&mut self, at: Time, due: Due) {
+        let (class, kind, payload) = match due {
+            Due::Fault(index) => (0, 0, index),
+            Due::News(slot) => (1, 0, slot),
+            Due::Timeout(demand) => (2, 0, demand),
+            Due::Patience(demand) => (2, 1, demand),
+            Due::Arrival(demand) => (3, 0, demand),
+            Due::Again(slot) => (3, 1, slot),
+        };
+        assert!(payload >> PAYLOAD_BITS == 0, "at most 2^24 calls at once");
+        assert!(self.sequence >> SEQUENCE_BITS == 0, "at most 2^37 events");
+        let low = class << 62
+            | self.sequence << (PAYLOAD_BITS + 1)
+            | kind << PAYLOAD_BITS
+            | u64::from(payload);
+        self.sequence += 1;
+        self.heap.push(Reverse(u128::from(at.as_nanos()) << 64 | u128::from(low)));
+    }
+
+    /// When the next event is due.
+    pub(crate) fn peek(&self) -> Option<Time> {
+        self.heap.peek().map(|&Reverse(key)| Time::from_nanos((key >> 64) as u64))
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Time, Due)> {
+        let Reverse(key) = self.heap.pop()?;
+        let low = key as u64;
+        let payload = (low & ((1 << PAYLOAD_BITS) - 1)) as u32;
+        let due = match (low >> 62, low >> PAYLOAD_BITS & 1) {
+            (0, _) => Due::Fault(payload),
+            (1, _) => Due::News(payload),
+            (2, 0) => Due::Timeout(payload),
+            (2, _) => Due::Patience(payload),
+            (_, 0) => Due::Arrival(payload),
+            (_, _) => Due::Again(payload),
+        };
+        Some((Time::from_nanos((key >> 64) as u64), due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_goes_from_the_world_to_providers_to_leavers_to_comers() {
+        let mut agenda = Agenda::new();
+        let late = Time::from_secs(2);
+        let order = [
+            Due::Fault(3),
+            Due::News(5),
+            Due::News(4),
+            Due::Timeout(1),
+            Due::Patience(0),
+            Due::Timeout(2),
+            Due::Again(9),
+            Due::Arrival(7),
+        ];
+        agenda.schedule(late, Due::Fault(0));
+        // Every class backwards, each class in its own order.
+        for class in [6..8, 3..6, 1..3, 0..1] {
+            for &due in &order[class] {
+                agenda.schedule(Time::from_secs(1), due);
+            }
+        }
+        for due in order {
+            assert_eq!(agenda.pop(), Some((Time::from_secs(1), due)));
+        }
+        assert_eq!(agenda.peek(), Some(late));
+        assert_eq!(agenda.pop(), Some((late, Due::Fault(0))));
+        assert_eq!(agenda.pop(), None);
+    }
+}

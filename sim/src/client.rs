@@ -1,0 +1,503 @@
+//! Who asks: users, and the client libraries that ask on their behalf.
+
+use router_core::{
+    AttemptId, Call, CallEnd, Counter, Failure, FailureKind, Key, Outcome, Purpose, Rejection,
+    Request, RequestId, Span, Time,
+};
+
+use crate::agenda::{Agenda, Due};
+use crate::arrivals::Clock;
+use crate::plan::{Arrivals, Client, Demand, Lengths, Plan};
+use crate::sample;
+use crate::slab::{Index, NONE, Slab};
+
+/// Every demand, and every user's call that is not over.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    sources: Vec<Source>,
+    slots: Slab<Slot>,
+    /// From a call's first number to its slot.
+    index: Index,
+    keys: Keys,
+    /// Calls that are not over.
+    pub(crate) live: u32,
+    /// Demands with an arrival to come.
+    pub(crate) expected: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    input: Key,
+    output: Key,
+    wait: Key,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    demand: Demand,
+    clock: Clock,
+    /// The number of the latest call; the first is 1.
+    sequence: u64,
+    /// The tries under way, oldest first: the same timeout for all, so they expire in order.
+    oldest: u32,
+    latest: u32,
+    timeout_armed: bool,
+    /// The first call whose user may still lose patience; they do so in order of arrival.
+    patient: u64,
+    patience_armed: bool,
+}
+
+/// A user's call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// Of its latest try.
+    id: RequestId,
+    arrived: Time,
+    /// When the current try, or the current wait, began.
+    since: Time,
+    /// When the first token reached the user; [`Time::MAX`] if none has.
+    first_token: Time,
+    pub(crate) input: u32,
+    pub(crate) output: u32,
+    /// The next older and the next younger try under way.
+    older: u32,
+    younger: u32,
+    /// The first of its attempts at providers that are not over.
+    pub(crate) attempt: u32,
+    /// Waits between tries so far, in microseconds.
+    waited_us: u32,
+    pub(crate) attempts: u16,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// A try is under way.
+    Trying,
+    /// The user leaves; the router is being told.
+    Leaving,
+    /// The try took too long; the router is being told.
+    TimedOut,
+    /// The client waits before its next try.
+    Waiting,
+    /// Over, but for an event in the agenda.
+    Over,
+}
+
+/// What a client's clock made of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Nothing,
+    /// It is to be cancelled.
+    Cancel(RequestId),
+    /// It is over.
+    Over(Call),
+}
+
+impl Clients {
+    pub(crate) fn new(plan: &Plan, agenda: &mut Agenda) -> Self {
+        let source = |(index, demand): (usize, &Demand)| Source {
+            demand: demand.clone(),
+            clock: Clock::new(plan.seed, index as u32),
+            sequence: 0,
+            oldest: NONE,
+            latest: NONE,
+            timeout_armed: false,
+            patient: 1,
+            patience_armed: false,
+        };
+        let mut clients = Self {
+            sources: plan.demands.iter().enumerate().map(source).collect(),
+            slots: Slab::new(),
+            index: Index::new(),
+            keys: Keys {
+                input: plan.seed.key(Purpose::InputTokens),
+                output: plan.seed.key(Purpose::OutputTokens),
+                wait: plan.seed.key(Purpose::Client),
+            },
+            live: 0,
+            expected: plan.demands.len() as u32,
+        };
+        for demand in 0..clients.expected {
+            clients.expect(agenda, demand);
+        }
+        clients
+    }
+
+    /// Puts a demand's next arrival into the agenda.
+    fn expect(&mut self, agenda: &mut Agenda, demand: u32) {
+        let source = &mut self.sources[demand as usize];
+        match source.clock.next(&source.demand.arrivals) {
+            Some(at) => agenda.schedule(at, Due::Arrival(demand)),
+            None => self.expected -= 1,
+        }
+    }
+
+    pub(crate) fn find(&self, request: RequestId) -> Option<u32> {
+        self.index.find(request.call().as_u64(), |slot| self.slots[slot].id.call().as_u64())
+    }
+
+    pub(crate) fn slot(&mut self, slot: u32) -> &mut Slot {
+        &mut self.slots[slot]
+    }
+
+    pub(crate) fn demand(&self, source: u16) -> &Demand {
+        &self.sources[usize::from(source)].demand
+    }
+
+    /// A call arrives: its first try.
+    pub(crate) fn arrive(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Request {
+        self.expect(agenda, demand);
+        let source = &mut self.sources[demand as usize];
+        source.sequence += 1;
+        let id = RequestId::new(demand as u16, source.sequence, 0);
+        let [input, output] = self.keys.tokens(&source.demand, id);
+        if let Some(patience) = source.demand.patience
+            && !source.patience_armed
+        {
+            (source.patience_armed, source.patient) = (true, source.sequence);
+            agenda.schedule(now + patience, Due::Patience(demand));
+        }
+        let slot = self.slots.insert(Slot {
+            id,
+            arrived: now,
+            since: now,
+            first_token: Time::MAX,
+            input,
+            output,
+            older: NONE,
+            younger: NONE,
+            attempt: NONE,
+            waited_us: 0,
+            attempts: 0,
+            state: State::Trying,
+        });
+        let slots = &self.slots;
+        self.index.insert(id.as_u64(), slot, |slot| slots[slot].id.call().as_u64());
+        self.live += 1;
+        self.submit(now, agenda, slot)
+    }
+
+    /// A client's wait is over: its next try, unless its user left meanwhile.
+    pub(crate) fn again(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Option<Request> {
+        let call = &mut self.slots[slot];
+        if call.state == State::Over {
+            self.slots.remove(slot);
+            return None;
+        }
+        call.stop_waiting(now);
+        call.id = RequestId::from_u64(call.id.as_u64() + 1);
+        call.state = State::Trying;
+        Some(self.submit(now, agenda, slot))
+    }
+
+    fn submit(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Request {
+        let call = &mut self.slots[slot];
+        call.since = now;
+        let (id, input) = (call.id, call.input);
+        let source = &mut self.sources[usize::from(id.source())];
+        let demand = &source.demand;
+        let request = Request {
+            output_max: demand.output_max,
+            stream: demand.stream,
+            properties: demand.properties,
+            ..Request::new(id, demand.group, input)
+        };
+        let expires = now + demand.client.timeout;
+        if expires < Time::MAX {
+            call.older = source.latest;
+            match source.latest {
+                NONE => source.oldest = slot,
+                latest => self.slots[latest].younger = slot,
+            }
+            source.latest = slot;
+            if !source.timeout_armed {
+                source.timeout_armed = true;
+                agenda.schedule(expires, Due::Timeout(id.source().into()));
+            }
+        }
+        request
+    }
+
+    /// Takes a try that is over out of its source's list.
+    fn unlist(&mut self, slot: u32) {
+        let Slot { id, older, younger, .. } = self.slots[slot];
+        let source = &mut self.sources[usize::from(id.source())];
+        match older {
+            NONE if source.oldest == slot => source.oldest = younger,
+            NONE => {}
+            older => self.slots[older].younger = younger,
+        }
+        match younger {
+            NONE if source.latest == slot => source.latest = older,
+            NONE => {}
+            younger => self.slots[younger].older = older,
+        }
+        (self.slots[slot].older, self.slots[slot].younger) = (NONE, NONE);
+    }
+
+    /// A demand's oldest try may have timed out. The one event per demand is armed for the
+    /// oldest try of its time, so it may come early, but never late.
+    pub(crate) fn timeout(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Verdict {
+        let source = &mut self.sources[demand as usize];
+        source.timeout_armed = source.oldest != NONE;
+        if !source.timeout_armed {
+            return Verdict::Nothing;
+        }
+        let timeout = source.demand.client.timeout;
+        let oldest = &mut self.slots[source.oldest];
+        if oldest.since + timeout > now {
+            agenda.schedule(oldest.since + timeout, Due::Timeout(demand));
+            return Verdict::Nothing;
+        }
+        agenda.schedule(now, Due::Timeout(demand));
+        oldest.state = State::TimedOut;
+        let (slot, id) = (source.oldest, oldest.id);
+        self.unlist(slot);
+        Verdict::Cancel(id)
+    }
+
+    /// A demand's longest waiting user may leave.
+    pub(crate) fn patience(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Verdict {
+        let source = &self.sources[demand as usize];
+        let patience = source.demand.patience.unwrap_or(Span::MAX);
+        let mut patient = source.patient;
+        let waiting = loop {
+            if patient > source.sequence {
+                break None;
+            }
+            let slot = self.find(RequestId::new(demand as u16, patient, 0));
+            if let Some(slot) = slot.filter(|&slot| self.slots[slot].first_token == Time::MAX) {
+                break Some(slot);
+            }
+            patient += 1;
+        };
+        let due = waiting.map(|slot| self.slots[slot].arrived + patience);
+        let leaves = due.is_some_and(|due| due <= now);
+        let source = &mut self.sources[demand as usize];
+        source.patient = patient + u64::from(leaves);
+        source.patience_armed = due.is_some();
+        let (Some(slot), Some(due)) = (waiting, due) else { return Verdict::Nothing };
+        agenda.schedule(due.max(now), Due::Patience(demand));
+        if !leaves {
+            return Verdict::Nothing;
+        }
+        let call = &mut self.slots[slot];
+        if call.state == State::Waiting {
+            call.stop_waiting(now);
+            call.state = State::Over;
+            return Verdict::Over(self.end(now, slot, CallEnd::Left));
+        }
+        call.state = State::Leaving;
+        Verdict::Cancel(call.id)
+    }
+
+    /// A token reached the user.
+    pub(crate) fn commit(&mut self, now: Time, attempt: AttemptId) {
+        if let Some(slot) = self.find(attempt.request) {
+            let call = &mut self.slots[slot];
+            call.first_token = call.first_token.min(now);
+        }
+    }
+
+    /// The router answered a try: the call is over, or its client tries again.
+    pub(crate) fn finish(
+        &mut self,
+        now: Time,
+        agenda: &mut Agenda,
+        request: RequestId,
+        outcome: Outcome,
+    ) -> Option<Call> {
+        let slot = self.find(request).filter(|&slot| self.slots[slot].id == request)?;
+        self.unlist(slot);
+        let seen = match self.slots[slot].state {
+            State::Leaving => Err(CallEnd::Left),
+            State::TimedOut => Ok(Answer::error(408)),
+            State::Trying => Answer::of(now, outcome),
+            State::Waiting | State::Over => return None,
+        };
+        let end = match seen {
+            Err(end) => end,
+            Ok(answer) => {
+                let Some(wait) = self.wait(slot, answer) else {
+                    return Some(self.close(now, slot, CallEnd::Failed(answer.status)));
+                };
+                let call = &mut self.slots[slot];
+                (call.state, call.since) = (State::Waiting, now);
+                agenda.schedule(now + wait, Due::Again(slot));
+                return None;
+            }
+        };
+        Some(self.close(now, slot, end))
+    }
+
+    /// How long a client waits before it tries again; `None` if it does not.
+    fn wait(&self, slot: u32, answer: Answer) -> Option<Span> {
+        let call = &self.slots[slot];
+        let client = &self.sources[usize::from(call.id.source())].demand.client;
+        let tries = call.id.client_try().saturating_add(1);
+        // A stream that broke after its first token is the application's to deal with.
+        if tries >= client.tries_max || call.first_token < Time::MAX || !answer.invites_retry() {
+            return None;
+        }
+        match answer.retry_after.filter(|wait| !wait.is_zero()) {
+            Some(wait) => (wait <= client.retry_after_max).then_some(wait),
+            None => Some(client.backoff_before(tries, self.keys.wait, call.id)),
+        }
+    }
+
+    fn close(&mut self, now: Time, slot: u32, end: CallEnd) -> Call {
+        let call = self.end(now, slot, end);
+        self.slots.remove(slot);
+        call
+    }
+
+    /// Takes a call out of the books; its slot is the caller's to give back.
+    fn end(&mut self, now: Time, slot: u32, end: CallEnd) -> Call {
+        let call = self.slots[slot];
+        let slots = &self.slots;
+        self.index.remove(call.id.call().as_u64(), |slot| slots[slot].id.call().as_u64());
+        self.live -= 1;
+        let demand = &self.sources[usize::from(call.id.source())].demand;
+        Call {
+            id: call.id.call(),
+            group: demand.group,
+            properties: demand.properties,
+            arrived: call.arrived,
+            first_token: (call.first_token < Time::MAX).then_some(call.first_token),
+            ended: now,
+            end,
+            tries: call.id.client_try().saturating_add(1),
+            attempts: call.attempts,
+            client_wait: Span::from_micros(call.waited_us.into()),
+        }
+    }
+}
+
+impl Slot {
+    fn stop_waiting(&mut self, now: Time) {
+        let us = now.since(self.since).as_nanos() / 1_000;
+        self.waited_us = self.waited_us.saturating_add(u32::try_from(us).unwrap_or(u32::MAX));
+    }
+}
+
+impl Keys {
+    /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.
+    fn tokens(&self, demand: &Demand, id: RequestId) -> [u32; 2] {
+        let row = match &demand.arrivals {
+            Arrivals::Trace(rows) => rows.get(id.sequence() as usize - 1),
+            Arrivals::Constant { .. } | Arrivals::Poisson(_) => None,
+        };
+        let draw = |key: Key| key.word(Counter { request: id.as_u64(), ..Counter::default() });
+        let length = |lengths: &Lengths, key, recorded| match lengths {
+            Lengths::Fixed(tokens) => *tokens,
+            &Lengths::LogNormal { median, sigma, max } => {
+                let tokens = sample::lognormal(median, sigma, draw(key));
+                (libm::round(tokens) as u32).clamp(1, max.max(1))
+            }
+            Lengths::Quantiles(points) => sample::quantile(points, draw(key)),
+            Lengths::Trace => recorded,
+        };
+        let input = length(&demand.input, self.input, row.map_or(0, |row| row.input_tokens));
+        let output = length(&demand.output, self.output, row.map_or(0, |row| row.output_tokens));
+        [input, demand.output_max.map_or(output, |most| output.min(most))]
+    }
+}
+
+/// An error as a client sees it.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    status: u16,
+    retry_after: Option<Span>,
+    should_retry: Option<bool>,
+}
+
+impl Answer {
+    const fn error(status: u16) -> Self {
+        Self { status, retry_after: None, should_retry: None }
+    }
+
+    /// What the gateway answers: an error, or the end of the call.
+    fn of(now: Time, outcome: Outcome) -> Result<Self, CallEnd> {
+        match outcome {
+            Outcome::Serve(_, usage) => Err(CallEnd::Answered(usage)),
+            Outcome::Partial(_, usage) => Err(CallEnd::Partial(usage)),
+            Outcome::Exhaust(failure) => Ok(Self {
+                status: Self::status(&failure),
+                retry_after: failure.retry_after,
+                should_retry: failure.should_retry,
+            }),
+            Outcome::Reject(rejection) => Ok(match rejection {
+                Rejection::Drain | Rejection::Full => Self::error(503),
+                Rejection::Duplicate => Self::error(409),
+                // In milliseconds, rounded up, so that who obeys is not early.
+                Rejection::NoDeployment(at) => Self {
+                    retry_after: at
+                        .map(|at| Span::from_millis(at.since(now).as_nanos().div_ceil(1_000_000))),
+                    ..Self::error(429)
+                },
+            }),
+            Outcome::Expire => Ok(Self::error(504)),
+            // Nobody but this client cancels.
+            Outcome::Cancel => Ok(Self::error(499)),
+        }
+    }
+
+    /// The status of a failure: its own, or what a gateway says of a wire that failed it.
+    fn status(failure: &Failure) -> u16 {
+        if failure.status >= 400 {
+            return failure.status;
+        }
+        match failure.kind {
+            FailureKind::FirstToken | FailureKind::Idle | FailureKind::Total => 504,
+            FailureKind::RateLimit | FailureKind::QuotaSpent => 429,
+            FailureKind::Connect | FailureKind::Reset | FailureKind::Truncated => 502,
+            FailureKind::Server | FailureKind::Authentication | FailureKind::NotFound => 502,
+            FailureKind::BadRequest | FailureKind::ContextWindow => 400,
+            FailureKind::ContentPolicy => 400,
+        }
+    }
+
+    /// Whether the OpenAI SDK would try again (`openai-python`, `_base_client._should_retry`):
+    /// `x-should-retry` decides; else 408, 409, 429 and 5xx are tried again.
+    fn invites_retry(self) -> bool {
+        let by_status = matches!(self.status, 408 | 409 | 429) || self.status >= 500;
+        self.should_retry.unwrap_or(by_status)
+    }
+}
+
+impl Client {
+    /// The OpenAI SDK for Python: 600 s a try and two retries; 0.5 s doubling to at most 8 s,
+    /// times a uniform draw from (0.75, 1]; a `Retry-After` above zero and up to 120 s is
+    /// obeyed, and a call that is told to wait longer fails.
+    ///
+    /// Source: <https://github.com/openai/openai-python> 2.x, `_constants.py` and
+    /// `_base_client.py` (`_should_retry`, `_calculate_retry_timeout`).
+    pub const fn openai_python() -> Self {
+        Self {
+            tries_max: 3,
+            backoff: Span::from_millis(500),
+            backoff_max: Span::from_secs(8),
+            jitter_from: router_core::Ratio::from_ppm(750_000),
+            retry_after_max: Span::from_secs(120),
+            timeout: Span::from_secs(600),
+        }
+    }
+
+    /// The wait after the `tries`-th failed try: at least the jittered share of the full wait,
+    /// exclusively, and at most all of it.
+    fn backoff_before(&self, tries: u8, key: Key, id: RequestId) -> Span {
+        let doublings = u32::from(tries - 1).min(63);
+        let full = (self.backoff * (1 << doublings)).min(self.backoff_max);
+        let (num, den) = (self.jitter_from.numerator(), self.jitter_from.denominator());
+        let spread =
+            full.as_nanos() - full.scale(num.into(), den.into()).as_nanos().min(full.as_nanos());
+        let off = if spread == 0 {
+            0
+        } else {
+            key.below(spread, Counter { request: id.as_u64(), ..Counter::default() })
+        };
+        Span::from_nanos(full.as_nanos() - off)
+    }
+}

@@ -1,0 +1,520 @@
+//! What answers: one fake provider per deployment.
+//!
+//! A call takes its place when it is dispatched; connecting is the first part of its service.
+//! Every attempt has at most one event in the agenda.
+
+use std::collections::VecDeque;
+
+use router_core::{
+    Abandon, AttemptId, DeploymentId, Dispatch, Failure, FailureKind, RequestId, Span, Time,
+    Upstream, Usage,
+};
+
+use crate::agenda::{Agenda, Due};
+use crate::fault::{Fate, Faults, Flaw};
+use crate::plan::{Abandoned, Order, Plan, WhenFull};
+use crate::quota::{Admission, Book, Refusal};
+use crate::service::{Draws, Pace};
+use crate::slab::Slab;
+
+/// Every provider, and every call they work on.
+#[derive(Clone, Debug)]
+pub(crate) struct Providers {
+    servers: Vec<Server>,
+    books: Vec<Book>,
+    pub(crate) faults: Faults,
+    attempts: Slab<Attempt>,
+    /// Whom the fault that began at this instant broke, until they are told.
+    broken: VecDeque<u32>,
+    /// The distinct heartbeats seen: attempts hold a number of this list.
+    beats: Vec<Span>,
+    draws: Draws,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    connect: Span,
+    concurrency: u32,
+    when_full: WhenFull,
+    abandoned: Abandoned,
+    pace: Pace,
+    book: Option<usize>,
+    in_service: u32,
+    queue: VecDeque<u32>,
+}
+
+/// A call at a provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    request: RequestId,
+    input: u32,
+    output: u32,
+    reserved: u32,
+    /// The next of the same request, or [`crate::slab::NONE`].
+    pub(crate) sibling: u32,
+    deployment: u16,
+    beat: u16,
+    window: u16,
+    pub(crate) ordinal: u8,
+    flags: u8,
+    stage: Stage,
+}
+
+/// The router dropped it.
+const DROPPED: u8 = 1;
+/// Its tokens are wanted as they come.
+const STREAMS: u8 = 2;
+/// The agenda holds an event of it, so its slot is not free before that.
+const DUE: u8 = 4;
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// It fails at its next event, with this `Retry-After` in nanoseconds plus one.
+    Failing(FailureKind, u16, Option<std::num::NonZeroU64>),
+    /// Nothing will ever come of it.
+    Hung,
+    /// It waits for its turn; its connection may be reported meanwhile.
+    Queued,
+    /// In service; the connection is reported at its next event, the first token comes then.
+    Connecting { first_at: Time },
+    /// In service; the first token comes at its next event.
+    Prefill,
+    /// In service, token by token.
+    Decode { first_at: Time, per_token: u32 },
+    /// A fault that just began broke it; about to be told.
+    Broken,
+    /// Over, but for an event in the agenda.
+    Dead,
+}
+
+/// What is asked of a provider, beyond the dispatch itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) input: u32,
+    pub(crate) output: u32,
+    pub(crate) output_max: Option<u32>,
+    pub(crate) stream: bool,
+    pub(crate) sibling: u32,
+}
+
+/// News of an attempt, and whether it was the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News {
+    pub(crate) attempt: AttemptId,
+    pub(crate) upstream: Upstream,
+    pub(crate) last: bool,
+}
+
+impl Providers {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut books = Vec::new();
+        let mut shared: Vec<(u16, Option<usize>)> = Vec::new();
+        let mut servers = Vec::with_capacity(plan.providers.len());
+        for provider in &plan.providers {
+            let quota = &provider.quota;
+            let known = shared.iter().find(|(number, _)| Some(*number) == quota.shared);
+            let book = if let Some(&(_, book)) = known {
+                book
+            } else {
+                let book = Book::new(quota).map(|book| {
+                    books.push(book);
+                    books.len() - 1
+                });
+                shared.extend(quota.shared.map(|number| (number, book)));
+                book
+            };
+            servers.push(Server {
+                connect: provider.connect,
+                concurrency: provider.concurrency.unwrap_or(u32::MAX),
+                when_full: provider.when_full,
+                abandoned: provider.abandoned,
+                pace: Pace::new(provider),
+                book,
+                in_service: 0,
+                queue: VecDeque::new(),
+            });
+        }
+        Self {
+            faults: Faults::new(plan.seed, &plan.faults, servers.len()),
+            servers,
+            books,
+            attempts: Slab::new(),
+            broken: VecDeque::new(),
+            beats: Vec::new(),
+            draws: Draws::new(plan.seed),
+        }
+    }
+
+    pub(crate) fn attempt(&self, slot: u32) -> &Attempt {
+        &self.attempts[slot]
+    }
+
+    pub(crate) fn attempt_mut(&mut self, slot: u32) -> &mut Attempt {
+        &mut self.attempts[slot]
+    }
+
+    /// Takes a call and decides what becomes of it, as far as that can be known.
+    pub(crate) fn dispatch(
+        &mut self,
+        now: Time,
+        agenda: &mut Agenda,
+        dispatch: &Dispatch,
+        ask: Ask,
+    ) -> u32 {
+        let AttemptId { request, ordinal } = dispatch.attempt;
+        let beat = self.beat(dispatch.heartbeat);
+        let slot = self.attempts.insert(Attempt {
+            request,
+            input: ask.input,
+            output: ask.output,
+            reserved: 0,
+            sibling: ask.sibling,
+            deployment: dispatch.deployment.index() as u16,
+            beat,
+            window: 0,
+            ordinal,
+            flags: if ask.stream { STREAMS } else { 0 },
+            stage: Stage::Hung,
+        });
+        let fate = self.faults.meets(now, dispatch.deployment, request, ordinal);
+        match fate.or_else(|| self.refuse(now, slot, ask.output_max)) {
+            None => self.take(now, agenda, slot, dispatch.connect),
+            Some(Fate::Hangs) => {}
+            Some(Fate::Fails(Flaw { kind, status, retry_after })) => {
+                let plus_one = retry_after
+                    .and_then(|r| std::num::NonZeroU64::new(r.as_nanos().saturating_add(1)));
+                self.attempts[slot].stage = Stage::Failing(kind, status, plus_one);
+                let connected = now + self.servers[dispatch.deployment.index()].connect;
+                self.schedule(agenda, slot, connected);
+            }
+        }
+        slot
+    }
+
+    /// Why the provider itself does not take a call: its quota, its errors, its bounds.
+    fn refuse(&mut self, now: Time, slot: u32, output_max: Option<u32>) -> Option<Fate> {
+        let attempt = &mut self.attempts[slot];
+        let server = &self.servers[usize::from(attempt.deployment)];
+        if let Some(book) = server.book {
+            match self.books[book].admit(now, attempt.input, output_max) {
+                Ok(Admission { reserved, window }) => {
+                    (attempt.reserved, attempt.window) = (reserved, window);
+                }
+                Err(Refusal(retry_after)) => {
+                    let flaw = Flaw::new(FailureKind::RateLimit, 429, retry_after);
+                    return Some(Fate::Fails(flaw));
+                }
+            }
+        }
+        let deployment = DeploymentId::at(attempt.deployment.into());
+        let status = if self.draws.errs(&server.pace, attempt.request, attempt.ordinal, deployment)
+        {
+            500
+        } else if server.in_service >= server.concurrency && server.is_full() {
+            503
+        } else {
+            return None;
+        };
+        self.settle(now, slot, 0);
+        Some(Fate::Fails(Flaw::of_status(status)))
+    }
+
+    /// Begins to serve a call, or lets it wait.
+    fn take(&mut self, now: Time, agenda: &mut Agenda, slot: u32, bound: Span) {
+        let attempt = &self.attempts[slot];
+        let server = &mut self.servers[usize::from(attempt.deployment)];
+        let connected = now + server.connect;
+        if server.in_service >= server.concurrency {
+            server.queue.push_back(slot);
+            self.attempts[slot].stage = Stage::Queued;
+            if bound != Span::MAX {
+                self.schedule(agenda, slot, connected);
+            }
+            return;
+        }
+        server.in_service += 1;
+        let streams = attempt.flags & STREAMS != 0;
+        let whole_at_once = server.pace.is_whole_at_once();
+        let first_at = connected + self.first_token(now, slot);
+        // Later news implies the connection; it is reported only where the router's connect
+        // timeout could otherwise expire first.
+        let first_news_known = streams || whole_at_once;
+        if bound == Span::MAX || (first_news_known && first_at <= now + bound) {
+            self.attempts[slot].stage = Stage::Prefill;
+            self.schedule(agenda, slot, first_at);
+        } else {
+            self.attempts[slot].stage = Stage::Connecting { first_at };
+            self.schedule(agenda, slot, connected);
+        }
+    }
+
+    /// An attempt's event: moves it on, and says what there is to tell of it.
+    pub(crate) fn news(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Option<News> {
+        let attempt = &mut self.attempts[slot];
+        attempt.flags &= !DUE;
+        let Attempt { request, ordinal, flags, .. } = *attempt;
+        let told = flags & DROPPED == 0;
+        let (upstream, last) = match attempt.stage {
+            Stage::Dead => {
+                self.attempts.remove(slot);
+                return None;
+            }
+            Stage::Failing(kind, status, plus_one) => {
+                self.free(slot);
+                let retry_after = plus_one.map(|ns| Span::from_nanos(ns.get() - 1));
+                (Upstream::Fail(Failure { retry_after, ..Failure::new(kind, status) }), true)
+            }
+            Stage::Queued => (Upstream::Connected, false),
+            Stage::Connecting { first_at } => {
+                attempt.stage = Stage::Prefill;
+                self.schedule(agenda, slot, first_at.max(now));
+                (Upstream::Connected, false)
+            }
+            Stage::Prefill => {
+                let per_token = self.per_token(now, slot);
+                let attempt = &mut self.attempts[slot];
+                attempt.stage = Stage::Decode { first_at: now, per_token };
+                if attempt.done(now, per_token) == now {
+                    (self.complete(now, agenda, slot), true)
+                } else {
+                    self.schedule_next(now, agenda, slot, now, per_token);
+                    if flags & STREAMS == 0 {
+                        return None;
+                    }
+                    (Upstream::FirstToken, false)
+                }
+            }
+            Stage::Decode { first_at, per_token } => {
+                if now >= attempt.done(first_at, per_token) {
+                    (self.complete(now, agenda, slot), true)
+                } else {
+                    let so_far = attempt.produced(now);
+                    self.schedule_next(now, agenda, slot, first_at, per_token);
+                    (Upstream::Progress(so_far), false)
+                }
+            }
+            Stage::Hung | Stage::Broken => unreachable!("neither has an event of its own"),
+        };
+        told.then_some(News { attempt: AttemptId { request, ordinal }, upstream, last })
+    }
+
+    fn complete(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Upstream {
+        let Attempt { input, output, deployment, .. } = self.attempts[slot];
+        self.settle(now, slot, output);
+        self.free(slot);
+        self.servers[usize::from(deployment)].in_service -= 1;
+        self.fill(now, agenda, deployment);
+        let usage = Usage { input_tokens: input, cached_tokens: 0, output_tokens: output };
+        Upstream::Complete(usage)
+    }
+
+    /// The router drops a call. Its socket is closed: nothing more is told of it, even if the
+    /// provider works on. A call whose connection never stood stops in any case.
+    pub(crate) fn abandon(&mut self, now: Time, agenda: &mut Agenda, slot: u32, why: Abandon) {
+        let attempt = &mut self.attempts[slot];
+        attempt.flags |= DROPPED;
+        let deployment = attempt.deployment;
+        let runs_on = match self.servers[usize::from(deployment)].abandoned {
+            Abandoned::RunsOn => why != Abandon::Connect,
+            Abandoned::Stops => false,
+        };
+        match attempt.stage {
+            Stage::Failing(..) | Stage::Hung => self.retire(slot),
+            Stage::Queued | Stage::Connecting { .. } | Stage::Prefill | Stage::Decode { .. } => {
+                if !runs_on {
+                    self.stop(now, slot);
+                    self.retire(slot);
+                    self.fill(now, agenda, deployment);
+                }
+            }
+            // Its place in `broken` keeps the slot.
+            Stage::Broken | Stage::Dead => {}
+        }
+    }
+
+    /// Begins a fault that breaks calls in progress: those it touches are reset at once, before
+    /// any other news of this instant.
+    pub(crate) fn strike(&mut self, now: Time, agenda: &mut Agenda, fault: u32) {
+        for slot in 0..self.attempts.capacity() {
+            let Attempt { request, ordinal, deployment, flags, stage, .. } = self.attempts[slot];
+            let in_progress = match stage {
+                Stage::Queued | Stage::Connecting { .. } | Stage::Prefill => true,
+                Stage::Decode { .. } => true,
+                Stage::Failing(..) | Stage::Hung | Stage::Broken | Stage::Dead => false,
+            };
+            let here = self.faults.on(fault).contains(&DeploymentId::at(deployment.into()));
+            if !in_progress || !here || !self.faults.breaks(fault, request, ordinal) {
+                continue;
+            }
+            self.stop(now, slot);
+            if flags & DROPPED == 0 {
+                self.attempts[slot].stage = Stage::Broken;
+                self.broken.push_back(slot);
+            } else {
+                self.retire(slot);
+            }
+        }
+        for at in 0..self.faults.on(fault).len() {
+            let deployment = self.faults.on(fault)[at];
+            self.fill(now, agenda, deployment.index() as u16);
+        }
+    }
+
+    /// The next broken call to be told of.
+    pub(crate) fn tell_broken(&mut self) -> Option<News> {
+        loop {
+            let slot = self.broken.pop_front()?;
+            let Attempt { request, ordinal, flags, .. } = self.attempts[slot];
+            self.retire(slot);
+            if flags & DROPPED == 0 {
+                let upstream = Upstream::Fail(Failure::new(FailureKind::Reset, 0));
+                let attempt = AttemptId { request, ordinal };
+                return Some(News { attempt, upstream, last: true });
+            }
+        }
+    }
+
+    /// Takes a call out of the queue or out of service and settles its quota; whoever calls
+    /// decides about the slot and about who is next.
+    fn stop(&mut self, now: Time, slot: u32) {
+        let attempt = &self.attempts[slot];
+        let produced = attempt.produced(now);
+        let server = &mut self.servers[usize::from(attempt.deployment)];
+        if let Stage::Queued = attempt.stage {
+            let at = server.queue.iter().position(|&waiting| waiting == slot);
+            server.queue.remove(at.expect("a queued call stands in its queue"));
+        } else {
+            server.in_service -= 1;
+        }
+        self.settle(now, slot, produced);
+    }
+
+    /// Serves who waits, while there is room.
+    fn fill(&mut self, now: Time, agenda: &mut Agenda, deployment: u16) {
+        loop {
+            let server = &mut self.servers[usize::from(deployment)];
+            if server.in_service >= server.concurrency {
+                return;
+            }
+            let next = match server.when_full {
+                WhenFull::Queue { order: Order::Fifo, .. } => server.queue.pop_front(),
+                WhenFull::Queue { order: Order::Lifo, .. } => server.queue.pop_back(),
+                WhenFull::Refuse => None,
+            };
+            let Some(slot) = next else { return };
+            server.in_service += 1;
+            let first_at = now + self.first_token(now, slot);
+            let attempt = &mut self.attempts[slot];
+            if attempt.flags & DUE != 0 {
+                attempt.stage = Stage::Connecting { first_at };
+            } else {
+                attempt.stage = Stage::Prefill;
+                self.schedule(agenda, slot, first_at);
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Time, slot: u32, output: u32) {
+        let Attempt { deployment, reserved, window, .. } = self.attempts[slot];
+        if let Some(book) = self.servers[usize::from(deployment)].book {
+            self.books[book].settle(now, Admission { reserved, window }, output);
+        }
+    }
+
+    /// How long the first token takes once work begins.
+    fn first_token(&self, now: Time, slot: u32) -> Span {
+        let Attempt { request, ordinal, input, deployment, .. } = self.attempts[slot];
+        let on = DeploymentId::at(deployment.into());
+        let [slow, _] = self.faults.slow(now, on, request, ordinal);
+        let pace = &self.servers[usize::from(deployment)].pace;
+        self.draws.first_token(pace, request, ordinal, on, input, slow)
+    }
+
+    /// Nanoseconds from one token to the next, at the load of this moment.
+    fn per_token(&self, now: Time, slot: u32) -> u32 {
+        let Attempt { request, ordinal, deployment, .. } = self.attempts[slot];
+        let on = DeploymentId::at(deployment.into());
+        let [_, slow] = self.faults.slow(now, on, request, ordinal);
+        let server = &self.servers[usize::from(deployment)];
+        self.draws.per_token(&server.pace, request, ordinal, on, server.in_service, slow)
+    }
+
+    fn schedule(&mut self, agenda: &mut Agenda, slot: u32, at: Time) {
+        self.attempts[slot].flags |= DUE;
+        agenda.schedule(at, Due::News(slot));
+    }
+
+    /// The next sign of life, or the end.
+    fn schedule_next(
+        &mut self,
+        now: Time,
+        agenda: &mut Agenda,
+        slot: u32,
+        first_at: Time,
+        per_token: u32,
+    ) {
+        let attempt = &self.attempts[slot];
+        let done = attempt.done(first_at, per_token);
+        let beat = self.beats[usize::from(attempt.beat)];
+        let heard = attempt.flags & (STREAMS | DROPPED) == STREAMS && !beat.is_zero();
+        self.schedule(agenda, slot, if heard { done.min(now + beat) } else { done });
+    }
+
+    fn beat(&mut self, beat: Span) -> u16 {
+        let known = self.beats.iter().position(|&b| b == beat);
+        let index = known.unwrap_or_else(|| {
+            self.beats.push(beat);
+            self.beats.len() - 1
+        });
+        u16::try_from(index).expect("a configuration has fewer groups than that")
+    }
+
+    /// Lets go of a call that is over: at once, or at the event the agenda still holds of it.
+    fn retire(&mut self, slot: u32) {
+        self.attempts[slot].stage = Stage::Dead;
+        if self.attempts[slot].flags & DUE == 0 {
+            self.attempts.remove(slot);
+        }
+    }
+
+    /// Gives a slot back whose event was its last.
+    fn free(&mut self, slot: u32) {
+        self.attempts[slot].stage = Stage::Dead;
+        self.attempts.remove(slot);
+    }
+}
+
+impl Server {
+    /// Whether no more can wait.
+    fn is_full(&self) -> bool {
+        match self.when_full {
+            WhenFull::Queue { bound, .. } => self.queue.len() as u64 >= u64::from(bound),
+            WhenFull::Refuse => true,
+        }
+    }
+}
+
+impl Attempt {
+    pub(crate) const fn id(&self) -> AttemptId {
+        AttemptId { request: self.request, ordinal: self.ordinal }
+    }
+
+    /// When the last token comes.
+    fn done(&self, first_at: Time, per_token: u32) -> Time {
+        first_at + Span::from_nanos(u64::from(per_token)) * u64::from(self.output.saturating_sub(1))
+    }
+
+    /// How many tokens there are by now.
+    fn produced(&self, now: Time) -> u32 {
+        match self.stage {
+            Stage::Decode { first_at, per_token } => {
+                let more = now.since(first_at).as_nanos().checked_div(u64::from(per_token));
+                more.map_or(self.output, |more| {
+                    more.saturating_add(1).min(self.output.into()) as u32
+                })
+            }
+            Stage::Failing(..) | Stage::Hung | Stage::Queued | Stage::Connecting { .. } => 0,
+            Stage::Prefill | Stage::Broken | Stage::Dead => 0,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use router_core::CallEnd;
+
+use super::*;
+use crate::{Algorithm, Outage, TraceRow};
+
+fn openai(count: u64) -> Demand {
+    Demand { client: Client::openai_python(), ..demand(1000, count) }
+}
+
+#[test]
+fn a_client_tries_three_times_and_waits_as_the_sdk_does() {
+    let mut plan = plan(openai(200), vec![constant(100)]);
+    plan.faults.push(fault(0, 10_000_000, Effect::Outage(Outage::Status(500))));
+    let world = run(&plan, Script::to(&[0]));
+    let waits: Vec<_> = world.journal().calls.iter().map(|c| c.client_wait.as_millis()).collect();
+    // 0.5 s and 1 s, each times (0.75, 1].
+    assert!(waits.iter().all(|&ms| (1125..=1500).contains(&ms)), "{waits:?}");
+    assert!(waits.iter().any(|&ms| ms < 1200) && waits.iter().any(|&ms| ms > 1420));
+    assert_eq!((world.tally().calls, world.tally().submissions), (200, 600));
+    let call = world.journal().calls[0];
+    assert_eq!((call.end, call.tries, call.attempts), (CallEnd::Failed(500), 3, 3));
+    assert!(world.journal().inputs.iter().any(|(_, what)| what == "submit r1.2"));
+}
+
+#[test]
+fn a_retry_after_is_obeyed_up_to_two_minutes_and_beyond_it_the_call_fails() {
+    for (seconds, tries, wait) in [(7, 3, 14), (120, 3, 240), (121, 1, 0)] {
+        let mut plan = plan(openai(1), vec![constant(100)]);
+        let storm = Effect::Storm { retry_after: Some(Span::from_secs(seconds)) };
+        plan.faults.push(fault(0, 10_000_000, storm));
+        let world = run(&plan, Script::to(&[0]));
+        let call = world.journal().calls[0];
+        assert_eq!((call.tries, call.client_wait), (tries, Span::from_secs(wait)));
+        assert_eq!(call.end, CallEnd::Failed(429));
+    }
+}
+
+#[test]
+fn only_errors_that_may_pass_are_tried_again() {
+    for (status, tries) in [(400, 1), (401, 1), (404, 1), (408, 3), (409, 3), (429, 3), (503, 3)] {
+        let mut plan = plan(openai(1), vec![constant(100)]);
+        plan.faults.push(fault(0, 10_000_000, Effect::Outage(Outage::Status(status))));
+        let world = run(&plan, Script::to(&[0]));
+        assert_eq!(world.journal().calls[0].tries, tries, "{status}");
+    }
+}
+
+#[test]
+fn a_try_that_takes_too_long_is_cancelled_and_tried_again() {
+    let client = Client { timeout: Span::from_millis(500), ..Client::openai_python() };
+    let mut plan = plan(Demand { client, ..demand(1000, 1) }, vec![constant(100)]);
+    plan.faults.push(fault(0, 1200, Effect::Outage(Outage::BlackHole)));
+    let world = run(&plan, Script::to(&[0]));
+    let inputs = &world.journal().inputs;
+    assert_eq!(inputs[1], (1500, "cancel r1".into()));
+    assert_eq!(inputs[2].1, "submit r1.1");
+    assert!((1875..=2000).contains(&inputs[2].0), "{inputs:?}");
+    let call = world.journal().calls[0];
+    assert!(matches!(call.end, CallEnd::Answered(_)), "{call:?}");
+    assert_eq!((call.tries, call.arrived), (2, Time::from_secs(1)));
+}
+
+#[test]
+fn tries_time_out_in_the_order_they_began_each_at_its_own_time() {
+    let client = Client { timeout: Span::from_millis(700), ..Client::ONCE };
+    let mut plan = plan(Demand { client, ..demand(100, 6) }, vec![constant(650)]);
+    plan.faults.push(fault(150, 350, Effect::Outage(Outage::BlackHole)));
+    let inputs = told(&plan, Script::to(&[0]));
+    let cancelled: Vec<_> = inputs.iter().filter(|what| what.contains("cancel")).collect();
+    assert_eq!(cancelled, ["900 cancel r2", "1000 cancel r3"]);
+}
+
+#[test]
+fn an_impatient_user_leaves_without_a_first_token_and_only_then() {
+    let patience = Some(Span::from_millis(300));
+    let mut plan = plan(Demand { patience, ..demand(100, 9) }, vec![constant(200)]);
+    plan.faults.push(fault(250, 550, Effect::Outage(Outage::BlackHole)));
+    let world = run(&plan, Script::to(&[0]));
+    let left: Vec<_> = world
+        .journal()
+        .calls
+        .iter()
+        .filter(|c| c.end == CallEnd::Left)
+        .map(|c| (c.id.sequence(), c.ended.since(c.arrived).as_millis()))
+        .collect();
+    assert_eq!(left, [(3, 300), (4, 300), (5, 300)]);
+    assert_eq!((world.tally().left, world.tally().answered), (3, 6));
+}
+
+#[test]
+fn a_user_may_leave_while_the_client_waits_between_tries() {
+    let patience = Some(Span::from_millis(300));
+    let mut plan = plan(Demand { patience, ..openai(1) }, vec![constant(200)]);
+    plan.faults.push(fault(0, 9000, Effect::Outage(Outage::Status(500))));
+    let world = run(&plan, Script::to(&[0]));
+    let call = world.journal().calls[0];
+    assert_eq!((call.end, call.ended), (CallEnd::Left, Time::from_nanos(1_300_000_000)));
+    assert_eq!(call.client_wait, Span::from_millis(290));
+    assert_eq!(world.tally().submissions, 1);
+}
+
+#[test]
+fn a_rejected_try_comes_back_when_the_router_named() {
+    // The quota is the provider's; the script passes its 429 on, as a router would its own.
+    let mut provider = constant(10);
+    provider.quota.requests =
+        Some(router_core::Rate { amount: 1, period: Span::from_secs(10), burst: None });
+    provider.quota.algorithm = Algorithm::Window;
+    let world = run(&plan(openai(2), vec![provider]), Script::to(&[0]));
+    let second = world.journal().calls[1];
+    // Refused at 2 s, told after 10 ms that the window ends in 8 s.
+    assert_eq!((second.tries, second.client_wait), (2, Span::from_secs(8)));
+    assert_eq!(second.ended, Time::from_nanos(10_030_000_000));
+}
+
+#[test]
+fn a_trace_brings_its_own_times_and_tokens() {
+    let row = |ms, input_tokens, output_tokens| TraceRow {
+        at: Span::from_millis(ms),
+        input_tokens,
+        output_tokens,
+    };
+    let rows = [row(0, 100, 5), row(40, 200, 600), row(40, 300, 7)];
+    let trace = Demand {
+        arrivals: Arrivals::Trace(rows.into()),
+        input: Lengths::Trace,
+        output: Lengths::Trace,
+        output_max: Some(500),
+        ..demand(1, 1)
+    };
+    assert_eq!(
+        told(&plan(trace, vec![constant(90)]), Script::to(&[0])),
+        [
+            "0 submit r1",
+            "40 submit r2",
+            "40 submit r3",
+            "100 r1#1 complete 100+5",
+            "140 r2#1 complete 200+500",
+            "140 r3#1 complete 300+7",
+        ]
+    );
+}

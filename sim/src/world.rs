@@ -1,0 +1,283 @@
+//! The world: one agenda, one clock, one router.
+
+use router_core::{
+    Abandon, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
+    Observation, Outcome, RequestId, Time, Wakeup,
+};
+
+use crate::agenda::{Agenda, Due};
+use crate::client::{Clients, Verdict};
+use crate::plan::Plan;
+use crate::provider::{Ask, News, Providers};
+use crate::slab::NONE;
+
+/// Totals of a run so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Events of the world, wake-ups of the router included.
+    pub events: u64,
+    /// Of these, wake-ups.
+    pub ticks: u64,
+    /// Calls that users began.
+    pub calls: u64,
+    /// Requests that their clients submitted, each try counted.
+    pub submissions: u64,
+    /// Attempts that the router dispatched.
+    pub dispatched: u64,
+    /// Calls answered in full.
+    pub answered: u64,
+    /// Calls answered in part.
+    pub partial: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Calls whose user left.
+    pub left: u64,
+    /// Calls not over yet.
+    pub in_flight: u32,
+    /// The most of them at once.
+    pub in_flight_peak: u32,
+}
+
+/// A world and the router in it, ready to run.
+///
+/// It is over once the last arrival has come and every call has ended: what a provider still
+/// works on for nobody, or a fault yet to begin, can change nothing for anyone.
+#[derive(Clone, Debug)]
+pub struct World<B, J> {
+    driver: Driver<B, J>,
+    net: Net,
+    /// Beside the agenda, so that it can move without leaving stale events behind.
+    wakeup: Option<Wakeup>,
+    now: Time,
+    horizon: Time,
+    /// Ticks in a row at the same instant.
+    stuck: u32,
+}
+
+/// A router that asks more often to be woken at an instant that it was just woken at is broken.
+const STUCK: u32 = 100_000;
+
+impl<B: Brain, J: Journal> World<B, J> {
+    /// The world of `plan`, at time zero, routed by `driver`.
+    ///
+    /// # Panics
+    /// While running: if the router dispatches to a deployment without a provider, if a
+    /// trace goes back in time, or if the router never stops asking to be woken at an instant.
+    pub fn new(plan: &Plan, driver: Driver<B, J>) -> Self {
+        let mut agenda = Agenda::new();
+        let providers = Providers::new(plan);
+        for (fault, at) in providers.faults.beginnings() {
+            agenda.schedule(at, Due::Fault(fault));
+        }
+        let clients = Clients::new(plan, &mut agenda);
+        let wakeup = driver.brain().next_wakeup();
+        let net = Net { agenda, clients, providers, tally: Tally::default(), over: Vec::new() };
+        Self { driver, net, wakeup, now: Time::ZERO, horizon: plan.horizon(), stuck: 0 }
+    }
+
+    /// Handles one event; `false` when the world is over.
+    ///
+    /// All news of an instant, and all arrivals, go before the router's wake-up of that instant.
+    pub fn step(&mut self) -> bool {
+        let input = if let Some(news) = self.net.providers.tell_broken() {
+            Some(self.net.tell(news))
+        } else if self.net.is_over() {
+            return false;
+        } else {
+            match (self.net.agenda.peek(), self.wakeup) {
+                (None, None) => return false,
+                (Some(at), wakeup) if wakeup.is_none_or(|wakeup| at <= wakeup.at) => {
+                    let (at, due) = self.net.agenda.pop().expect("an event was just seen");
+                    (self.now, self.stuck) = (at, 0);
+                    self.net.due(at, due)
+                }
+                (_, Some(Wakeup { at, .. })) => {
+                    self.stuck = if at <= self.now { self.stuck + 1 } else { 0 };
+                    assert!(self.stuck < STUCK, "the router never stops waking at {}", self.now);
+                    self.now = self.now.max(at);
+                    self.net.tally.ticks += 1;
+                    Some(Input::Tick)
+                }
+                (Some(_), None) => unreachable!("without a wake-up the agenda goes first"),
+            }
+        };
+        self.net.tally.events += 1;
+        if let Some(input) = input {
+            self.wakeup = self.driver.step(self.now, input, &mut self.net);
+        }
+        for call in self.net.over.drain(..) {
+            self.driver.call(self.now, &call);
+        }
+        true
+    }
+
+    /// Handles up to `events` of them; `false` when the world is over.
+    pub fn step_many(&mut self, events: u64) -> bool {
+        (0..events).all(|_| self.step())
+    }
+
+    /// Runs to the end.
+    pub fn run(&mut self) {
+        while self.step() {}
+    }
+
+    /// The time of the latest event.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// How far the run is: the time of the latest event, and when the last call may arrive.
+    /// The world may go on for a while after that, until every call is over.
+    pub const fn progress(&self) -> (Time, Time) {
+        (self.now, self.horizon)
+    }
+
+    /// Totals so far.
+    pub fn tally(&self) -> Tally {
+        let in_flight = self.net.clients.live;
+        Tally { in_flight, ..self.net.tally }
+    }
+
+    /// How often each fault of the plan touched a call so far.
+    pub fn fired(&self) -> Vec<u64> {
+        self.net.providers.faults.fired().collect()
+    }
+
+    /// The router and its journal.
+    pub const fn driver(&self) -> &Driver<B, J> {
+        &self.driver
+    }
+
+    /// What the journal holds.
+    pub const fn journal(&self) -> &J {
+        self.driver.journal()
+    }
+
+    /// Takes the router and its journal out, at the end.
+    pub fn into_driver(self) -> Driver<B, J> {
+        self.driver
+    }
+}
+
+/// Everything outside the router: what its outputs act on.
+#[derive(Clone, Debug)]
+struct Net {
+    agenda: Agenda,
+    clients: Clients,
+    providers: Providers,
+    tally: Tally,
+    /// Calls that ended in this step, until the journal is told.
+    over: Vec<Call>,
+}
+
+impl Net {
+    const fn is_over(&self) -> bool {
+        self.clients.live == 0 && self.clients.expected == 0
+    }
+
+    /// What an event means for the router, if anything.
+    fn due(&mut self, now: Time, due: Due) -> Option<Input> {
+        let verdict = match due {
+            Due::Fault(fault) => {
+                self.providers.strike(now, &mut self.agenda, fault);
+                return None;
+            }
+            Due::News(slot) => {
+                let news = self.providers.news(now, &mut self.agenda, slot)?;
+                return Some(self.tell(news));
+            }
+            Due::Arrival(demand) => {
+                let request = self.clients.arrive(now, &mut self.agenda, demand);
+                self.tally.calls += 1;
+                self.tally.submissions += 1;
+                self.tally.in_flight_peak = self.tally.in_flight_peak.max(self.clients.live);
+                return Some(Input::Submit(request));
+            }
+            Due::Again(slot) => {
+                let request = self.clients.again(now, &mut self.agenda, slot)?;
+                self.tally.submissions += 1;
+                return Some(Input::Submit(request));
+            }
+            Due::Timeout(demand) => self.clients.timeout(now, &mut self.agenda, demand),
+            Due::Patience(demand) => self.clients.patience(now, &mut self.agenda, demand),
+        };
+        match verdict {
+            Verdict::Nothing => None,
+            Verdict::Cancel(request) => Some(Input::Cancel(request)),
+            Verdict::Over(call) => {
+                self.end(call);
+                None
+            }
+        }
+    }
+
+    fn tell(&mut self, news: News) -> Input {
+        if news.last {
+            self.unlink(news.attempt);
+        }
+        Input::Upstream(news.attempt, news.upstream)
+    }
+
+    /// Takes an attempt that is over out of its call's list and says where it was.
+    fn unlink(&mut self, attempt: AttemptId) -> Option<u32> {
+        let call = self.clients.find(attempt.request)?;
+        let (mut before, mut slot) = (NONE, self.clients.slot(call).attempt);
+        while slot != NONE {
+            let at = self.providers.attempt(slot);
+            let (id, next) = (at.id(), at.sibling);
+            if id == attempt {
+                match before {
+                    NONE => self.clients.slot(call).attempt = next,
+                    before => self.providers.attempt_mut(before).sibling = next,
+                }
+                return Some(slot);
+            }
+            (before, slot) = (slot, next);
+        }
+        None
+    }
+
+    fn end(&mut self, call: Call) {
+        match call.end {
+            CallEnd::Answered(_) => self.tally.answered += 1,
+            CallEnd::Partial(_) => self.tally.partial += 1,
+            CallEnd::Failed(_) => self.tally.failed += 1,
+            CallEnd::Left => self.tally.left += 1,
+        }
+        self.over.push(call);
+    }
+}
+
+impl Effects for Net {
+    fn dispatch(&mut self, now: Time, dispatch: Dispatch) {
+        let request = dispatch.attempt.request;
+        let Some(slot) = self.clients.find(request) else { return };
+        self.tally.dispatched += 1;
+        let demand = self.clients.demand(request.source());
+        let (output_max, stream) = (demand.output_max, demand.stream);
+        let call = self.clients.slot(slot);
+        call.attempts = call.attempts.saturating_add(1);
+        let sibling = call.attempt;
+        let ask = Ask { input: call.input, output: call.output, output_max, stream, sibling };
+        let attempt = self.providers.dispatch(now, &mut self.agenda, &dispatch, ask);
+        self.clients.slot(slot).attempt = attempt;
+    }
+
+    fn abandon(&mut self, now: Time, attempt: AttemptId, why: Abandon) {
+        if let Some(slot) = self.unlink(attempt) {
+            self.providers.abandon(now, &mut self.agenda, slot, why);
+        }
+    }
+
+    fn commit(&mut self, now: Time, attempt: AttemptId) {
+        self.clients.commit(now, attempt);
+    }
+
+    fn finish(&mut self, now: Time, request: RequestId, outcome: Outcome) {
+        if let Some(call) = self.clients.finish(now, &mut self.agenda, request, outcome) {
+            self.end(call);
+        }
+    }
+
+    fn observe(&mut self, _: Time, _: Observation) {}
+}
