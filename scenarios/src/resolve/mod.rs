@@ -5,6 +5,7 @@
 //! nothing here is not wrong: it does not apply, and says so.
 
 mod demand;
+mod expect;
 mod fault;
 mod frame;
 mod provider;
@@ -15,7 +16,7 @@ mod tests;
 use core::ops::Range;
 use std::sync::Arc;
 
-use reports::Frame;
+use reports::{Expectation, Frame};
 use router_core::{Config, Seed};
 use sim::{Plan, TraceRow};
 
@@ -28,7 +29,7 @@ pub struct Resolved {
     pub plan: Plan,
     /// What it is looked at through.
     pub frame: Frame,
-    /// The expectations that can be asked of this router, as written.
+    /// The expectations that can be asked of this router.
     pub expectations: Vec<Expected>,
     /// What selects nothing in this router, each in one line.
     pub not_applicable: Vec<String>,
@@ -39,13 +40,22 @@ pub struct Resolved {
     pub properties: Vec<Property>,
 }
 
-/// An expectation: all of its texts must hold.
+/// A named expectation: all that is asked must hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expected {
     /// The name of the test case.
     pub name: String,
-    /// `metric[.stat] {selectors} op quantity`, each with its place.
-    pub texts: Vec<Spanned<String>>,
+    /// What is asked, at least one.
+    pub asked: Vec<Asked>,
+}
+
+/// One expectation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// As written.
+    pub text: String,
+    /// As read.
+    pub expectation: Expectation,
 }
 
 /// A property of requests and its labels.
@@ -93,12 +103,11 @@ pub fn resolve(
     let providers = provider::providers(scenario, fleet, &mut said);
     let horizon = demands.horizon;
     let faults = fault::faults(scenario, fleet, horizon, &mut said);
-    if !said.mistakes.is_empty() {
-        said.mistakes.sort_by_key(|mistake| mistake.at.start);
-        return Err(said.mistakes);
-    }
     let frame = frame::frame(horizon, &demands.spikes, &faults);
-    let expectations = expectations(scenario);
+    let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();
+    let written = &scenario.expectations;
+    let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), &mut said);
+    said.mistakes()?;
     let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
     Ok(Resolved {
         plan: Plan { seed, demands: demands.demands, providers, faults },
@@ -110,6 +119,22 @@ pub fn resolve(
     })
 }
 
+/// Reads the SLOs of a suite for a run of `config` that is looked at through `frame`: what applies,
+/// and what does not, each in one line.
+///
+/// # Errors
+/// Every text that is no expectation, with its place in the suite's file.
+pub fn slos(
+    written: &[(Spanned<String>, Vec<Spanned<String>>)],
+    config: &Config,
+    frame: &Frame,
+) -> Result<(Vec<Expected>, Vec<String>), Vec<Mistake>> {
+    let mut said = Said::default();
+    let expected = expect::expectations(written, config, frame, None, &mut said);
+    said.mistakes()?;
+    Ok((expected, said.not_applicable))
+}
+
 /// What there is to say about a scenario and a router.
 #[derive(Default)]
 struct Said {
@@ -119,6 +144,15 @@ struct Said {
 }
 
 impl Said {
+    /// All mistakes so far, in the order of the file.
+    fn mistakes(&mut self) -> Result<(), Vec<Mistake>> {
+        if self.mistakes.is_empty() {
+            return Ok(());
+        }
+        self.mistakes.sort_by_key(|mistake| mistake.at.start);
+        Err(core::mem::take(&mut self.mistakes))
+    }
+
     fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>) {
         self.mistakes.push(Mistake { at: at.clone(), message: message.into(), hint: None });
     }
@@ -140,11 +174,4 @@ impl Said {
     fn warn(&mut self, what: impl Into<String>) {
         self.warnings.push(what.into());
     }
-}
-
-fn expectations(scenario: &ScenarioSpec) -> Vec<Expected> {
-    let expected = scenario.expectations.iter();
-    expected
-        .map(|(name, texts)| Expected { name: name.value.clone(), texts: texts.clone() })
-        .collect()
 }

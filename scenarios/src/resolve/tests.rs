@@ -252,3 +252,42 @@ fn an_effect_keeps_its_factors() {
     };
     assert_eq!((errors, first_token, per_token), (Ratio::from_ppm(300_000), 4.0, 1.0));
 }
+
+#[test]
+fn expectations_apply_or_are_said_not_to() {
+    let mut scenario = steady();
+    scenario.faults.push((named("gone"), outage("vendor:mistral")));
+    let texts = [
+        "success.rate >= 99 %",
+        "success.rate {group=images} >= 99 %",
+        "recovery(gone) < 1 min",
+        "ttft.p99 {during=spike} < 2 s",
+    ];
+    let texts = texts.map(named).into();
+    scenario.expectations.push((named("holds"), texts));
+    scenario.expectations.push((named("heals"), vec![named("recovery(gone) < 2 min")]));
+    let found = resolved(&scenario).unwrap();
+    assert_eq!(found.expectations.len(), 1);
+    let asked: Vec<&str> = found.expectations[0].asked.iter().map(|a| a.text.as_str()).collect();
+    assert_eq!(asked, ["success.rate >= 99 %"]);
+    assert_eq!(found.not_applicable.len(), 5, "{:#?}", found.not_applicable);
+}
+
+#[test]
+fn a_scenarios_expectation_of_a_fault_it_does_not_have_is_a_mistake() {
+    let mut scenario = steady();
+    let text = "recovery(brownout) < 1 min".to_owned();
+    let place = 100..102 + text.len();
+    let expected = vec![Spanned::new(text, place), at("ttft.p99 < soon".to_owned())];
+    scenario.expectations.push((named("heals"), expected));
+    let mistakes = resolved(&scenario).unwrap_err();
+    let messages: Vec<&str> = mistakes.iter().map(|m| m.message.as_str()).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert_eq!(messages[1], "this scenario has no fault `brownout`");
+    // The same text as an SLO may wait for a scenario that has it.
+    let (config, _) = router();
+    let frame = resolved(&steady()).unwrap().frame;
+    let slo = vec![(named("heals"), vec![named("recovery(brownout) < 1 min")])];
+    let (expected, not_applicable) = slos(&slo, &config, &frame).unwrap();
+    assert_eq!((expected.len(), not_applicable.len()), (0, 1));
+}

@@ -1,0 +1,85 @@
+//! Which expectations can be asked of this router, in this scenario.
+
+use reports::{Expectation, Frame};
+use router_core::Config;
+
+use super::{Asked, Expected, Said};
+use crate::written::{Mistake, Spanned};
+
+/// Reads `written`, drops what does not apply, and says so.
+///
+/// `known` says which faults the file has, if it is a scenario's own: another name there is a
+/// mistake, while an SLO may name what only some scenarios have.
+pub(super) fn expectations(
+    written: &[(Spanned<String>, Vec<Spanned<String>>)],
+    config: &Config,
+    frame: &Frame,
+    known: Option<&[&str]>,
+    said: &mut Said,
+) -> Vec<Expected> {
+    let mut expected = Vec::new();
+    for (name, texts) in written {
+        let asked = texts.iter().filter_map(|text| asked(text, config, frame, known, said));
+        let asked: Vec<Asked> = asked.collect();
+        if !asked.is_empty() {
+            expected.push(Expected { name: name.value.clone(), asked });
+        }
+    }
+    expected
+}
+
+fn asked(
+    text: &Spanned<String>,
+    config: &Config,
+    frame: &Frame,
+    known: Option<&[&str]>,
+    said: &mut Said,
+) -> Option<Asked> {
+    let expectation = match Expectation::parse(&text.value) {
+        Ok(expectation) => expectation,
+        Err(mistake) => {
+            said.mistakes.push(placed(text, mistake));
+            return None;
+        }
+    };
+    let fault = expectation.fault();
+    let during = expectation.of.during.as_deref();
+    let always = |name: &str| name == "normal" || name == "spike";
+    if let Some(known) = known {
+        let mut named = fault.into_iter().chain(during.filter(|name| !always(name)));
+        if let Some(unknown) = named.find(|name| !known.contains(name)) {
+            let message = format!("this scenario has no fault `{unknown}`");
+            let hint = if known.is_empty() {
+                "`during=` may be `normal` or `spike`".to_owned()
+            } else {
+                format!("it has `{}`", known.join("`, `"))
+            };
+            said.wrong_because(&text.at, message, hint);
+            return None;
+        }
+    }
+    let has_fault = |name: &str| frame.faults.iter().any(|fault| fault.name == name);
+    let has_phase = |name: &str| frame.phases.iter().any(|phase| phase.name == name);
+    let why = if !expectation.applies(config) {
+        Some("this router has no such group or deployment".to_owned())
+    } else if let Some(fault) = fault.filter(|name| !has_fault(name)) {
+        Some(format!("there is no fault `{fault}` here"))
+    } else {
+        let phase = during.filter(|name| !has_phase(name));
+        phase.map(|phase| format!("there is no phase `{phase}` here"))
+    };
+    if let Some(why) = why {
+        said.not_applicable(format!("expectation `{}`: {why}", text.value));
+        return None;
+    }
+    Some(Asked { text: text.value.clone(), expectation })
+}
+
+/// Where in the file: a string in quotes without escapes is its text, one byte further on.
+fn placed(text: &Spanned<String>, mistake: reports::Mistake) -> Mistake {
+    let verbatim = text.at.len() == text.value.len() + 2;
+    let start = text.at.start + 1;
+    let at =
+        if verbatim { start + mistake.at.start..start + mistake.at.end } else { text.at.clone() };
+    Mistake { at, message: mistake.message, hint: mistake.hint }
+}
