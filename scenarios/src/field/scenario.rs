@@ -1,0 +1,223 @@
+//! The keys of a scenario file.
+
+use super::{
+    Keys, Kind, RATE, SHARE, TIME, Table, count, given, later, nested, optional, required,
+};
+use crate::quantity::Unit;
+
+const FREQUENCY: Kind = Kind::Quantity(Unit::Frequency);
+const FACTOR: Kind = Kind::Quantity(Unit::Factor);
+const TOKENS: Kind = count(0, 10_000_000);
+
+/// A scenario, whole.
+pub static SCENARIO_FILE: Table = Table {
+    doc: "A scenario: who asks, what answers, what goes wrong, what is expected.",
+    fields: &[
+        given("title", Kind::Text, "", "what happens, in one line"),
+        given("question", Kind::Text, "", "what the run answers"),
+        optional("seed", count(0, u64::MAX), "the root of every draw; 1 unless given"),
+        optional(
+            "demonstrates",
+            Kind::Choice(&["failure"]),
+            "that the starter router is not meant to pass",
+        ),
+        nested(
+            "demand",
+            Kind::Map(Keys::Any, &Kind::Table(&DEMAND)),
+            "who asks, by group; `\"*\"` is the router's first",
+        ),
+        nested(
+            "provider",
+            Kind::Map(Keys::Any, &Kind::Table(&PROVIDER)),
+            "what answers, by selector, where it differs from the preset",
+        ),
+        nested("fault", Kind::Map(Keys::Name, &Kind::Table(&FAULT)), "what goes wrong"),
+        nested(
+            "expect",
+            Kind::Map(Keys::Any, &Kind::Many(&Kind::Text)),
+            "what must hold, by test case",
+        ),
+        later("replicas", "several routers"),
+        later("cache", "answers that are known"),
+    ],
+};
+
+static DEMAND: Table = Table {
+    doc: "One population of users of a group.",
+    fields: &[
+        nested("normal", Kind::Table(&NORMAL), "the usual traffic"),
+        optional("spike", Kind::Table(&SPIKE), "what comes on top"),
+        optional("output_max", count(1, 10_000_000), "the `max_tokens` every request names"),
+        optional("stream", Kind::Flag, "whether answers are streamed; true unless given"),
+        optional("patience", TIME, "how long a user waits for the first token"),
+        nested("properties", Kind::Map(Keys::Name, &Kind::Text), "labels, four at most"),
+        later("subjects", "what requests are charged to"),
+        later("priority", "who goes first"),
+    ],
+};
+
+static NORMAL: Table = Table {
+    doc: "The usual traffic: `arrivals`, or `rate` and `lasts`.",
+    fields: &[
+        optional("arrivals", Kind::Text, "a built-in twin of a public trace"),
+        optional("rate", FREQUENCY, "calls per time"),
+        optional("lasts", TIME, "how long calls keep coming"),
+        optional("process", Kind::Choice(&["poisson", "constant"]), "how calls follow each other"),
+        optional("tokens", Kind::Either(&[Kind::Text, Kind::Table(&LENGTHS)]), "how long they are"),
+        optional(
+            "client",
+            Kind::Either(&[Kind::Text, Kind::Table(&CLIENT)]),
+            "what the client library does when a try fails",
+        ),
+    ],
+};
+
+static LENGTHS: Table = Table {
+    doc: "Prompt and completion lengths, in tokens.",
+    fields: &[
+        required("input", Kind::Either(LENGTH), "of the prompt"),
+        required("output", Kind::Either(LENGTH), "of the completion"),
+    ],
+};
+
+const LENGTH: &[Kind] = &[TOKENS, Kind::List(&TOKENS), Kind::Table(&LOG_NORMAL)];
+
+static LOG_NORMAL: Table = Table {
+    doc: "Lognormal token counts.",
+    fields: &[
+        required("median", TOKENS, "the middle value"),
+        required("sigma", Kind::Decimal, "the standard deviation of the logarithm"),
+        required("max", TOKENS, "the longest"),
+    ],
+};
+
+static CLIENT: Table = Table {
+    doc: "A client library; what it leaves out is as in `openai-python`.",
+    fields: &[
+        optional("tries", count(1, 255), "how many tries in all"),
+        optional("backoff", TIME, "before the second try"),
+        optional("backoff_max", TIME, "the longest wait"),
+        optional("jitter_from", SHARE, "waits are multiplied by a draw from this up to one"),
+        optional("retry_after_max", TIME, "above it the call fails at once"),
+        optional("timeout", TIME, "of one try"),
+    ],
+};
+
+static SPIKE: Table = Table {
+    doc: "The rate rises evenly to the peak, holds, and decays to normal.",
+    fields: &[
+        required("at", TIME, "when the rise begins"),
+        required("peak", FREQUENCY, "the rate at the peak, normal calls included"),
+        required("rise", TIME, "how long until the peak"),
+        required("hold", TIME, "how long it stays"),
+        required("half_life", TIME, "in how long half of the excess is gone"),
+    ],
+};
+
+static PROVIDER: Table = Table {
+    doc: "What answers, where it differs from the preset.",
+    fields: &[
+        optional("connect", TIME, "how long a connection takes"),
+        optional("service", Kind::Table(&SERVICE), "how long an answer takes"),
+        optional("concurrency", Kind::Either(CONCURRENCY), "how many calls are served at once"),
+        optional("when_full", Kind::Either(WHEN_FULL), "what happens to a call beyond that"),
+        optional(
+            "abandoned",
+            Kind::Choice(&["runs-on", "stops"]),
+            "what happens to a call that the router drops",
+        ),
+        optional("quota", Kind::Either(QUOTA_KINDS), "what it admits"),
+        optional("errors", SHARE, "the share of calls that fail with a 500"),
+    ],
+};
+
+const CONCURRENCY: &[Kind] = &[count(1, u32::MAX as u64), Kind::Choice(&["unlimited"])];
+const WHEN_FULL: &[Kind] = &[Kind::Choice(&["refuse"]), Kind::Table(&QUEUE)];
+const QUOTA_KINDS: &[Kind] = &[Kind::Choice(&["unlimited"]), Kind::Table(&QUOTA)];
+
+static QUEUE: Table = Table {
+    doc: "Calls beyond the concurrency wait.",
+    fields: &[
+        required("queue", count(0, u32::MAX as u64), "how many may wait"),
+        given("order", Kind::Choice(&["fifo", "lifo"]), "fifo", "who goes next"),
+    ],
+};
+
+static SERVICE: Table = Table {
+    doc: "How long an answer takes: `exponential`, `constant`, or `ttft` and `per_token`.",
+    fields: &[
+        optional("exponential", TIME, "exponential in all, with this mean"),
+        optional("constant", TIME, "the same each time"),
+        optional("ttft", Kind::Table(&FIRST_TOKEN), "to the first token"),
+        optional("per_token", Kind::Table(&PER_TOKEN), "from one token to the next"),
+    ],
+};
+
+static FIRST_TOKEN: Table = Table {
+    doc: "Time to first token: a lognormal body and a heavy tail.",
+    fields: &[
+        optional("median", TIME, "the body's median, at no load"),
+        optional("sigma", Kind::Decimal, "the body's standard deviation of the logarithm"),
+        optional("tail", SHARE, "the share of calls in the tail"),
+        optional("tail_factor", Kind::Decimal, "a tail call takes this many times its body"),
+        optional("tail_shape", Kind::Decimal, "the shape of the tail's Pareto draw"),
+        optional("max", TIME, "the longest it takes"),
+        optional("per_input_token", TIME, "what each prompt token adds"),
+    ],
+};
+
+static PER_TOKEN: Table = Table {
+    doc: "Time from one token to the next.",
+    fields: &[
+        optional("median", TIME, "the median over calls, at no load"),
+        optional("sigma", Kind::Decimal, "its standard deviation of the logarithm"),
+        optional("growth", Kind::Decimal, "what each other call in service adds, as a share"),
+    ],
+};
+
+static QUOTA: Table = Table {
+    doc: "What a provider admits; without a size, the router's own limit for it.",
+    fields: &[
+        optional("requests", RATE, "requests per period"),
+        optional("tokens", RATE, "prompt and completion tokens per period"),
+        optional("input_tokens", RATE, "prompt tokens per period"),
+        optional("output_tokens", RATE, "completion tokens per period"),
+        optional("algorithm", Kind::Choice(&["bucket", "window"]), "how it counts"),
+        optional(
+            "reserves",
+            Kind::Choice(&["keeps", "settles", "nothing"]),
+            "what a call's completion counts as when it arrives",
+        ),
+        optional(
+            "retry_after",
+            Kind::Choice(&["seconds", "millis", "absent"]),
+            "how a 429 says when to come back",
+        ),
+        optional("shared", Kind::Flag, "whether all that are selected take from one quota"),
+    ],
+};
+
+static FAULT: Table = Table {
+    doc: "Something that goes wrong: where, when, and one effect.",
+    fields: &[
+        required("on", Kind::Many(&Kind::Text), "where: `biggest`, `vendor:`, `tier:`, a name"),
+        optional("at", TIME, "from when; the start unless given"),
+        optional("lasts", TIME, "how long; to the end unless given"),
+        optional("of", SHARE, "the share of the calls it touches; all unless given"),
+        optional("outage", Kind::Text, "`refuse`, `black-hole` or a status such as `503`"),
+        optional("errors", SHARE, "of a brownout: the share that fails with a 503"),
+        optional("ttft", FACTOR, "of a brownout: times the first token's time"),
+        optional("per_token", FACTOR, "of a brownout: times the time per token"),
+        optional("rate_limits", Kind::Table(&STORM), "429s though no quota is exceeded"),
+        optional(
+            "answers",
+            Kind::List(&Kind::Text),
+            "`ok`, or a status and perhaps `retry-after=SECONDS`, met in turn",
+        ),
+    ],
+};
+
+static STORM: Table = Table {
+    doc: "429s though no quota is exceeded.",
+    fields: &[optional("retry_after", TIME, "what they say; nothing unless given")],
+};

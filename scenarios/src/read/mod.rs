@@ -1,0 +1,435 @@
+//! The one reader: a file's TOML against the table of fields. Everything wrong is reported at
+//! once; what is wrong takes its default, so that one mistake is not reported as two.
+
+mod section;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned as Toml;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Source, did_you_mean, nearest, sorted};
+use crate::field::{Absent, Field, Keys, Kind, Table};
+use crate::file::FileKind;
+use crate::quantity::{self, Bad, Quantity};
+use crate::written::{Mistake, Spanned};
+
+pub(crate) use section::{Entry, Node, Section, Value, texts};
+
+/// A file while it is being read.
+pub(crate) struct Reader<'t> {
+    source: Source<'t>,
+    /// Shown only at the end, when it is known what must not be shown.
+    found: Vec<Mistake>,
+    places: Places,
+    /// Whether parts of the file could not be read at all.
+    broken: bool,
+}
+
+/// Where things stand, by their path: the key and the value.
+#[derive(Default)]
+pub(crate) struct Places(BTreeMap<String, (Range<usize>, Range<usize>)>);
+
+impl Places {
+    /// Where `path` stands, or the nearest thing around it: its key and its value.
+    fn find(&self, path: &str) -> Option<(Range<usize>, Range<usize>)> {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.0.get(path) {
+                return Some(place.clone());
+            }
+            path = &path[..path.rfind('.')?];
+        }
+    }
+
+    /// Where the text `text` stands in the list at `path`.
+    fn text(&self, path: &str, text: &str) -> Option<Range<usize>> {
+        let ending = format!("={text}");
+        let below = self.0.iter().filter(|(key, _)| key.starts_with(path));
+        below.filter(|(key, _)| key.ends_with(&ending)).map(|(_, (_, at))| at.clone()).next()
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// Reads `text` as `table`; what is wrong is kept until [`Self::finish`].
+    pub(crate) fn read(file: &'t str, text: &'t str, table: &'static Table) -> (Self, Section) {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Self {
+            source: Source::new(file, text),
+            found: Vec::new(),
+            places: Places::default(),
+            broken: !errors.is_empty(),
+        };
+        for error in errors {
+            let message = error.message().trim().replace('\n', ", ");
+            let message = message.trim_end_matches(", expected nothing");
+            reader.complain(error.span().unwrap_or(0..0), message, None);
+        }
+        if let Some(message) = another_kind(root.get_ref(), table).filter(|_| !reader.broken) {
+            // Its keys are right where they belong; a message for each would say nothing.
+            reader.complain(0..0, message, None);
+            reader.broken = true;
+            let section = reader.table(table, "", 0..0, &DeTable::new());
+            return (reader, section);
+        }
+        let mut section = reader.table(table, "", 0..0, root.get_ref());
+        section.at = 0..text.len();
+        (reader, section)
+    }
+
+    /// Whether parts of the file could not be read at all: what seems missing may be there.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Reports a mistake of the reader's own or of whoever interprets the values.
+    pub(crate) fn report(&mut self, mistake: Mistake) {
+        self.found.push(mistake);
+    }
+
+    /// Everything that is wrong, sorted; else `value`.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<Diagnostic>> {
+        if self.found.is_empty() {
+            return Ok(value);
+        }
+        Err(sorted(self.found.iter().map(|mistake| self.source.show(mistake)).collect()))
+    }
+
+    pub(crate) const fn source(&self) -> &Source<'t> {
+        &self.source
+    }
+
+    /// The key and the value at `path`.
+    pub(crate) fn place(&self, path: &str) -> (Range<usize>, Range<usize>) {
+        self.places.find(path).unwrap_or((0..0, 0..0))
+    }
+
+    /// Whether the file has nothing at `path`.
+    pub(crate) fn is_absent(&self, path: &str) -> bool {
+        !self.places.0.contains_key(path)
+    }
+
+    /// Where the text `text` stands in the list at `path`.
+    pub(crate) fn place_of_text(&self, path: &str, text: &str) -> Option<Range<usize>> {
+        self.places.text(path, text)
+    }
+
+    /// Whether something within `at` was complained about.
+    pub(crate) fn complained(&self, at: &Range<usize>) -> bool {
+        self.found.iter().any(|m| m.at.start >= at.start && m.at.end <= at.end)
+    }
+
+    fn complain(&mut self, at: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        self.found.push(Mistake { at, message: message.into(), hint });
+    }
+
+    fn bad(&mut self, at: Range<usize>, path: &str, bad: Bad) {
+        self.complain(at, format!("`{path}`: {}", bad.reason), Some(bad.hint));
+    }
+
+    fn table(
+        &mut self,
+        table: &'static Table,
+        path: &str,
+        at: Range<usize>,
+        toml: &DeTable<'_>,
+    ) -> Section {
+        let mut misspelt = Vec::new();
+        for (key, value) in toml.iter() {
+            let name = key.get_ref().as_ref();
+            match table.field(name) {
+                Some(Field { kind: Kind::Later, .. }) => {
+                    self.complain(key.span(), format!("`{name}` is not in this version"), None);
+                }
+                Some(_) => {}
+                None => {
+                    // An unknown key may hold a secret under a name of somebody else's.
+                    self.hide_texts(value);
+                    self.broken |= path.is_empty();
+                    let place = if path.is_empty() {
+                        "at the top of the file".to_owned()
+                    } else {
+                        format!("in [{path}]")
+                    };
+                    let known = table.now().map(|field| field.name);
+                    misspelt.extend(nearest(name, known.clone()));
+                    let hint = did_you_mean(name, known);
+                    self.complain(key.span(), format!("unknown key `{name}` {place}"), Some(hint));
+                }
+            }
+        }
+        let missing = table.now().filter(|field| {
+            matches!(field.absent, Absent::Refused)
+                && !toml.contains_key(field.name)
+                && !misspelt.contains(&field.name)
+        });
+        self.missing(&missing.collect::<Vec<_>>(), path, &at);
+        let entries = table.now().map(|field| {
+            let node = self.field(field, path, &at, toml);
+            Entry { field, written: toml.contains_key(field.name), node }
+        });
+        Section { table, entries: entries.collect(), at: at.clone() }
+    }
+
+    fn missing(&mut self, fields: &[&Field], path: &str, at: &Range<usize>) {
+        // In a file that is broken they may only be unreadable.
+        if fields.is_empty() || self.broken {
+            return;
+        }
+        let names: Vec<String> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
+        let hints: Vec<String> =
+            fields.iter().map(|field| format!("`{}`: {}", field.name, field.doc)).collect();
+        let message = format!("[{path}] needs {}", names.join(", "));
+        self.complain(at.clone(), message, Some(hints.join("; ")));
+    }
+
+    fn field(
+        &mut self,
+        field: &'static Field,
+        path: &str,
+        table_at: &Range<usize>,
+        toml: &DeTable<'_>,
+    ) -> Option<Node> {
+        let path = join(path, field.name);
+        if let Some((key, value)) = toml.get_key_value(field.name) {
+            self.places.0.insert(path.clone(), (key.span(), value.span()));
+            let read = self.value(&field.kind, &path, value);
+            if read.is_some() {
+                return read;
+            }
+        }
+        self.absent(field, &path, table_at.clone())
+    }
+
+    /// What a field is when nothing (of use) is written.
+    fn absent(&mut self, field: &'static Field, path: &str, at: Range<usize>) -> Option<Node> {
+        let value = match field.absent {
+            Absent::Refused | Absent::Nothing => return None,
+            Absent::Is(_) => Value::Of(field.default_value()?),
+            Absent::Empty => {
+                if let Kind::Table(table) | Kind::Short(table, _) = field.kind {
+                    Value::Table(self.table(table, path, at.clone(), &DeTable::new()))
+                } else if matches!(field.kind, Kind::Map(..)) {
+                    Value::Map(Vec::new())
+                } else {
+                    Value::List(Vec::new())
+                }
+            }
+        };
+        Some(Spanned::new(value, at))
+    }
+
+    fn value(&mut self, kind: &'static Kind, path: &str, toml: &Toml<DeValue<'_>>) -> Option<Node> {
+        let at = toml.span();
+        let value = match (kind, toml.get_ref()) {
+            (Kind::Table(table) | Kind::Short(table, _), DeValue::Table(inner)) => {
+                // A header may be followed by headers of its parts; its own span is the place.
+                Value::Table(self.table(table, path, at.clone(), inner))
+            }
+            (Kind::Short(table, name), _) => {
+                let field = table.field(name).expect("a short form stands for one of its keys");
+                let mut section = self.table(table, path, at.clone(), &DeTable::new());
+                let inner = self.value(&field.kind, &join(path, name), toml)?;
+                section.set(name, inner);
+                Value::Table(section)
+            }
+            (Kind::Map(keys, kind), DeValue::Table(inner)) => {
+                Value::Map(self.map(*keys, kind, path, inner))
+            }
+            (Kind::List(kind) | Kind::Many(kind), DeValue::Array(list)) => {
+                Value::List(list.iter().filter_map(|one| self.value(kind, path, one)).collect())
+            }
+            (Kind::Many(kind), one) if has_shape(kind, one) => {
+                Value::List(vec![self.value(kind, path, toml)?])
+            }
+            (Kind::Either(kinds), written) => {
+                let Some(kind) = kinds.iter().find(|kind| has_shape(kind, written)) else {
+                    self.mismatch(kind, path, toml);
+                    return None;
+                };
+                return self.value(kind, path, toml);
+            }
+            _ => Value::Of(self.scalar(kind, path, toml)?),
+        };
+        Some(Spanned::new(value, at))
+    }
+
+    fn map(
+        &mut self,
+        keys: Keys,
+        kind: &'static Kind,
+        path: &str,
+        toml: &DeTable<'_>,
+    ) -> Vec<(Spanned<String>, Node)> {
+        let mut read = Vec::new();
+        for (key, value) in toml.iter() {
+            let name = key.get_ref().as_ref();
+            let path = join(path, name);
+            self.places.0.insert(path.clone(), (key.span(), value.span()));
+            if keys == Keys::Name && !is_name(name) {
+                let message = format!("`{name}` is not a name");
+                let hint = "a name is made of letters, digits and `. _ / -`".to_owned();
+                self.complain(key.span(), message, Some(hint));
+            }
+            if let Some(node) = self.value(kind, &path, value) {
+                read.push((Spanned::new(name.to_owned(), key.span()), node));
+            }
+        }
+        read
+    }
+
+    fn scalar(
+        &mut self,
+        kind: &'static Kind,
+        path: &str,
+        toml: &Toml<DeValue<'_>>,
+    ) -> Option<Quantity> {
+        let at = toml.span();
+        let read = match (kind, toml.get_ref()) {
+            (Kind::Quantity(unit), DeValue::String(text)) => unit.parse(text),
+            // A bare number lacks a unit, which the unit's own parser says best.
+            (Kind::Quantity(unit), DeValue::Integer(number)) => unit.parse(&number.to_string()),
+            (Kind::Quantity(unit), DeValue::Float(number)) => unit.parse(number.as_str()),
+            (Kind::Count { least, most }, DeValue::Integer(number)) => {
+                counted(number, *least, *most)
+            }
+            (Kind::Decimal, DeValue::Float(number)) => quantity::decimal(number.as_str()),
+            (Kind::Decimal, DeValue::Integer(number)) => quantity::decimal(&number.to_string()),
+            (Kind::Flag, DeValue::Boolean(flag)) => Ok(Quantity::Flag(*flag)),
+            (Kind::Text, DeValue::String(text)) => {
+                let place = (at.clone(), at.clone());
+                self.places.0.insert(format!("{path}={text}"), place);
+                Ok(Quantity::Text(text.to_string()))
+            }
+            (Kind::Choice(words), DeValue::String(text)) => chosen(words, text),
+            (Kind::Secret, DeValue::String(text)) => {
+                if is_reference(text) {
+                    Ok(Quantity::Text(text.to_string()))
+                } else {
+                    self.source.hide(at.clone());
+                    Err(Bad {
+                        reason: "a key must not stand in a file".to_owned(),
+                        hint: KEY.to_owned(),
+                    })
+                }
+            }
+            (Kind::Endpoint, DeValue::String(text)) => {
+                if is_reference(text) || is_url(text) {
+                    Ok(Quantity::Text(text.to_string()))
+                } else {
+                    self.source.hide(at.clone());
+                    let reason =
+                        "this is neither a reference nor a URL without credentials".to_owned();
+                    Err(Bad { reason, hint: URL.to_owned() })
+                }
+            }
+            _ => {
+                self.mismatch(kind, path, toml);
+                return None;
+            }
+        };
+        read.map_err(|bad| self.bad(at, path, bad)).ok()
+    }
+
+    fn mismatch(&mut self, kind: &Kind, path: &str, toml: &Toml<DeValue<'_>>) {
+        if matches!(kind, Kind::Secret | Kind::Endpoint) {
+            self.hide_texts(toml);
+        }
+        let found = match toml.get_ref().type_str() {
+            word if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
+            word => format!("a {word}"),
+        };
+        let message = format!("`{path}` is {found}; expected {}", kind.noun());
+        self.complain(toml.span(), message, None);
+    }
+
+    /// Stars every text below `toml`.
+    fn hide_texts(&mut self, toml: &Toml<DeValue<'_>>) {
+        match toml.get_ref() {
+            DeValue::Array(list) => list.iter().for_each(|one| self.hide_texts(one)),
+            DeValue::Table(table) => table.values().for_each(|one| self.hide_texts(one)),
+            DeValue::String(text) if text.len() > 12 => self.source.hide(toml.span()),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+}
+
+/// That `root`, which should have been a `table`, is another of our files, if it is.
+fn another_kind(root: &DeTable<'_>, table: &'static Table) -> Option<String> {
+    let expected = FileKind::ALL.into_iter().find(|kind| std::ptr::eq(kind.table(), table))?;
+    let kind = FileKind::guess(root);
+    (kind.known(root) > expected.known(root))
+        .then(|| format!("this is {}, not {}", kind.noun(), expected.noun()))
+}
+
+const KEY: &str =
+    "name where it stands: `\"env:OPENAI_API_KEY\"` or `\"file:/run/secrets/openai\"`";
+const URL: &str = "write `\"https://...\"`, `\"env:NAME\"` or `\"file:PATH\"`";
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-'))
+}
+
+/// Whether `text` says where a secret is, instead of being one.
+fn is_reference(text: &str) -> bool {
+    let variable = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    text.strip_prefix("env:").is_some_and(variable)
+        || text.strip_prefix("file:").is_some_and(|path| !path.trim().is_empty())
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.contains(['@', '?', '#']) && !rest.contains(char::is_whitespace)
+    })
+}
+
+/// Whether what is written may be meant as `kind`, going by its type alone.
+fn has_shape(kind: &Kind, written: &DeValue<'_>) -> bool {
+    match kind {
+        Kind::Quantity(_) | Kind::Text | Kind::Choice(_) | Kind::Secret | Kind::Endpoint => {
+            written.is_str()
+        }
+        Kind::Count { .. } => written.is_integer(),
+        Kind::Decimal => written.is_float() || written.is_integer(),
+        Kind::Flag => written.is_bool(),
+        Kind::Table(_) | Kind::Map(..) => written.is_table(),
+        Kind::List(_) => written.is_array(),
+        Kind::Short(..) | Kind::Many(_) | Kind::Either(_) => true,
+        Kind::Later => false,
+    }
+}
+
+fn counted(number: &toml::de::DeInteger<'_>, least: u64, most: u64) -> Result<Quantity, Bad> {
+    let digits = number.as_str().replace('_', "");
+    let value = i128::from_str_radix(&digits, number.radix()).ok();
+    let fits = value.and_then(|value| u64::try_from(value).ok());
+    match fits.filter(|value| (least..=most).contains(value)) {
+        Some(value) => Ok(Quantity::Count(value)),
+        None => {
+            let hint = format!("it must be between {least} and {most}");
+            Err(Bad { reason: format!("{number} is out of range"), hint })
+        }
+    }
+}
+
+fn chosen(words: &[&'static str], text: &str) -> Result<Quantity, Bad> {
+    if words.contains(&text) {
+        return Ok(Quantity::Text(text.to_owned()));
+    }
+    let shown: String = text.chars().take(40).collect();
+    let hint = did_you_mean(text, words.iter().copied());
+    Err(Bad { reason: format!("there is no `{shown}`"), hint })
+}

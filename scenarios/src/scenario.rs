@@ -1,0 +1,274 @@
+//! Scenario files: who asks, what answers, what goes wrong, what is expected.
+
+use sim::{Abandoned, Algorithm, Order, RetryAfter, WhenFull};
+
+use crate::diagnostic::Diagnostic;
+use crate::field::SCENARIO_FILE;
+use crate::quantity::Quantity;
+use crate::read::{Node, Reader, Section, Value, texts};
+use crate::written::{
+    ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, LengthSpec, Mistake, Most, NormalSpec,
+    PerTokenSpec, Process, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec, ServiceSpec,
+    Spanned, SpikeSpec, StormSpec, TokensSpec,
+};
+
+/// Reads the scenario file `text`, which is called `file` in messages.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub fn read(file: &str, text: &str) -> Result<ScenarioSpec, Vec<Diagnostic>> {
+    read_section(file, text).map(|(scenario, _)| scenario)
+}
+
+/// A scenario, and its file's values for `print`.
+pub(crate) fn read_section(
+    file: &str,
+    text: &str,
+) -> Result<(ScenarioSpec, Section), Vec<Diagnostic>> {
+    let (mut reader, root) = Reader::read(file, text, &SCENARIO_FILE);
+    let demands = root.sections("demand").map(|(name, s)| (name.clone(), demand(s)));
+    let providers =
+        root.sections("provider").map(|(name, s)| (name.clone(), provider(s, &mut reader)));
+    let providers = providers.collect();
+    let scenario = ScenarioSpec {
+        title: root.need("title"),
+        question: root.need("question"),
+        seed: root.get("seed"),
+        demonstrates_failure: root.get::<String>("demonstrates").is_some(),
+        demands: demands.collect(),
+        providers,
+        faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
+        expectations: expectations(root.map("expect"), &mut reader),
+    };
+    reader.finish((scenario, root))
+}
+
+/// Named expectations, each text understood.
+pub(crate) fn expectations(
+    map: &[(Spanned<String>, Node)],
+    reader: &mut Reader<'_>,
+) -> Vec<(Spanned<String>, Vec<Spanned<String>>)> {
+    let mut read = Vec::new();
+    for (name, node) in map {
+        let texts = match &node.value {
+            Value::List(list) => texts(list),
+            Value::Of(_) | Value::Table(_) | Value::Map(_) => Vec::new(),
+        };
+        if texts.is_empty() && !reader.complained(&node.at) {
+            let message = format!("`{}` expects nothing", name.value);
+            let hint = Some("write `\"success.rate >= 99.5 %\"`".to_owned());
+            reader.report(Mistake { at: node.at.clone(), message, hint });
+        }
+        read.push((name.clone(), texts));
+    }
+    read
+}
+
+fn demand(section: &Section) -> DemandSpec {
+    let property = |(name, node): &(Spanned<String>, Node)| {
+        Some((name.clone(), Spanned::new(node.value.of()?, node.at.clone())))
+    };
+    DemandSpec {
+        normal: section.section("normal").map(normal).unwrap_or_default(),
+        spike: section.section("spike").and_then(spike),
+        output_max: section.spanned("output_max"),
+        stream: section.get("stream"),
+        patience: section.spanned("patience"),
+        properties: section.map("properties").iter().filter_map(property).collect(),
+    }
+}
+
+fn normal(section: &Section) -> NormalSpec {
+    let process = section.spanned::<String>("process").map(|word| {
+        let process = if word.value == "constant" { Process::Constant } else { Process::Poisson };
+        Spanned::new(process, word.at)
+    });
+    NormalSpec {
+        arrivals: section.spanned("arrivals"),
+        rate: section.spanned("rate"),
+        lasts: section.spanned("lasts"),
+        process,
+        tokens: section.node("tokens").and_then(tokens),
+        client: section.node("client").and_then(client),
+    }
+}
+
+fn spike(section: &Section) -> Option<SpikeSpec> {
+    Some(SpikeSpec {
+        at: section.spanned("at")?,
+        peak: section.spanned("peak")?,
+        rise: section.spanned("rise")?,
+        hold: section.spanned("hold")?,
+        half_life: section.spanned("half_life")?,
+    })
+}
+
+fn tokens(node: &Node) -> Option<TokensSpec> {
+    match &node.value {
+        Value::Of(Quantity::Text(name)) => {
+            Some(TokensSpec::Table(Spanned::new(name.clone(), node.at.clone())))
+        }
+        Value::Table(section) => Some(TokensSpec::Lengths {
+            input: length(section.node("input")?)?,
+            output: length(section.node("output")?)?,
+        }),
+        Value::Of(_) | Value::Map(_) | Value::List(_) => None,
+    }
+}
+
+fn length(node: &Node) -> Option<Spanned<LengthSpec>> {
+    let length = match &node.value {
+        Value::Of(_) => LengthSpec::Fixed(node.value.of()?),
+        Value::List(list) => {
+            LengthSpec::Quantiles(list.iter().filter_map(|one| one.value.of()).collect())
+        }
+        Value::Table(section) => LengthSpec::LogNormal {
+            median: section.get("median")?,
+            sigma: section.get("sigma")?,
+            max: section.get("max")?,
+        },
+        Value::Map(_) => return None,
+    };
+    Some(Spanned::new(length, node.at.clone()))
+}
+
+fn client(node: &Node) -> Option<ClientSpec> {
+    match &node.value {
+        Value::Of(Quantity::Text(name)) => {
+            Some(ClientSpec::Named(Spanned::new(name.clone(), node.at.clone())))
+        }
+        Value::Table(section) => Some(ClientSpec::Custom {
+            tries: section.spanned("tries"),
+            backoff: section.get("backoff"),
+            backoff_max: section.get("backoff_max"),
+            jitter_from: section.spanned("jitter_from"),
+            retry_after_max: section.get("retry_after_max"),
+            timeout: section.spanned("timeout"),
+        }),
+        Value::Of(_) | Value::Map(_) | Value::List(_) => None,
+    }
+}
+
+fn provider(section: &Section, reader: &mut Reader<'_>) -> ProviderSpec {
+    let concurrency = section.node("concurrency").map(|node| match node.value.of() {
+        Some(count) => Most::Of(count),
+        None => Most::Unlimited,
+    });
+    let abandoned = section.get::<String>("abandoned").map(|word| match word.as_str() {
+        "stops" => Abandoned::Stops,
+        _ => Abandoned::RunsOn,
+    });
+    ProviderSpec {
+        connect: section.get("connect"),
+        service: section.section("service").and_then(|s| service(s, reader)),
+        concurrency,
+        when_full: section.node("when_full").and_then(when_full),
+        abandoned,
+        quota: section.node("quota").map(quota),
+        errors: section.spanned("errors"),
+    }
+}
+
+/// Exactly one of the three ways to say how long an answer takes.
+fn service(section: &Section, reader: &mut Reader<'_>) -> Option<ServiceSpec> {
+    let (ttft, per_token) = (section.section("ttft"), section.section("per_token"));
+    let exponential = section.get("exponential").map(ServiceSpec::Exponential);
+    let constant = section.get("constant").map(ServiceSpec::Constant);
+    let tokens = (ttft.is_some() || per_token.is_some()).then(|| ServiceSpec::Tokens {
+        ttft: ttft.map(first_token).unwrap_or_default(),
+        per_token: per_token.map(per_token_spec).unwrap_or_default(),
+    });
+    let mut ways = [exponential, constant, tokens].into_iter().flatten();
+    let way = ways.next();
+    if (way.is_none() || ways.next().is_some()) && !reader.complained(&section.at) {
+        let message = "a service is `exponential`, or `constant`, or `ttft` and `per_token`";
+        let hint = Some("write one of them: `{ exponential = \"100 ms\" }`".to_owned());
+        reader.report(Mistake { at: section.at.clone(), message: message.to_owned(), hint });
+    }
+    way
+}
+
+fn first_token(section: &Section) -> FirstTokenSpec {
+    FirstTokenSpec {
+        median: section.get("median"),
+        sigma: section.get("sigma"),
+        tail: section.get("tail"),
+        tail_factor: section.get("tail_factor"),
+        tail_shape: section.get("tail_shape"),
+        max: section.get("max"),
+        per_input_token: section.get("per_input_token"),
+    }
+}
+
+fn per_token_spec(section: &Section) -> PerTokenSpec {
+    PerTokenSpec {
+        median: section.get("median"),
+        sigma: section.get("sigma"),
+        growth: section.get("growth"),
+    }
+}
+
+fn when_full(node: &Node) -> Option<WhenFull> {
+    match &node.value {
+        Value::Of(_) => Some(WhenFull::Refuse),
+        Value::Table(section) => {
+            let lifo = section.need::<String>("order") == "lifo";
+            let order = if lifo { Order::Lifo } else { Order::Fifo };
+            Some(WhenFull::Queue { bound: section.get("queue")?, order })
+        }
+        Value::Map(_) | Value::List(_) => None,
+    }
+}
+
+fn quota(node: &Node) -> QuotaSpec {
+    let Value::Table(section) = &node.value else {
+        return QuotaSpec { unlimited: true, ..QuotaSpec::default() };
+    };
+    let word = |name| section.get::<String>(name);
+    QuotaSpec {
+        unlimited: false,
+        requests: section.get("requests"),
+        tokens: section.get("tokens"),
+        input_tokens: section.get("input_tokens"),
+        output_tokens: section.get("output_tokens"),
+        algorithm: word("algorithm").map(|word| match word.as_str() {
+            "window" => Algorithm::Window,
+            _ => Algorithm::Bucket,
+        }),
+        reserves: word("reserves").map(|word| match word.as_str() {
+            "keeps" => ReservesSpec::Keeps,
+            "settles" => ReservesSpec::Settles,
+            _ => ReservesSpec::Nothing,
+        }),
+        retry_after: word("retry_after").map(|word| match word.as_str() {
+            "millis" => RetryAfter::Millis,
+            "absent" => RetryAfter::Absent,
+            _ => RetryAfter::Seconds,
+        }),
+        shared: section.get("shared"),
+    }
+}
+
+fn fault(section: &Section) -> FaultSpec {
+    let storm = |node: &Node| match &node.value {
+        Value::Table(storm) => {
+            let storm = StormSpec { retry_after: storm.get("retry_after") };
+            Some(Spanned::new(storm, node.at.clone()))
+        }
+        Value::Of(_) | Value::Map(_) | Value::List(_) => None,
+    };
+    FaultSpec {
+        on: section.texts("on"),
+        at: section.spanned("at"),
+        lasts: section.spanned("lasts"),
+        of: section.spanned("of"),
+        outage: section.spanned("outage"),
+        errors: section.spanned("errors"),
+        ttft: section.spanned("ttft"),
+        per_token: section.spanned("per_token"),
+        rate_limits: section.node("rate_limits").and_then(storm),
+        answers: section
+            .node("answers")
+            .map(|node| Spanned::new(section.texts("answers"), node.at.clone())),
+    }
+}

@@ -1,0 +1,130 @@
+//! The table of fields for machines (JSON Schema) and for people (Markdown).
+
+use serde_json::{Map, Value, json};
+
+use crate::field::{Absent, Field, Keys, Kind, Table};
+
+/// A JSON Schema, draft 2020-12.
+pub(crate) fn text(table: &Table) -> String {
+    let mut schema = self::table(table);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    format!("{schema:#}\n")
+}
+
+fn table(table: &Table) -> Value {
+    let mut properties = Map::new();
+    for field in table.now() {
+        let mut schema = kind(&field.kind);
+        schema["description"] = json!(field.doc);
+        if let Some(default) = default(field) {
+            schema["default"] = default;
+        }
+        properties.insert(field.name.to_owned(), schema);
+    }
+    let refused = table.now().filter(|field| matches!(field.absent, Absent::Refused));
+    json!({
+        "type": "object",
+        "description": table.doc,
+        "properties": properties,
+        "required": refused.map(|field| field.name).collect::<Vec<_>>(),
+        "additionalProperties": false,
+    })
+}
+
+fn default(field: &Field) -> Option<Value> {
+    let Absent::Is(text) = field.absent else {
+        return None;
+    };
+    // Numbers and flags are written as JSON writes them.
+    if matches!(field.kind, Kind::Count { .. } | Kind::Flag) {
+        Some(text.parse().expect("a default is of its kind"))
+    } else {
+        Some(json!(text))
+    }
+}
+
+fn kind(of: &Kind) -> Value {
+    match of {
+        Kind::Quantity(unit) => json!({ "type": "string", "pattern": unit.pattern() }),
+        Kind::Count { least, most } => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
+        Kind::Decimal => json!({ "type": "number", "minimum": 0 }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::Secret => json!({ "type": "string", "pattern": "^(env:[A-Za-z0-9_]+|file:.+)$" }),
+        Kind::Endpoint => {
+            json!({ "type": "string", "pattern": "^(env:[A-Za-z0-9_]+|file:.+|https?://[^@?#\\s]+)$" })
+        }
+        Kind::Table(inner) => table(inner),
+        Kind::Short(inner, name) => {
+            let short = inner.field(name).map(|field| kind(&field.kind));
+            json!({ "anyOf": [table(inner), short] })
+        }
+        Kind::Map(keys, inner) => match keys {
+            Keys::Any => json!({ "type": "object", "additionalProperties": kind(inner) }),
+            Keys::Name => json!({
+                "type": "object",
+                "additionalProperties": kind(inner),
+                "propertyNames": { "pattern": "^[A-Za-z0-9._/-]+$" },
+            }),
+        },
+        Kind::Many(inner) => {
+            let one = kind(inner);
+            json!({ "anyOf": [one, { "type": "array", "items": one }] })
+        }
+        Kind::List(inner) => json!({ "type": "array", "items": kind(inner) }),
+        Kind::Either(kinds) => json!({ "anyOf": kinds.iter().map(kind).collect::<Vec<_>>() }),
+        Kind::Later => Value::Bool(false),
+    }
+}
+
+/// Every table with its keys, in Markdown.
+pub(crate) fn reference(root: &Table) -> String {
+    let mut text = format!("{}\n", root.doc);
+    section(root, "", &mut text);
+    text
+}
+
+fn section(table: &Table, path: &str, text: &mut String) {
+    let heading = if path.is_empty() { "Top of the file" } else { path };
+    text.push_str(&format!("\n## {heading}\n\n"));
+    if !path.is_empty() {
+        text.push_str(&format!("{}\n\n", table.doc));
+    }
+    text.push_str("| key | holds | default | what it is |\n|---|---|---|---|\n");
+    for field in table.fields {
+        let default = match field.absent {
+            Absent::Refused => "required".to_owned(),
+            Absent::Is(text) if !text.is_empty() => format!("`{text}`"),
+            Absent::Is(_) | Absent::Nothing | Absent::Empty => String::new(),
+        };
+        let later = matches!(field.kind, Kind::Later);
+        let holds = if later { "not in this version".to_owned() } else { field.kind.noun() };
+        text.push_str(&format!("| `{}` | {holds} | {default} | {} |\n", field.name, field.doc));
+    }
+    for field in table.fields {
+        let path =
+            if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
+        below(&field.kind, &path, text);
+    }
+}
+
+fn below(kind: &Kind, path: &str, text: &mut String) {
+    match kind {
+        Kind::Table(table) | Kind::Short(table, _) => section(table, path, text),
+        Kind::Map(_, kind) => below(kind, &format!("{path}.NAME"), text),
+        Kind::Many(kind) | Kind::List(kind) => below(kind, path, text),
+        Kind::Either(kinds) => kinds.iter().for_each(|kind| below(kind, path, text)),
+        Kind::Quantity(_)
+        | Kind::Count { .. }
+        | Kind::Decimal
+        | Kind::Flag
+        | Kind::Text
+        | Kind::Choice(_)
+        | Kind::Secret
+        | Kind::Endpoint
+        | Kind::Later => {}
+    }
+}

@@ -1,0 +1,110 @@
+//! A gallery of bad files: one clear message with its place for each mistake.
+
+use std::fmt::Write as _;
+
+use super::SMALL;
+use crate::file::FileKind;
+
+/// What is wrong, in which kind of file, with what text.
+fn cases() -> Vec<(&'static str, FileKind, String)> {
+    use FileKind::{Router, Scenario, Suite};
+    let mut cases = vec![
+        ("empty", Router, String::new()),
+        ("not TOML at all", Router, "model_list:\n  - model_name: gpt\n".to_owned()),
+        (
+            "two syntax errors",
+            Router,
+            "[router\nattempts = = 3\n[group.chat]\nmembers = {\n".into(),
+        ),
+        ("a scenario as a router", Router, "title = \"x\"\n[demand.chat]\n".to_owned()),
+        ("a key twice", Router, "[router]\nattempts = 1\nattempts = 2\n".to_owned()),
+    ];
+    let lines: [(&str, &str); 28] = [
+        ("unknown key", "weigth = 3"),
+        ("unknown key, far from any", "frobnicate = 3"),
+        ("key of a later version", "breaker = { after = \"50 % of 20 in 30 s\" }"),
+        ("no unit", "timeouts = { total = \"60\" }"),
+        ("no quotes", "timeouts = { total = 60 }"),
+        ("nan", "timeouts = { total = nan }"),
+        ("negative", "timeouts = { total = \"-60 s\" }"),
+        ("overflow", "timeouts = { total = \"99999999999 d\" }"),
+        ("longer than a year", "timeouts = { total = \"9999 d\" }"),
+        ("wrong unit", "timeouts = { total = \"60 sec\" }"),
+        ("wrong order", "timeouts = { first_token = \"60 s\", total = \"20 s\" }"),
+        ("wrong word", "strategy = \"weighed\""),
+        ("wrong type", "strategy = { weighted = true }"),
+        ("unknown group", "fallbacks = [\"backup\", \"chta\"]"),
+        ("not a list", "fallbacks = 3"),
+        ("share above one", "cooldown = { jitter = \"110 %\" }"),
+        ("cooldown that is none", "cooldown = \"50 % of many in 60 s\""),
+        ("cooldown of no call", "cooldown = { after = \"50 % of 0 in 60 s\" }"),
+        ("cooldown window", "cooldown = { after = \"50 % of 5 in 1 ms\" }"),
+        ("factor", "backoff = { factor = 17 }"),
+        ("negative number", "backoff = { factor = -1 }"),
+        ("number too long", "backoff = { factor = 99999999999999999999999 }"),
+        ("number with decimals", "backoff = { factor = 1.5 }"),
+        ("date", "backoff = { base = 1979-05-27 }"),
+        ("three on a line", "backoff = { base = \"x\", factor = \"x\", mx = \"1 s\" }"),
+        ("unicode before", "backoff = { \"\u{fc}ber\" = 1, fctor = 2 }"),
+        ("boolean", "cooldown = { lone = \"yes\" }"),
+        ("every kind of name", "aliases = [\"a\"]"),
+    ];
+    cases.extend(lines.map(|(name, line)| (name, Router, format!("{SMALL}{line}\n"))));
+    let fleet: String = (0..65)
+        .map(|i| format!("[deployment.d{i}]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\n"))
+        .collect();
+    let many: Vec<String> = (0..65).map(|i| format!("d{i} = 1")).collect();
+    let group = |members: &str| {
+        format!("{}members = {members}\n", SMALL.split("members").next().unwrap_or(""))
+    };
+    let deployment = |lines: &str| {
+        format!(
+            "{SMALL}[deployment.az]\nprovider = \"azure-openai\"\nmodel = \"gpt-4o\"\n{lines}\n"
+        )
+    };
+    cases.extend([
+        ("no members", Router, group("{}")),
+        ("no weight", Router, group("{ oai = 0 }")),
+        ("unknown member", Router, group("{ oai = 1, oia = 1 }")),
+        ("weight too large", Router, group("{ oai = 2000000 }")),
+        ("65 members", Router, fleet + &group(&format!("{{ {} }}", many.join(", ")))),
+        ("members missing", Router, group("{ oai = 1 }\n[group.backup]")),
+        ("provider missing", Router, format!("{SMALL}[deployment.az]\nmodel = \"gpt-4o\"\n")),
+        ("provider misspelt", Router, deployment("").replace("provider = \"az", "proivder = \"az")),
+        ("table misspelt", Router, SMALL.replace("[group", "[gruop")),
+        ("bad name", Router, SMALL.replace("[deployment.oai]", "[deployment.\"o i\"]")),
+        ("literal key", Router, deployment("keys = [\"env:A\", \"sk-0123456789\"]")),
+        ("33 keys", Router, deployment(&format!("keys = [{}]", "\"env:A\",".repeat(33)))),
+        ("endpoint with a password", Router, deployment("endpoint = \"https://a:b@host\"")),
+        ("unknown limit", Router, deployment("limit = \"org\"")),
+        ("two own limits", Router, deployment("limit = [{ parallel = 1 }, { parallel = 2 }]")),
+        ("limit of nothing", Router, deployment("limit = { requests = \"0/min\" }")),
+        ("limit too slow", Router, deployment("limit = { requests = \"1/d burst 100k\" }")),
+        ("price without output", Router, deployment("price = { input = \"1 USD/Mtok\" }")),
+        ("price without unit", Router, deployment("price = { input = \"1\", output = \"1 EUR\" }")),
+        ("fault without a place", Scenario, "[fault.x]\nerrors = \"30\"\n".to_owned()),
+        ("fault misspelt", Scenario, "[fault.x]\non = \"biggest\"\nerors = \"3 %\"\n".to_owned()),
+        ("spike in part", Scenario, "[demand.chat]\nspike = { at = \"1 s\" }\n".to_owned()),
+        ("two services", Scenario, "[provider.x.service]\nconstant = \"1 s\"\nttft = {}\n".into()),
+        ("no service", Scenario, "[provider.x]\nservice = {}\n".to_owned()),
+        ("expects nothing", Scenario, "[expect]\nx = []\ny = 3\n".to_owned()),
+        ("factor without x", Scenario, "[fault.x]\non = []\nttft = 4\n".to_owned()),
+        ("negative shape", Scenario, "[provider.x]\nservice.ttft.sigma = -0.5\n".to_owned()),
+        ("suite", Suite, "[suite]\nseeds = 0\nscenario = \"x\"\n[slo]\nx = true\n".to_owned()),
+    ]);
+    cases
+}
+
+#[test]
+fn every_mistake_has_its_place_and_its_words() {
+    let mut gallery = String::new();
+    for (name, kind, text) in cases() {
+        let found = kind.check("file.toml", &text);
+        assert!(!found.is_empty(), "{name} is wrong, but nothing is said");
+        writeln!(gallery, "----- {name}").expect("a string takes everything");
+        for diagnostic in found {
+            write!(gallery, "{diagnostic}").expect("a string takes everything");
+        }
+    }
+    insta::assert_snapshot!(gallery);
+}
