@@ -384,4 +384,6 @@ impl Journal for Fold {
 }
 
 #[cfg(test)]
+mod driven;
+#[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use crate::Coarse;
 /// A bin of the time series.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Bin {
-    /// By [`GroupId`].
+    /// By [`router_core::GroupId`].
     pub groups: Vec<CallsInBin>,
-    /// By [`DeploymentId`].
+    /// By [`router_core::DeploymentId`].
     pub deployments: Vec<AttemptsInBin>,
 }
 
