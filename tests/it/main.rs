@@ -2,3 +2,4 @@
 
 mod failing;
 mod routing;
+mod tidy;
