@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module per subject.
 
 mod failing;
+mod metamorphic;
 mod routing;
 mod tidy;

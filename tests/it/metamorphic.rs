@@ -1,0 +1,213 @@
+//! What changes nothing, and what changes only names or times.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use router_core::{
+    Brain, Config, DeploymentId, Digest, Input, Observation, Outcome, Output, Ratio, Rejection,
+    Router, Span, Time,
+};
+use sim::{Effect, Fault, Outage};
+use tests::tape::{Tape, replay, replay_from};
+use tests::world::{Setting, settings};
+
+/// Random worlds of a fixed seed: the same ones on every machine and every day.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Every instant that an output names, moved.
+fn moved(output: Output, by: Span) -> Output {
+    let later = |time: Time| if time == Time::MAX { time } else { time + by };
+    match output {
+        Output::Finish(id, Outcome::Reject(Rejection::NoDeployment(earliest))) => {
+            Output::Finish(id, Outcome::Reject(Rejection::NoDeployment(earliest.map(later))))
+        }
+        Output::Observe(Observation::Stranded { attempt, group, earliest }) => {
+            let earliest = earliest.map(later);
+            Output::Observe(Observation::Stranded { attempt, group, earliest })
+        }
+        Output::Observe(Observation::Waiting { attempt, until, why, deployment, failure }) => {
+            let until = later(until);
+            Output::Observe(Observation::Waiting { attempt, until, why, deployment, failure })
+        }
+        Output::Observe(Observation::Rested { deployment, key, until, failure, streak }) => {
+            let until = later(until);
+            Output::Observe(Observation::Rested { deployment, key, until, failure, streak })
+        }
+        Output::Dispatch(_)
+        | Output::Abandon(..)
+        | Output::Commit(_)
+        | Output::Finish(..)
+        | Output::Observe(_) => output,
+    }
+}
+
+/// Every deployment that an output names, renamed.
+fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Output {
+    let mut output = output;
+    match &mut output {
+        Output::Dispatch(dispatch) => dispatch.deployment = name(dispatch.deployment),
+        Output::Observe(
+            Observation::Selected { deployment, .. }
+            | Observation::Waiting { deployment, .. }
+            | Observation::Ended { deployment, .. }
+            | Observation::Rested { deployment, .. }
+            | Observation::Spared { deployment, .. }
+            | Observation::Page { deployment, .. },
+        ) => *deployment = name(*deployment),
+        Output::Abandon(..)
+        | Output::Commit(_)
+        | Output::Finish(..)
+        | Output::Observe(
+            Observation::Excluded { .. }
+            | Observation::Stranded { .. }
+            | Observation::GaveUp { .. }
+            | Observation::Closed { .. }
+            | Observation::Late { .. }
+            | Observation::Misfit,
+        ) => {}
+    }
+    output
+}
+
+/// Ends of requests, and how many were submitted.
+fn ends(inputs: &[(Time, Input)], outputs: &[(Time, Output)]) -> (usize, usize) {
+    let submitted = inputs.iter().filter(|(_, input)| matches!(input, Input::Submit(_)));
+    let finished = outputs.iter().filter(|(_, output)| matches!(output, Output::Finish(..)));
+    (submitted.count(), finished.count())
+}
+
+proptest! {
+    #![proptest_config(config(150))]
+
+    #[test]
+    fn a_record_replays(setting in settings()) {
+        let tape = setting.tape();
+        let replayed = replay_from(&setting.config(), setting.seed, Time::ZERO, &tape.inputs);
+        prop_assert_eq!(replayed, tape.outputs);
+    }
+
+    #[test]
+    fn every_request_finishes_once(setting in settings()) {
+        let Tape { inputs, outputs } = setting.tape();
+        let (submitted, finished) = ends(&inputs, &outputs);
+        prop_assert_eq!(submitted, finished);
+    }
+
+    #[test]
+    fn ticks_nobody_asked_for_change_nothing(
+        setting in settings(),
+        extra in prop::collection::vec(any::<u32>(), 0..100),
+    ) {
+        let tape = setting.tape();
+        let end = tape.inputs.last().map_or(1, |(at, _)| at.as_nanos());
+        let mut noisy = tape.inputs.clone();
+        for part in extra {
+            let at = Time::from_nanos(((u128::from(part) * u128::from(end)) >> 32) as u64);
+            // At an instant with news a driver sends the news first, so none is put there.
+            if tape.inputs.binary_search_by_key(&at, |(at, _)| *at).is_err() {
+                noisy.push((at, Input::Tick));
+            }
+        }
+        noisy.sort_by_key(|(at, _)| *at);
+        let replayed = replay_from(&setting.config(), setting.seed, Time::ZERO, &noisy);
+        prop_assert_eq!(replayed, tape.outputs);
+    }
+
+    #[test]
+    fn late_ticks_lose_nothing(setting in settings(), keep in 0_u32..10) {
+        let tape = setting.tape();
+        let end = tape.inputs.last().map_or(Time::ZERO, |(at, _)| *at);
+        let mut count = 0_u32;
+        let mut sparse: Vec<_> = tape.inputs.into_iter().filter(|(_, input)| {
+            count = count.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            !matches!(input, Input::Tick) || (count >> 24) % 10 < keep
+        }).collect();
+        sparse.extend((1..100).map(|k| (end + Span::from_millis(200 * k), Input::Tick)));
+        let mut router = Router::new(setting.config(), setting.seed, Time::ZERO);
+        let outputs = replay(&mut router, &sparse);
+        let (submitted, finished) = ends(&sparse, &outputs);
+        prop_assert_eq!(submitted, finished);
+        prop_assert_eq!((router.in_flight(), router.next_wakeup()), (0, None));
+    }
+
+    #[test]
+    fn the_epoch_means_nothing(setting in settings(), shift in 0_u64..u64::MAX / 4) {
+        let tape = setting.tape();
+        let by = Span::from_nanos(shift);
+        let inputs: Vec<_> = tape.inputs.iter().map(|(at, i)| (*at + by, i.clone())).collect();
+        let outputs: Vec<_> = tape.outputs.iter().map(|(at, o)| (*at + by, moved(*o, by))).collect();
+        let replayed = replay_from(&setting.config(), setting.seed, Time::ZERO + by, &inputs);
+        prop_assert_eq!(replayed, outputs);
+    }
+
+    #[test]
+    fn names_mean_nothing(setting in settings()) {
+        let mut setting = setting;
+        // The jitter of a rest is drawn per deployment, so it alone follows the numbering.
+        setting.spec.groups.iter_mut().for_each(|g| g.cooldown.jitter = Ratio::ZERO);
+        let tape = setting.tape();
+        let mut spec = setting.spec.clone();
+        let last = spec.deployments.len() - 1;
+        spec.deployments.reverse();
+        let config = Arc::new(Config::new(&spec).expect("only the order is another"));
+        let replayed = replay_from(&config, setting.seed, Time::ZERO, &tape.inputs);
+        let name = |id: DeploymentId| DeploymentId::at(last - id.index());
+        let outputs: Vec<_> = tape.outputs.iter().map(|(at, o)| (*at, renamed(*o, name))).collect();
+        prop_assert_eq!(replayed, outputs);
+    }
+
+    #[test]
+    fn a_restored_router_goes_on_as_the_one_it_was(setting in settings(), cut in any::<prop::sample::Index>()) {
+        let tape = setting.tape();
+        let cut = cut.index(tape.inputs.len());
+        let mut router = Router::new(setting.config(), setting.seed, Time::ZERO);
+        replay(&mut router, &tape.inputs[..cut]);
+        let text = router.snapshot();
+        let mut restored = Router::restore(setting.config(), setting.seed, &text)
+            .expect("it was just written");
+        prop_assert_eq!(restored.snapshot(), text);
+        prop_assert_eq!(restored.next_wakeup(), router.next_wakeup());
+        let rest = &tape.inputs[cut..];
+        prop_assert_eq!(replay(&mut restored, rest), replay(&mut router, rest));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_refused_or_read_but_never_panics(
+        setting in settings(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let tape = setting.tape();
+        let mut router = Router::new(setting.config(), setting.seed, Time::ZERO);
+        replay(&mut router, &tape.inputs[..tape.inputs.len() / 2]);
+        let mut bytes = router.snapshot().into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(text) = String::from_utf8(bytes) {
+            let _ = Router::restore(setting.config(), setting.seed, &text);
+        }
+    }
+
+    #[test]
+    fn a_fault_that_touches_nobody_changes_nothing(setting in settings()) {
+        let digest = |setting: &Setting| setting.run(Digest::new()).journal().value();
+        let mut with = setting.clone();
+        with.plan.faults.push(Fault {
+            name: "nothing".into(),
+            on: (0..with.plan.providers.len()).map(DeploymentId::at).collect(),
+            from: Time::ZERO,
+            until: None,
+            of: Ratio::ZERO,
+            effect: Effect::Outage(Outage::Refuse),
+        });
+        prop_assert_eq!(digest(&with), digest(&setting));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run(setting in settings()) {
+        let digest = || setting.run(Digest::new()).journal().value();
+        prop_assert_eq!(digest(), digest());
+    }
+}

@@ -1,0 +1,318 @@
+//! Small random routers in small hostile worlds: where limits are touched and timers tie.
+
+use proptest::prelude::*;
+use router_core::{
+    BackoffSpec, CooldownSpec, DeploymentSpec, FailureKind, GroupId, GroupSpec, LimitSpec,
+    MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Strategy as Choice, Time,
+    TimeoutsSpec,
+};
+use sim::{
+    Abandoned, Algorithm, Answer, Arrivals, Client, Demand, Effect, Fault, FirstToken, Lengths,
+    Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter, Segment, Service, Shape,
+    WhenFull,
+};
+
+/// A router and a world for it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The router, as written.
+    pub spec: Spec,
+    /// The world.
+    pub plan: Plan,
+    /// The router's seed.
+    pub seed: Seed,
+}
+
+/// Random settings of a few hundred requests each.
+pub fn settings() -> impl Strategy<Value = Setting> {
+    (specs(), any::<u16>()).prop_flat_map(|(spec, seed)| {
+        let seed = Seed::from_u64(u64::from(seed));
+        plans(&spec, seed).prop_map(move |plan| Setting { spec: spec.clone(), plan, seed })
+    })
+}
+
+fn millis(range: core::ops::Range<u64>) -> impl Strategy<Value = Span> {
+    range.prop_map(Span::from_millis)
+}
+
+fn percent(range: core::ops::RangeInclusive<u32>) -> impl Strategy<Value = Ratio> {
+    range.prop_map(|percent| Ratio::from_ppm(percent * 10_000))
+}
+
+fn rate(amounts: core::ops::Range<u64>) -> impl Strategy<Value = Option<Rate>> {
+    let burst = prop::option::of(1_u64..200);
+    let rate = (amounts, 1_u64..60, burst);
+    prop::option::weighted(
+        0.5,
+        rate.prop_map(|(amount, secs, burst)| Rate {
+            amount,
+            period: Span::from_secs(secs),
+            burst: burst.map(|burst| burst * amount.div_ceil(50)),
+        }),
+    )
+}
+
+fn limits() -> impl Strategy<Value = LimitSpec> {
+    let parallel = prop::option::weighted(0.5, 1_u32..12);
+    let tokens = (rate(500..60_000), rate(500..60_000), rate(500..60_000));
+    (rate(3..200), tokens, parallel).prop_map(|(requests, tokens, parallel)| LimitSpec {
+        requests,
+        tokens: tokens.0,
+        input_tokens: tokens.1,
+        output_tokens: tokens.2,
+        parallel,
+    })
+}
+
+fn timeouts() -> impl Strategy<Value = TimeoutsSpec> {
+    let spans = (millis(20..300), millis(50..900), millis(50..900), millis(900..4_000));
+    (spans, any::<bool>(), 0_u8..16).prop_map(
+        |((connect, first_token, idle, total), partial, off)| {
+            let or_off = |span: Span, bit: u8| if off & bit == bit { Span::MAX } else { span };
+            TimeoutsSpec {
+                connect: or_off(connect, 9),
+                first_token: or_off(first_token, 10),
+                idle: or_off(idle, 12),
+                total,
+                partial,
+            }
+        },
+    )
+}
+
+fn cooldowns() -> impl Strategy<Value = CooldownSpec> {
+    let window = (percent(1..=100), 1_u32..8, millis(100..5_000));
+    let rest = (millis(1..800), 1_u8..4, millis(800..3_000), percent(0..=50));
+    let flags = (any::<bool>(), percent(0..=100), prop::bool::weighted(0.8));
+    (window, rest, flags).prop_map(|((failures, calls_min, window), rest, flags)| CooldownSpec {
+        enabled: flags.2,
+        failures,
+        calls_min,
+        window,
+        rest: rest.0,
+        grow: rest.1,
+        max: rest.2,
+        jitter: rest.3,
+        ejected_max: flags.1,
+        lone: flags.0,
+    })
+}
+
+fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
+    let member = (0_u32..6, 0_u8..3, prop::bool::weighted(0.7));
+    let members = prop::collection::vec(member, deployments);
+    let backoff = (millis(0..300), 1_u8..4, millis(300..1_000));
+    let policy = (any::<bool>(), timeouts(), backoff, cooldowns());
+    let fallbacks = prop::collection::vec(0_usize..3, 0..3);
+    prop::collection::vec((members, policy, fallbacks), 1..4).prop_map(|groups| {
+        let count = groups.len();
+        groups
+            .into_iter()
+            .enumerate()
+            .map(|(index, (members, policy, fallbacks))| {
+                let mut group = GroupSpec::new(format!("g{index}"));
+                let named = members.into_iter().enumerate().map(|(i, (weight, tier, there))| {
+                    (MemberSpec { deployment: format!("d{i}"), weight, tier }, there || i == index)
+                });
+                group.members =
+                    named.filter(|(_, there)| *there).map(|(member, _)| member).collect();
+                if group.members.is_empty() {
+                    let deployment = "d0".to_owned();
+                    group.members.push(MemberSpec { deployment, weight: 1, tier: 0 });
+                }
+                if group.members.iter().all(|m| m.weight == 0) {
+                    group.members[0].weight = 1;
+                }
+                let (least, timeouts, (base, factor, max), cooldown) = policy;
+                group.strategy = if least { Choice::LeastInFlight } else { Choice::Weighted };
+                group.timeouts = timeouts;
+                group.backoff = BackoffSpec { base, factor, max };
+                group.cooldown = cooldown;
+                let named = fallbacks.into_iter().filter(|other| *other < count);
+                group.fallbacks = named.map(|other| format!("g{other}")).collect();
+                group
+            })
+            .collect()
+    })
+}
+
+/// Random routers of at most five deployments and three groups.
+pub fn specs() -> impl Strategy<Value = Spec> {
+    let deployment = (1_u8..4, prop::option::of(limits()), any::<bool>());
+    let deployments = prop::collection::vec(deployment, 1..6);
+    (deployments, prop::option::of(limits())).prop_flat_map(|(deployments, shared)| {
+        let count = deployments.len();
+        let budget = (prop::option::weighted(0.8, percent(0..=60)), 0_u32..4, 1_u64..12);
+        let router = (millis(500..6_000), 1_u8..6, budget, 4_u32..64);
+        (router, groups(count)).prop_map(move |(router, groups)| {
+            let mut spec = Spec { groups, ..Spec::default() };
+            let (deadline, attempts, (ratio, per_second, window), in_flight) = router;
+            spec.router.deadline = deadline;
+            spec.router.attempts = attempts;
+            spec.router.retry_budget =
+                RetryBudgetSpec { ratio, per_second, window: Span::from_secs(window) };
+            spec.router.in_flight = in_flight;
+            spec.router.retry_after_max = Span::from_secs(2);
+            spec.limits = shared.iter().map(|limit| ("org".to_owned(), limit.clone())).collect();
+            for (index, (keys, limit, shares)) in deployments.iter().enumerate() {
+                let mut deployment = DeploymentSpec::new(format!("d{index}"));
+                deployment.keys = *keys;
+                deployment.limit = limit.clone();
+                if *shares && shared.is_some() {
+                    deployment.shared.push("org".to_owned());
+                }
+                spec.deployments.push(deployment);
+            }
+            spec
+        })
+    })
+}
+
+fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
+    let demand = (1.0..120.0_f64, 1_u64..5, prop::bool::weighted(0.8), any::<bool>(), 1_u8..4);
+    let patience = prop::option::weighted(0.3, millis(50..2_000));
+    prop::collection::vec((demand, patience, prop::option::of(1_u32..400)), 1..=groups).prop_map(
+        |demands| {
+            let demands = demands.into_iter().enumerate();
+            demands
+                .map(|(index, ((rate, secs, stream, poisson, tries), patience, output_max))| {
+                    Demand {
+                        name: format!("demand {index}"),
+                        group: GroupId::at(index),
+                        arrivals: if poisson {
+                            let lasts = Span::from_secs(secs);
+                            Arrivals::Poisson(vec![Segment { lasts, shape: Shape::Flat(rate) }])
+                        } else {
+                            // Round gaps: arrivals tie with each other and with timeouts.
+                            let gap = Span::from_millis((1_000.0 / rate) as u64 + 1);
+                            Arrivals::Constant { gap, count: secs * rate as u64 + 1 }
+                        },
+                        input: Lengths::LogNormal { median: 120.0, sigma: 1.0, max: 4_000 },
+                        output: Lengths::LogNormal { median: 30.0, sigma: 1.0, max: 500 },
+                        output_max,
+                        stream,
+                        client: Client {
+                            tries_max: tries,
+                            backoff: Span::from_millis(50),
+                            backoff_max: Span::from_millis(400),
+                            jitter_from: Ratio::from_ppm(750_000),
+                            retry_after_max: Span::from_secs(1),
+                            timeout: Span::from_secs(3),
+                        },
+                        patience,
+                        properties: [0; 4],
+                    }
+                })
+                .collect()
+        },
+    )
+}
+
+fn quotas() -> impl Strategy<Value = Quota> {
+    let how = (any::<bool>(), 0_u8..3, 0_u8..3, prop::option::weighted(0.3, 0_u16..2));
+    (rate(3..200), rate(500..60_000), how).prop_map(
+        |(requests, tokens, (window, reserves, form, shared))| Quota {
+            requests,
+            tokens,
+            algorithm: if window { Algorithm::Window } else { Algorithm::Bucket },
+            reserves: [Reserves::Keeps(100), Reserves::Settles(100), Reserves::Nothing]
+                [usize::from(reserves)],
+            retry_after: [RetryAfter::Seconds, RetryAfter::Millis, RetryAfter::Absent]
+                [usize::from(form)],
+            // Sharers must agree on what they share, so only unbounded quotas are shared here.
+            shared: if requests.is_none() && tokens.is_none() { shared } else { None },
+            ..Quota::default()
+        },
+    )
+}
+
+fn providers(count: usize) -> impl Strategy<Value = Vec<Provider>> {
+    let service = (millis(1..200), 0.0..1.0_f64, percent(0..=10), 0.0..0.2_f64, 0_u8..3);
+    let concurrency = (prop::option::of(1_u32..10), 0_u32..8, any::<bool>(), any::<bool>());
+    let provider = (service, concurrency, quotas(), percent(0..=30), any::<bool>());
+    prop::collection::vec(provider, count).prop_map(|providers| {
+        let providers = providers.into_iter();
+        providers
+            .map(|((median, sigma, tail, growth, kind), places, quota, errors, stops)| Provider {
+                connect: Span::from_millis(5),
+                service: match kind {
+                    0 => Service::Exponential { mean: median },
+                    1 => Service::Constant { time: median },
+                    _ => Service::Tokens {
+                        first_token: FirstToken {
+                            median,
+                            sigma,
+                            tail,
+                            tail_factor: 4.0,
+                            tail_shape: 1.5,
+                            max: Span::from_secs(20),
+                            per_input_token: Span::from_micros(10),
+                        },
+                        per_token: PerToken { median: Span::from_millis(5), sigma: 0.2, growth },
+                    },
+                },
+                concurrency: places.0,
+                when_full: match (places.1, places.2) {
+                    (0, _) => WhenFull::Refuse,
+                    (bound, true) => WhenFull::Queue { bound, order: Order::Fifo },
+                    (bound, false) => WhenFull::Queue { bound, order: Order::Lifo },
+                },
+                abandoned: if stops { Abandoned::Stops } else { Abandoned::RunsOn },
+                quota,
+                errors,
+            })
+            .collect()
+    })
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let fail = (0_usize..FailureKind::ALL.len(), prop::option::of(millis(0..3_000)));
+    prop::option::weighted(0.7, fail).prop_map(|fail| match fail {
+        None => Answer::Ok,
+        Some((kind, retry_after)) => {
+            Answer::Fail { status: 500, kind: FailureKind::ALL[kind], retry_after }
+        }
+    })
+}
+
+fn effect() -> impl Strategy<Value = Effect> {
+    prop_oneof![
+        Just(Effect::Outage(Outage::Refuse)),
+        Just(Effect::Outage(Outage::BlackHole)),
+        Just(Effect::Outage(Outage::Status(503))),
+        (percent(0..=80), 1.0..6.0_f64, 1.0..6.0_f64).prop_map(
+            |(errors, first_token, per_token)| {
+                Effect::Brownout { errors, first_token, per_token }
+            }
+        ),
+        prop::option::of(millis(0..3_000)).prop_map(|retry_after| Effect::Storm { retry_after }),
+        prop::collection::vec(answer(), 1..5).prop_map(Effect::Answers),
+    ]
+}
+
+fn faults(deployments: usize) -> impl Strategy<Value = Vec<Fault>> {
+    let times = (0_u64..4_000, prop::option::weighted(0.8, 1_u64..3_000));
+    let fault = (prop::bits::u8::masked(31), times, percent(1..=100), effect());
+    prop::collection::vec(fault, 0..4).prop_map(move |faults| {
+        let faults = faults.into_iter().enumerate();
+        faults
+            .map(|(index, (mask, (from, lasts), of, effect))| Fault {
+                name: format!("fault {index}"),
+                on: (0..deployments)
+                    .filter(|d| mask & 1 << d != 0)
+                    .map(router_core::DeploymentId::at)
+                    .collect(),
+                from: Time::from_nanos(from * 1_000_000),
+                until: lasts.map(|lasts| Time::from_nanos((from + lasts) * 1_000_000)),
+                of,
+                effect,
+            })
+            .collect()
+    })
+}
+
+fn plans(spec: &Spec, seed: Seed) -> impl Strategy<Value = Plan> + use<> {
+    let count = spec.deployments.len();
+    (demands(spec.groups.len()), providers(count), faults(count))
+        .prop_map(move |(demands, providers, faults)| Plan { seed, demands, providers, faults })
+}
