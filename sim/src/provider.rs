@@ -4,13 +4,14 @@
 //! Every attempt has at most one event in the agenda.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use router_core::{
-    Abandon, AttemptId, DeploymentId, Dispatch, Failure, FailureKind, RequestId, Span, Time,
-    Upstream, Usage,
+    Abandon, AttemptId, DeploymentId, Dispatch, Failure, FailureKind, Span, Time, Upstream, Usage,
 };
 
 use crate::agenda::{Agenda, Due};
+use crate::attempt::{Ask, Attempt, DROPPED, DUE, News, STREAMS, Stage};
 use crate::fault::{Fate, Faults, Flaw};
 use crate::plan::{Abandoned, Order, Plan, WhenFull};
 use crate::quota::{Admission, Book, Refusal};
@@ -41,68 +42,6 @@ struct Server {
     book: Option<usize>,
     in_service: u32,
     queue: VecDeque<u32>,
-}
-
-/// A call at a provider.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Attempt {
-    request: RequestId,
-    input: u32,
-    output: u32,
-    reserved: u32,
-    /// The next of the same request, or [`crate::slab::NONE`].
-    pub(crate) sibling: u32,
-    deployment: u16,
-    beat: u16,
-    window: u16,
-    pub(crate) ordinal: u8,
-    flags: u8,
-    stage: Stage,
-}
-
-/// The router dropped it.
-const DROPPED: u8 = 1;
-/// Its tokens are wanted as they come.
-const STREAMS: u8 = 2;
-/// The agenda holds an event of it, so its slot is not free before that.
-const DUE: u8 = 4;
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// It fails at its next event, with this `Retry-After` in nanoseconds plus one.
-    Failing(FailureKind, u16, Option<std::num::NonZeroU64>),
-    /// Nothing will ever come of it.
-    Hung,
-    /// It waits for its turn; its connection may be reported meanwhile.
-    Queued,
-    /// In service; the connection is reported at its next event, the first token comes then.
-    Connecting { first_at: Time },
-    /// In service; the first token comes at its next event.
-    Prefill,
-    /// In service, token by token.
-    Decode { first_at: Time, per_token: u32 },
-    /// A fault that just began broke it; about to be told.
-    Broken,
-    /// Over, but for an event in the agenda.
-    Dead,
-}
-
-/// What is asked of a provider, beyond the dispatch itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    pub(crate) input: u32,
-    pub(crate) output: u32,
-    pub(crate) output_max: Option<u32>,
-    pub(crate) stream: bool,
-    pub(crate) sibling: u32,
-}
-
-/// News of an attempt, and whether it was the last.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct News {
-    pub(crate) attempt: AttemptId,
-    pub(crate) upstream: Upstream,
-    pub(crate) last: bool,
 }
 
 impl Providers {
@@ -181,8 +120,8 @@ impl Providers {
             None => self.take(now, agenda, slot, dispatch.connect),
             Some(Fate::Hangs) => {}
             Some(Fate::Fails(Flaw { kind, status, retry_after })) => {
-                let plus_one = retry_after
-                    .and_then(|r| std::num::NonZeroU64::new(r.as_nanos().saturating_add(1)));
+                let plus_one =
+                    retry_after.and_then(|r| NonZeroU64::new(r.as_nanos().saturating_add(1)));
                 self.attempts[slot].stage = Stage::Failing(kind, status, plus_one);
                 let connected = now + self.servers[dispatch.deployment.index()].connect;
                 self.schedule(agenda, slot, connected);
@@ -490,31 +429,6 @@ impl Server {
         match self.when_full {
             WhenFull::Queue { bound, .. } => self.queue.len() as u64 >= u64::from(bound),
             WhenFull::Refuse => true,
-        }
-    }
-}
-
-impl Attempt {
-    pub(crate) const fn id(&self) -> AttemptId {
-        AttemptId { request: self.request, ordinal: self.ordinal }
-    }
-
-    /// When the last token comes.
-    fn done(&self, first_at: Time, per_token: u32) -> Time {
-        first_at + Span::from_nanos(u64::from(per_token)) * u64::from(self.output.saturating_sub(1))
-    }
-
-    /// How many tokens there are by now.
-    fn produced(&self, now: Time) -> u32 {
-        match self.stage {
-            Stage::Decode { first_at, per_token } => {
-                let more = now.since(first_at).as_nanos().checked_div(u64::from(per_token));
-                more.map_or(self.output, |more| {
-                    more.saturating_add(1).min(self.output.into()) as u32
-                })
-            }
-            Stage::Failing(..) | Stage::Hung | Stage::Queued | Stage::Connecting { .. } => 0,
-            Stage::Prefill | Stage::Broken | Stage::Dead => 0,
         }
     }
 }

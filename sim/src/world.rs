@@ -6,9 +6,10 @@ use router_core::{
 };
 
 use crate::agenda::{Agenda, Due};
+use crate::attempt::{Ask, News};
 use crate::client::{Clients, Verdict};
 use crate::plan::Plan;
-use crate::provider::{Ask, News, Providers};
+use crate::provider::Providers;
 use crate::slab::NONE;
 
 /// Totals of a run so far.

@@ -141,7 +141,7 @@ fn a_call_in_flight_costs_at_most_136_bytes() {
     // Four bytes a bucket, at least half of them used after growth.
     let index = 2 * size_of::<u32>();
     let call = size_of::<crate::client::Slot>();
-    let attempt = size_of::<crate::provider::Attempt>();
+    let attempt = size_of::<crate::attempt::Attempt>();
     assert_eq!((call, attempt), (64, 48));
     assert!(call + attempt + agenda_entry + index <= 136);
 }
