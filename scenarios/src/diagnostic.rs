@@ -45,7 +45,7 @@ impl Diagnostic {
     /// With a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(printable(&hint.into()));
         self
     }
 
@@ -110,7 +110,7 @@ impl<'t> Source<'t> {
     /// Says `mistake` where it is.
     pub(crate) fn show(&self, mistake: &Mistake) -> Diagnostic {
         let shown = self.diagnostic(mistake.at.clone(), mistake.message.clone());
-        Diagnostic { hint: mistake.hint.clone(), ..shown }
+        Diagnostic { hint: mistake.hint.as_deref().map(printable), ..shown }
     }
 
     /// Says `message` about `at`.
@@ -119,13 +119,14 @@ impl<'t> Source<'t> {
         let end = floor(self.text, at.end).max(start);
         let from = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let to = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
+        let to = start + self.text[start..to].trim_end_matches('\r').len();
         let width = self.text[start..end.min(to)].chars().count();
         Diagnostic {
             severity: Severity::Error,
             file: self.name.to_owned(),
             line: self.text[..from].matches('\n').count() + 1,
             column: self.text[from..start].chars().count() + 1,
-            message: message.into(),
+            message: printable(&message.into()),
             hint: None,
             excerpt: (self.shown(from..to), width),
         }
@@ -146,7 +147,7 @@ impl<'t> Source<'t> {
                 _ => {
                     let in_string = matches!(quoted, Some((_, false))) && speaks_of_keys;
                     let secret = self.secrets.iter().any(|secret| secret.contains(&at));
-                    shown.push(if in_string || secret { '*' } else { c });
+                    shown.push(if in_string || secret { '*' } else { visible(c) });
                     continue;
                 }
             }
@@ -160,6 +161,15 @@ impl<'t> Source<'t> {
 fn is_reference(quoted: &str) -> bool {
     let inner = &quoted[1..];
     inner.starts_with("env:") || inner.starts_with("file:")
+}
+
+/// A text that cannot steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+fn visible(c: char) -> char {
+    if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 fn floor(text: &str, at: usize) -> usize {

@@ -53,6 +53,11 @@ const ROWS: &[Row] = &[
     ("vertex", "gemini-2.5-pro", 12_500, 1_250, 100_000),
 ];
 
+/// The providers of the table, each as often as it has models.
+pub(crate) fn providers() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.0)
+}
+
 /// What `provider` asks for `model`, in pico-dollars per token; `None` if the table does not
 /// know. A model's dated name (`gpt-4o-mini-2024-07-18`) costs what its plain one does; where the
 /// source names no cached price, cached tokens cost what others do.

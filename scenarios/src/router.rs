@@ -7,7 +7,7 @@ use router_core::{
     MemberSpec, Price, Problem, Ratio, RouterSpec, Span, Spec, Strategy, TimeoutsSpec,
 };
 
-use crate::diagnostic::{Diagnostic, did_you_mean, sorted};
+use crate::diagnostic::{Diagnostic, did_you_mean, nearest, sorted};
 use crate::field::ROUTER_FILE;
 use crate::price;
 use crate::quantity::{Budget, Quantity, Trip};
@@ -53,7 +53,7 @@ pub(crate) fn read_section(
             unreachable!("a refused configuration is complained about");
         }
     };
-    let warnings = warnings(&reader, &spec);
+    let warnings = warnings(&reader, &spec, &endpoints);
     reader.finish((RouterFile { spec, config: Arc::new(config), endpoints, warnings }, root))
 }
 
@@ -284,19 +284,28 @@ fn as_written(path: &str) -> String {
 
 /// Prices that are not known, and fallbacks that come back to where they started: harmless, as
 /// each group is visited once.
-fn warnings(reader: &Reader<'_>, spec: &Spec) -> Vec<Diagnostic> {
-    let priceless = spec.deployments.iter().filter(|d| d.price == Price::FREE);
-    let priceless = priceless.filter(|d| reader.is_absent(&format!("deployment.{}.price", d.name)));
-    let unpriced = priceless.map(|deployment| {
-        let (at, _) = reader.place(&format!("deployment.{}.model", deployment.name));
+fn warnings(reader: &Reader<'_>, spec: &Spec, endpoints: &[Endpoint]) -> Vec<Diagnostic> {
+    let priceless = spec.deployments.iter().zip(endpoints).filter(|(deployment, _)| {
+        let path = format!("deployment.{}.price", deployment.name);
+        deployment.price == Price::FREE && reader.is_absent(&path)
+    });
+    let unpriced = priceless.map(|(deployment, endpoint)| {
+        let misspelt = nearest(&endpoint.provider, price::providers())
+            .filter(|known| *known != endpoint.provider);
+        let (key, hint) = match misspelt {
+            Some(known) => ("provider", format!("did you mean the provider `{known}`?")),
+            None => ("model", PRICE.to_owned()),
+        };
+        let (_, at) = reader.place(&format!("deployment.{}.{key}", deployment.name));
         let message = format!("the price of `{}` is not known; it counts as free", deployment.name);
-        let hint = "write `price = { input = \"0.15 USD/Mtok\", output = \"0.6 USD/Mtok\" }`";
         reader.source().diagnostic(at, message).warning().hint(hint)
     });
     let mut walk = Walk { reader, spec, left: Vec::new(), stack: Vec::new(), found: Vec::new() };
     spec.groups.iter().for_each(|group| walk.enter(group));
     sorted(walk.found.into_iter().chain(unpriced).collect())
 }
+
+const PRICE: &str = "write `price = { input = \"0.15 USD/Mtok\", output = \"0.6 USD/Mtok\" }`";
 
 /// A depth-first walk over fallbacks.
 struct Walk<'w, 't> {

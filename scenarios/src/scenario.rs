@@ -1,11 +1,13 @@
 //! Scenario files: who asks, what answers, what goes wrong, what is expected.
 
+use reports::Expectation;
 use sim::{Abandoned, Algorithm, Order, RetryAfter, WhenFull};
 
 use crate::diagnostic::Diagnostic;
 use crate::field::SCENARIO_FILE;
 use crate::quantity::Quantity;
 use crate::read::{Node, Reader, Section, Value, texts};
+use crate::resolve::placed;
 use crate::written::{
     ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, LengthSpec, Mistake, Most, NormalSpec,
     PerTokenSpec, Process, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec, ServiceSpec,
@@ -58,6 +60,11 @@ pub(crate) fn expectations(
             let message = format!("`{}` expects nothing", name.value);
             let hint = Some("write `\"success.rate >= 99.5 %\"`".to_owned());
             reader.report(Mistake { at: node.at.clone(), message, hint });
+        }
+        for text in &texts {
+            if let Err(mistake) = Expectation::parse(&text.value) {
+                reader.report(placed(text, mistake));
+            }
         }
         read.push((name.clone(), texts));
     }

@@ -76,7 +76,7 @@ fn asked(
 }
 
 /// Where in the file: a string in quotes without escapes is its text, one byte further on.
-fn placed(text: &Spanned<String>, mistake: reports::Mistake) -> Mistake {
+pub(crate) fn placed(text: &Spanned<String>, mistake: reports::Mistake) -> Mistake {
     let verbatim = text.at.len() == text.value.len() + 2;
     let start = text.at.start + 1;
     let at =

@@ -16,6 +16,7 @@ mod tests;
 use core::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use expect::placed;
 use reports::{Expectation, Frame};
 use router_core::{Config, Seed};
 use sim::{Plan, TraceRow};

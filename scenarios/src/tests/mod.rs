@@ -9,6 +9,7 @@ use router_core::{GroupSpec, RouterSpec};
 use crate::field::{Absent, Kind, Table};
 use crate::file::{FileKind, show, utf8};
 use crate::resolve::{Fleet, Override, resolve};
+use crate::written::Mistake;
 use crate::{library, router, scenario};
 
 /// The example of the documentation, as short as it can be.
@@ -81,6 +82,18 @@ fn a_file_is_known_by_its_keys() {
 fn bytes_that_are_no_text_are_refused_where_they_begin() {
     let found = utf8("router.toml", b"[router]\nx = \xFF").expect_err("it is no text");
     assert_eq!((found[0].line, found[0].column), (2, 5));
+}
+
+#[test]
+fn any_place_of_a_file_can_be_shown() {
+    let text = "a = 1\r\r\n\t\u{fc} \r x\n\n\r";
+    for from in 0..=text.len() {
+        for to in from..=text.len() + 1 {
+            let mistake = Mistake { at: from..to, message: "here".to_owned(), hint: None };
+            let shown = show("file.toml", text, &[mistake])[0].to_string();
+            assert!(shown.contains('^') && !shown.contains('\r'), "{from}..{to}: {shown}");
+        }
+    }
 }
 
 #[test]
