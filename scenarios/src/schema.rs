@@ -55,7 +55,8 @@ fn kind(of: &Kind) -> Value {
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::Secret => json!({ "type": "string", "pattern": "^(env:[A-Za-z0-9_]+|file:.+)$" }),
         Kind::Endpoint => {
-            json!({ "type": "string", "pattern": "^(env:[A-Za-z0-9_]+|file:.+|https?://[^@?#\\s]+)$" })
+            let pattern = r"^(env:[A-Za-z0-9_]+|file:.+|https?://[^@?#\s]+)$";
+            json!({ "type": "string", "pattern": pattern })
         }
         Kind::Table(inner) => table(inner),
         Kind::Short(inner, name) => {

@@ -6,8 +6,10 @@ use super::SMALL;
 use crate::file::FileKind;
 
 /// What is wrong, in which kind of file, with what text.
-fn cases() -> Vec<(&'static str, FileKind, String)> {
-    use FileKind::{Router, Scenario, Suite};
+type Case = (&'static str, FileKind, String);
+
+fn cases() -> Vec<Case> {
+    use FileKind::Router;
     let mut cases = vec![
         ("empty", Router, String::new()),
         ("not TOML at all", Router, "model_list:\n  - model_name: gpt\n".to_owned()),
@@ -19,6 +21,14 @@ fn cases() -> Vec<(&'static str, FileKind, String)> {
         ("a scenario as a router", Router, "title = \"x\"\n[demand.chat]\n".to_owned()),
         ("a key twice", Router, "[router]\nattempts = 1\nattempts = 2\n".to_owned()),
     ];
+    cases.extend(lines());
+    cases.extend(fleets());
+    cases.extend(worlds());
+    cases
+}
+
+/// Wrong lines of a group.
+fn lines() -> Vec<Case> {
     let lines: [(&str, &str); 28] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
@@ -49,7 +59,12 @@ fn cases() -> Vec<(&'static str, FileKind, String)> {
         ("boolean", "cooldown = { lone = \"yes\" }"),
         ("every kind of name", "aliases = [\"a\"]"),
     ];
-    cases.extend(lines.map(|(name, line)| (name, Router, format!("{SMALL}{line}\n"))));
+    lines.map(|(name, line)| (name, FileKind::Router, format!("{SMALL}{line}\n"))).to_vec()
+}
+
+/// Wrong groups and deployments.
+fn fleets() -> Vec<Case> {
+    use FileKind::Router;
     let fleet: String = (0..65)
         .map(|i| format!("[deployment.d{i}]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\n"))
         .collect();
@@ -62,7 +77,7 @@ fn cases() -> Vec<(&'static str, FileKind, String)> {
             "{SMALL}[deployment.az]\nprovider = \"azure-openai\"\nmodel = \"gpt-4o\"\n{lines}\n"
         )
     };
-    cases.extend([
+    vec![
         ("no members", Router, group("{}")),
         ("no weight", Router, group("{ oai = 0 }")),
         ("unknown member", Router, group("{ oai = 1, oia = 1 }")),
@@ -84,6 +99,13 @@ fn cases() -> Vec<(&'static str, FileKind, String)> {
         ("limit too slow", Router, deployment("limit = { requests = \"1/d burst 100k\" }")),
         ("price without output", Router, deployment("price = { input = \"1 USD/Mtok\" }")),
         ("price without unit", Router, deployment("price = { input = \"1\", output = \"1 EUR\" }")),
+    ]
+}
+
+/// Wrong scenarios and suites.
+fn worlds() -> Vec<Case> {
+    use FileKind::{Scenario, Suite};
+    vec![
         ("fault without a place", Scenario, "[fault.x]\nerrors = \"30\"\n".to_owned()),
         ("fault misspelt", Scenario, "[fault.x]\non = \"biggest\"\nerors = \"3 %\"\n".to_owned()),
         ("spike in part", Scenario, "[demand.chat]\nspike = { at = \"1 s\" }\n".to_owned()),
@@ -93,14 +115,19 @@ fn cases() -> Vec<(&'static str, FileKind, String)> {
         (
             "expectations",
             Scenario,
-            "[expect]\nx = \"succes.rate >= 99 %\"\ny = [\"ttft.p99 < 2\", \"ttft.p99 \\u003C 2\"]\n".into(),
+            "[expect]\nx = \"succes.rate >= 99 %\"\n\
+             y = [\"ttft.p99 < 2\", \"ttft.p99 \\u003C 2\"]\n"
+                .into(),
         ),
-        ("a terminal's escape", Scenario, "[fault.\"\\u001b[31m\"]\non = \"x\"\r\nx = 1\r\n".to_owned()),
+        (
+            "a terminal's escape",
+            Scenario,
+            "[fault.\"\\u001b[31m\"]\non = \"x\"\r\nx = 1\r\n".to_owned(),
+        ),
         ("factor without x", Scenario, "[fault.x]\non = []\nttft = 4\n".to_owned()),
         ("negative shape", Scenario, "[provider.x]\nservice.ttft.sigma = -0.5\n".to_owned()),
         ("suite", Suite, "[suite]\nseeds = 0\nscenario = \"x\"\n[slo]\nx = true\n".to_owned()),
-    ]);
-    cases
+    ]
 }
 
 #[test]
