@@ -1,4 +1,17 @@
 //! A world of seeded clients, providers and faults, on virtual time.
+//!
+//! A [`Plan`] says what the world is made of; a [`World`] runs it against a router, event by
+//! event, on one thread and without a clock:
+//!
+//! ```text
+//! demand --arrival--> client --submit--> router --dispatch--> provider
+//!                       ^                  |  ^                  |
+//!                       +---- finish ------+  +------ news ------+
+//! ```
+//!
+//! Every draw but arrivals is keyed by what it is for (request, deployment or fault, attempt),
+//! so two routers meet the same world and an extra demand or fault disturbs no other draw.
+//! Samplers are the crate's own, on `libm`, so a seed is one run on every platform.
 
 mod agenda;
 mod arrivals;

@@ -167,7 +167,7 @@ pub struct Provider {
     pub abandoned: Abandoned,
     /// What it admits.
     pub quota: Quota,
-    /// The share of calls that fail of themselves, with a 500.
+    /// The share of calls that fail of themselves: with a 500, once connected and admitted.
     pub errors: Ratio,
 }
 
@@ -272,7 +272,8 @@ pub struct Quota {
     pub reserves: Reserves,
     /// How it says when to come back.
     pub retry_after: RetryAfter,
-    /// Deployments with the same number share one quota; their own if absent.
+    /// Deployments with the same number share one quota, that of the first of them; their own if
+    /// absent.
     pub shared: Option<u16>,
 }
 
@@ -282,7 +283,7 @@ pub enum Algorithm {
     /// A bucket that refills continuously.
     #[default]
     Bucket,
-    /// A count that starts anew with each period.
+    /// A count that starts anew with each period, from time zero; a rate's `burst` is not used.
     Window,
 }
 
@@ -353,11 +354,11 @@ pub enum Effect {
 /// How an outage looks from outside.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outage {
-    /// Connections are refused.
+    /// Connections are refused. Calls in progress that it touches are reset as it begins.
     Refuse,
-    /// Connections hang.
+    /// Connections hang. Calls in progress go on: their connections stand.
     BlackHole,
-    /// Every answer is this status.
+    /// Every answer is this status. Calls in progress that it touches are reset as it begins.
     Status(u16),
 }
 

@@ -12,8 +12,8 @@
 //!   profile of Patel et al., "Splitwise", ISCA 2024
 //!   (<https://github.com/shashwatj07/SageServe>).
 //! - That profile's time per token grows by 1 % with each other call in a batch. A hosted model
-//!   runs on many machines, of which nobody says how many; ten are assumed here, so a call of
-//!   one's own adds 0.1 %.
+//!   runs on many machines, of which nobody says how many; a hundred are assumed here, so a call
+//!   of one's own adds 0.01 %.
 //! - 50 ms to connect is an assumption: two round trips of 25 ms.
 //! - Without `max_tokens` a quota reserves 512 tokens: an assumption, the same as the router's.
 //! - They do not fail of themselves: <https://github.com/ScaleVoice/LatencyLab> (April 2024) saw
@@ -68,10 +68,10 @@ fn openai() -> Provider {
 
 /// Azure OpenAI, standard deployments.
 ///
-/// First token: gpt-3.5-turbo-0613 in LatencyLab, p50 1.00 s and p95 1.28 s (at OpenAI
-/// itself 0.46 s at the median); 48 calls cannot show a tail, so it is OpenAI's, and the body
-/// is narrow enough for p95 to be 1.31 s with it. Per token: the same deployment, 13.3 ms, sigma 0.29. Quota:
-/// <https://learn.microsoft.com/azure/ai-services/openai/how-to/quota>: a running count of
+/// First token: gpt-3.5-turbo-0613 in LatencyLab, p50 1.00 s and p95 1.28 s (at OpenAI itself
+/// 0.46 s at the median); 48 calls cannot show a tail, so it is OpenAI's, and the body is narrow
+/// enough for p95 to be 1.31 s with it. Per token: the same deployment, 13.3 ms, sigma 0.29.
+/// Quota: <https://learn.microsoft.com/azure/ai-services/openai/how-to/quota>: a running count of
 /// prompt, `max_tokens` and `best_of` that starts anew each minute and is never corrected.
 /// "Please retry after 7 seconds": whole seconds. (That page also spreads requests per minute
 /// over windows of 1 or 10 s; a scenario says so with its quota's period.)
@@ -133,7 +133,7 @@ fn tokens(median_ms: u64, sigma: f64, tail: Tail, per_token_us: u64, spread: f64
         per_token: PerToken {
             median: Span::from_micros(per_token_us),
             sigma: spread,
-            growth: 0.001,
+            growth: 0.000_1,
         },
     }
 }

@@ -37,6 +37,9 @@ pub(crate) struct Refusal(pub(crate) Option<Span>);
 
 impl Book {
     /// `None` if the quota bounds nothing.
+    ///
+    /// # Panics
+    /// If a rate is of nothing or per no time.
     pub(crate) fn new(quota: &Quota) -> Option<Self> {
         let rates = [
             (Kind::Requests, quota.requests),
@@ -44,9 +47,12 @@ impl Book {
             (Kind::Input, quota.input_tokens),
             (Kind::Output, quota.output_tokens),
         ];
-        let meter = |rate: Rate| match quota.algorithm {
-            Algorithm::Bucket => Meter::Bucket { rate, full_at: 0 },
-            Algorithm::Window => Meter::Window { rate, window: 0, used: 0 },
+        let meter = |rate: Rate| {
+            assert!(rate.amount > 0 && !rate.period.is_zero(), "a rate is of something per time");
+            match quota.algorithm {
+                Algorithm::Bucket => Meter::Bucket { rate, full_at: 0 },
+                Algorithm::Window => Meter::Window { rate, window: 0, used: 0 },
+            }
         };
         let meters: Vec<_> =
             rates.into_iter().filter_map(|(kind, rate)| Some((kind, meter(rate?)))).collect();

@@ -62,8 +62,9 @@ impl<B: Brain, J: Journal> World<B, J> {
     /// The world of `plan`, at time zero, routed by `driver`.
     ///
     /// # Panics
-    /// While running: if the router dispatches to a deployment without a provider, if a
-    /// trace goes back in time, or if the router never stops asking to be woken at an instant.
+    /// If a quota's rate is of nothing or per no time. While running: if the router dispatches
+    /// a request that is not in flight or to a deployment without a provider, if a trace goes back
+    /// in time, or if the router never stops asking to be woken at one instant.
     pub fn new(plan: &Plan, driver: Driver<B, J>) -> Self {
         let mut agenda = Agenda::new();
         let providers = Providers::new(plan);
@@ -252,7 +253,7 @@ impl Net {
 impl Effects for Net {
     fn dispatch(&mut self, now: Time, dispatch: Dispatch) {
         let request = dispatch.attempt.request;
-        let Some(slot) = self.clients.find(request) else { return };
+        let slot = self.clients.find(request).expect("only requests in flight are dispatched");
         self.tally.dispatched += 1;
         let demand = self.clients.demand(request.source());
         let (output_max, stream) = (demand.output_max, demand.stream);
