@@ -16,5 +16,4 @@ pub mod suite;
 #[cfg(test)]
 mod tests;
 pub mod trace;
-mod twin;
 pub mod written;

@@ -98,7 +98,7 @@ pub struct NormalSpec {
     pub lasts: Option<Spanned<Span>>,
     /// `process`, Poisson unless given.
     pub process: Option<Spanned<Process>>,
-    /// `tokens`; the twin's own, else those of `azure-conversation`, unless given.
+    /// `tokens`, those of `azure-conversation` unless given.
     pub tokens: Option<TokensSpec>,
     /// `client`, `once` unless given.
     pub client: Option<ClientSpec>,

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use router_core::{GroupId, Ratio, Span, Time};
+use router_core::{GroupId, Span, Time};
 use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
 
 use super::{Fleet, Override, Property, Said};
-use crate::twin;
 use crate::written::{
     ClientSpec, DemandSpec, LengthSpec, Mistake, NormalSpec, Process, ScenarioSpec, Spanned,
     SpikeSpec, TokensSpec,
@@ -22,17 +21,8 @@ pub(super) struct Demands {
     pub(super) properties: Vec<Property>,
 }
 
-/// What the OpenAI Python SDK does by default: 3 tries, 0.5 s doubled up to 8 s and multiplied by
-/// a draw from 0.75 to 1, a `Retry-After` of up to 120 s obeyed, 600 s for a try. Source:
-/// `openai/_constants.py` and `_base_client.py` of openai-python 2.54.0.
-const OPENAI_PYTHON: Client = Client {
-    tries_max: 3,
-    backoff: Span::from_millis(500),
-    backoff_max: Span::from_secs(8),
-    jitter_from: Ratio::from_ppm(750_000),
-    retry_after_max: Span::from_secs(120),
-    timeout: Span::from_secs(600),
-};
+/// The built-in twin of a public trace, which is also a table of token lengths.
+const AZURE: &str = "azure-conversation";
 
 /// More calls than this in a run are a mistake in a unit.
 const CALLS_MAX: f64 = 1e9;
@@ -196,17 +186,14 @@ fn twin_arrivals(twin: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> 
     if let Some(process) = normal.process.as_ref().filter(|p| p.value == Process::Constant) {
         said.wrong(&process.at, "a twin of a trace is a Poisson process");
     }
-    let Some(segments) = twin::segments(&twin.value) else {
+    if twin.value != AZURE {
         let message = format!("there is no twin `{}`", twin.value);
-        said.wrong_because(&twin.at, message, known_tables());
+        said.wrong_because(&twin.at, message, format!("known: `{AZURE}`"));
         return None;
-    };
+    }
+    let segments = sim::azure_conversation();
     let lasts = segments.iter().fold(Span::ZERO, |all, segment| all + segment.lasts);
     Some((Arrivals::Poisson(segments), Time::ZERO + lasts, None))
-}
-
-fn known_tables() -> String {
-    format!("known: `{}`", twin::NAMES.join("`, `"))
 }
 
 fn check_spike(spike: &SpikeSpec, rate: f64, lasts: Span, said: &mut Said) {
@@ -247,17 +234,16 @@ fn segments(
 }
 
 fn lengths(normal: &NormalSpec, said: &mut Said) -> (Lengths, Lengths) {
-    let default = twin::NAMES[0];
+    let azure = || (sim::azure_conversation_input(), sim::azure_conversation_output());
     match &normal.tokens {
-        None => {
-            let twin = normal.arrivals.as_ref().and_then(|twin| twin::lengths(&twin.value));
-            twin.or_else(|| twin::lengths(default)).expect("the first table is there")
+        None => azure(),
+        Some(TokensSpec::Table(name)) => {
+            if name.value != AZURE {
+                let message = format!("there is no table of token lengths `{}`", name.value);
+                said.wrong_because(&name.at, message, format!("known: `{AZURE}`"));
+            }
+            azure()
         }
-        Some(TokensSpec::Table(name)) => twin::lengths(&name.value).unwrap_or_else(|| {
-            let message = format!("there is no table of token lengths `{}`", name.value);
-            said.wrong_because(&name.at, message, known_tables());
-            (Lengths::Fixed(1), Lengths::Fixed(1))
-        }),
         Some(TokensSpec::Lengths { input, output }) => (length(input, said), length(output, said)),
     }
 }
@@ -294,7 +280,7 @@ fn client(written: Option<&ClientSpec>, said: &mut Said) -> Client {
     match written {
         None => Client::ONCE,
         Some(ClientSpec::Named(name)) => match name.value.as_str() {
-            "openai-python" => OPENAI_PYTHON,
+            "openai-python" => Client::openai_python(),
             "once" => Client::ONCE,
             other => {
                 let message = format!("there is no client `{other}`");
@@ -319,7 +305,7 @@ fn client(written: Option<&ClientSpec>, said: &mut Said) -> Client {
             if let Some(jitter_from) = jitter_from {
                 super::fault::share(jitter_from, said);
             }
-            let usual = OPENAI_PYTHON;
+            let usual = Client::openai_python();
             Client {
                 tries_max: tries.as_ref().map_or(usual.tries_max, |tries| tries.value),
                 backoff: backoff.unwrap_or(usual.backoff),
