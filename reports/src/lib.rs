@@ -1,19 +1,41 @@
 //! From observations to figures, verdicts, tables and charts.
 
+mod blame;
+mod calls;
+mod chart;
 mod expect;
+mod facts;
 mod figures;
 mod fold;
 mod frame;
 mod histogram;
+mod html;
+mod junit;
+#[cfg(test)]
+mod made_up;
+mod page;
 mod recovery;
+mod report;
 mod rests;
+mod rows;
+mod run_file;
 #[cfg(test)]
 mod sample;
 mod seeds;
+mod seeds_report;
 mod segments;
 mod series;
 mod share;
+mod summary;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod words;
 
+pub use blame::{Blame, failures, lost_time};
+pub use calls::{CallLog, ROWS};
+pub use chart::Chart;
 pub use expect::{Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Stat, Verdict};
 pub use figures::{
     ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, KINDS, Lost, Outcomes, Part, REASONS,
@@ -23,6 +45,10 @@ pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};
 pub use histogram::{Coarse, Fine, Histogram};
 pub use recovery::{Recovery, Unknown};
+pub use report::{Judged, Report};
+pub use run_file::{Engine, Hashes, RUN_FILE_FORMAT, RunFile, RunVerdict, Totals};
 pub use seeds::{CONFIDENCE, Chance, Estimate, headlines, wilson};
+pub use seeds_report::{SeedRun, SeedsReport};
 pub use series::{AttemptsInBin, Beat, Bin, CallsInBin, Pulse};
 pub use share::ExpectedShare;
+pub use tables::{deployments_csv, series_csv};

@@ -1,0 +1,170 @@
+//! What most of the lost time, or most of the failures, was made of.
+
+use router_core::{FailureKind, Reason};
+
+use crate::expect::{Expectation, Metric};
+use crate::words::{percent, seconds, secs};
+use crate::{Figures, Part};
+
+/// Below this share of all waiting, lost time explains nothing.
+const TELLING: f64 = 0.1;
+
+/// One cause and what it cost.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Blame {
+    /// In words that follow `... of the lost time was` or `... of the failures were`.
+    pub cause: String,
+    /// Nanoseconds, or failures.
+    pub amount: u128,
+}
+
+impl Blame {
+    /// The share and the words of the greatest of `blames`, which are sorted.
+    pub fn first(blames: &[Self]) -> Option<(f64, &str)> {
+        let all: u128 = blames.iter().map(|blame| blame.amount).sum();
+        let first = blames.first().filter(|_| all > 0)?;
+        Some((first.amount as f64 / all as f64, &first.cause))
+    }
+}
+
+/// Where calls lost time in `part`: in attempts that failed, and in waiting after them; the
+/// greatest first, in nanoseconds.
+pub fn lost_time(figures: &Figures, part: &Part) -> Vec<Blame> {
+    let mut blames = Vec::new();
+    for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
+        for (kind, lost) in FailureKind::ALL.into_iter().zip(&attempts.lost) {
+            let what = plural(kind);
+            let mut add = |cause, ns| blames.push(Blame { cause, amount: u128::from(ns) });
+            add(format!("backoff after {name} {what}"), lost.waited_ns);
+            add(format!("attempts lost to {name} {what}"), lost.dead_ns);
+        }
+    }
+    let client = part.calls.client_wait_ns;
+    let cause = "clients waiting to try again".to_owned();
+    blames.push(Blame { cause, amount: u128::from(client) });
+    sorted(blames)
+}
+
+/// Which attempts failed in `part`, most first.
+pub fn failures(figures: &Figures, part: &Part) -> Vec<Blame> {
+    let mut blames = Vec::new();
+    for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
+        for (kind, n) in FailureKind::ALL.into_iter().zip(&attempts.failures) {
+            let cause = format!("{name} {}", plural(kind));
+            blames.push(Blame { cause, amount: u128::from(*n) });
+        }
+    }
+    sorted(blames)
+}
+
+/// What most of the trouble was made of that `expectation` failed for.
+pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<String> {
+    let during = expectation.of.during.as_deref();
+    let part = match during {
+        Some(name) => figures.phase(name)?,
+        None => &figures.whole,
+    };
+    let deployment =
+        expectation.of.deployment.as_deref().and_then(|name| figures.deployment_named(name));
+    let why = match &expectation.metric {
+        Metric::SuccessRate => unanswered(figures, part, deployment.is_some()),
+        Metric::Ttft(_) | Metric::Total(_) => slow(figures, part),
+        Metric::Amplification | Metric::Recovery(_) => failed(figures, part),
+        Metric::CostPer1k => dear(figures, part),
+        Metric::Share => excluded(part, deployment?.index()),
+    };
+    why.or_else(|| failed(figures, part))
+}
+
+/// Of calls that got no whole answer.
+fn unanswered(figures: &Figures, part: &Part, attempts: bool) -> Option<String> {
+    let calls = &part.calls;
+    let tried = calls.failed.saturating_sub(calls.rejected);
+    let all = calls.failed + calls.left + calls.partial;
+    let causes = [
+        (calls.rejected, "were rejected: nobody was eligible"),
+        (calls.left, "were given up by their users"),
+        (calls.partial, "were cut short"),
+    ];
+    let (most, cause) = causes.into_iter().max_by_key(|(n, _)| *n)?;
+    if attempts || most <= tried || all == 0 {
+        return failed(figures, part);
+    }
+    Some(format!("{} of the unanswered calls {cause}", percent(most as f64 / all as f64)))
+}
+
+fn failed(figures: &Figures, part: &Part) -> Option<String> {
+    let failures = failures(figures, part);
+    let (share, cause) = Blame::first(&failures)?;
+    Some(format!("{} of the failed attempts were {cause}", percent(share)))
+}
+
+/// Lost time if that is a tenth of all waiting, else the slowest deployment.
+fn slow(figures: &Figures, part: &Part) -> Option<String> {
+    let lost = lost_time(figures, part);
+    let all: u128 = lost.iter().map(|blame| blame.amount).sum();
+    if all as f64 >= TELLING * part.calls.ttft.sum_ns() as f64
+        && let Some((share, cause)) = Blame::first(&lost)
+    {
+        return Some(format!("{} of the lost time is {cause}", percent(share)));
+    }
+    // What hardly served anybody explains nothing.
+    let served = part.deployments.iter().map(|d| d.ttft.count()).sum::<u64>() / 20;
+    let slowest = figures.deployments.iter().zip(&part.deployments);
+    let slowest = slowest.filter(|(_, d)| d.ttft.count() >= served);
+    let (p99, name) = slowest.filter_map(|(name, d)| Some((d.ttft.p99()?, name))).max()?;
+    let time = seconds(secs(p99.as_nanos()));
+    Some(format!("little of it was lost to failures: {name} itself takes {time} at p99"))
+}
+
+fn dear(figures: &Figures, part: &Part) -> Option<String> {
+    let costs: u128 = part.deployments.iter().map(|d| d.cost_pico).sum();
+    let names = part.deployments.iter().zip(&figures.deployments);
+    let (most, name) = names.map(|(d, name)| (d.cost_pico, name)).max()?;
+    let share = (costs > 0).then(|| most as f64 / costs as f64)?;
+    Some(format!("{} of the cost is {name}'s", percent(share)))
+}
+
+/// Why a deployment could not be chosen.
+fn excluded(part: &Part, deployment: usize) -> Option<String> {
+    let excluded = &part.deployments.get(deployment)?.excluded;
+    let all: u64 = excluded.iter().sum();
+    let (most, reason) = excluded.iter().zip(Reason::ALL).max_by_key(|(n, _)| **n)?;
+    let share = (all > 0).then(|| *most as f64 / all as f64)?;
+    let why = match reason {
+        Reason::Weight => "its weight was zero",
+        Reason::Barred => "a final failure had met the request there",
+        Reason::Cooling => "it rested",
+        Reason::Limit => "its rate limit was used up",
+        Reason::Parallel => "its parallel limit was used up",
+        Reason::Tried => "the request had tried it already",
+        Reason::Tier => "a lower tier was eligible",
+    };
+    Some(format!("of the times it could not be chosen, {} were since {why}", percent(share)))
+}
+
+fn sorted(mut blames: Vec<Blame>) -> Vec<Blame> {
+    blames.retain(|blame| blame.amount > 0);
+    blames.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.cause.cmp(&b.cause)));
+    blames
+}
+
+/// What people call several failures of a kind.
+pub(crate) const fn plural(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::RateLimit => "429s",
+        FailureKind::QuotaSpent => "spent quotas",
+        FailureKind::Server => "server errors",
+        FailureKind::Connect => "connection failures",
+        FailureKind::FirstToken => "first-token timeouts",
+        FailureKind::Idle => "stalls",
+        FailureKind::Total => "total timeouts",
+        FailureKind::Reset => "broken connections",
+        FailureKind::Truncated => "truncated answers",
+        FailureKind::Authentication => "refused keys",
+        FailureKind::NotFound => "missing models",
+        FailureKind::BadRequest => "bad requests",
+        FailureKind::ContextWindow => "prompts too long",
+        FailureKind::ContentPolicy => "content refusals",
+    }
+}

@@ -1,0 +1,351 @@
+//! Charts, each of which answers one question. Drawn by plotters; the same figures give the same
+//! bytes on every machine.
+
+mod axis;
+pub(crate) mod fonts;
+mod lines;
+mod losses;
+mod palette;
+mod plot;
+mod rests;
+mod scene;
+mod share;
+
+use std::io;
+use std::path::Path;
+
+use router_core::{FailureKind, Time};
+
+pub(crate) use self::lines::Bound;
+use self::lines::{Latencies, Rates};
+use self::losses::Loss;
+use self::plot::{Backdrop, Band};
+use self::rests::{Cause, RestLane};
+use self::scene::Scene;
+use self::share::{ShareRow, Shares};
+use crate::blame::{self, Blame};
+use crate::words::{count, percent, seconds, secs};
+use crate::{Coarse, Figures};
+
+/// Bins are merged until a series has no more than this many: finer is noise to the eye.
+const BINS: usize = 240;
+/// The most groups whose shares are drawn apart.
+const SHARES: usize = 6;
+
+/// A chart, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// What its file is called, without an extension.
+    pub name: String,
+    scene: Scene,
+}
+
+impl Chart {
+    /// What it says, in a sentence.
+    pub fn title(&self) -> &str {
+        &self.scene.title
+    }
+
+    /// As SVG, which names the typeface Inter and does not carry it.
+    pub fn svg(&self) -> String {
+        self.scene.svg()
+    }
+
+    /// Writes it as PNG with twice as many pixels as the SVG; `path` ends in `.png`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_png(&self, path: &Path) -> io::Result<()> {
+        self.scene.save_png(path)
+    }
+}
+
+/// Every chart that the figures have something to say in. `bounds` are lines that the time to
+/// first token was not to cross.
+pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
+    let backdrop = backdrop(figures);
+    let merged = figures.bins.len().div_ceil(BINS).max(1);
+    let mut charts = vec![
+        chart("demand", demand(figures, &backdrop, merged)),
+        chart("latency", latency(figures, &backdrop, merged, bounds)),
+    ];
+    charts.extend(shares(figures, &backdrop, merged));
+    charts.push(chart("rests", rests(figures, &backdrop)));
+    charts.push(chart("lost-time", lost_time(figures)));
+    if figures.whole.deployments.iter().any(|d| d.failed() > 0) {
+        charts.push(chart("failures", failures(figures)));
+    }
+    charts
+}
+
+fn chart(name: &str, scene: Scene) -> Chart {
+    Chart { name: name.to_owned(), scene }
+}
+
+fn backdrop(figures: &Figures) -> Backdrop {
+    let frame = &figures.frame;
+    let horizon = at(frame.horizon);
+    let mut bands = Vec::new();
+    let faults = || frame.faults.iter();
+    for phase in &frame.phases {
+        if phase.name == "normal" || faults().any(|fault| fault.name == phase.name) {
+            continue;
+        }
+        for &(from, until) in &phase.pieces {
+            let (label, colour) = (phase.name.clone(), palette::SPIKE);
+            bands.push(Band {
+                label,
+                from: at(from),
+                until: at(until),
+                colour,
+                shade: 0.05,
+                marked: false,
+            });
+        }
+    }
+    for fault in faults() {
+        let place = match fault.on.as_slice() {
+            [one] => figures.deployments.get(one.index()).map(|name| format!(" on {name}")),
+            many if many.len() < figures.deployments.len() => {
+                Some(format!(" on {} deployments", many.len()))
+            }
+            _ => Some(" on all deployments".to_owned()),
+        };
+        let label = fault.name.clone() + &place.unwrap_or_default();
+        let (from, until) = (at(fault.from), fault.until.map_or(horizon, at));
+        bands.push(Band { label, from, until, colour: palette::FAULT, shade: 0.08, marked: true });
+    }
+    bands.retain(|band| band.from < horizon && band.until > band.from);
+    bands.iter_mut().for_each(|band| band.label = fonts::fit(&band.label, 11.5, true, 300.0));
+    bands.sort_by(|a, b| a.from.total_cmp(&b.from));
+    Backdrop { horizon, bands }
+}
+
+fn at(time: Time) -> f64 {
+    secs(time.as_nanos())
+}
+
+fn demand(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Scene {
+    let bin = secs(figures.frame.bin.as_nanos());
+    let calls = &figures.whole.calls;
+    let mut rates = Rates { bin: bin * merged as f64, ..Rates::default() };
+    for (i, bins) in figures.bins.chunks(merged).enumerate() {
+        // The last bin may end before it is full.
+        let from = i as f64 * rates.bin;
+        let wide = (backdrop.horizon - from).clamp(bin * 0.01, bin * bins.len() as f64);
+        let groups = || bins.iter().flat_map(|bin| &bin.groups);
+        rates.offered.push(groups().map(|g| g.offered).sum::<u64>() as f64 / wide);
+        rates.admitted.push(groups().map(|g| g.admitted).sum::<u64>() as f64 / wide);
+        rates.answered.push(groups().map(|g| g.answered).sum::<u64>() as f64 / wide);
+    }
+    let title = match calls.success() {
+        None => "No call was offered".to_owned(),
+        Some(success) => {
+            let peak = rates.offered.iter().fold(0.0_f64, |a, b| a.max(*b));
+            format!(
+                "Demand peaked at {} calls/s; of {} calls {} were answered in full",
+                crate::words::sig3(peak),
+                count(calls.offered),
+                percent(success)
+            )
+        }
+    };
+    lines::demand(&title, &rates, backdrop)
+}
+
+fn latency(figures: &Figures, backdrop: &Backdrop, merged: usize, bounds: &[Bound]) -> Scene {
+    let bin = secs(figures.frame.bin.as_nanos()) * merged as f64;
+    let mut data = Latencies { bin, bounds: bounds.to_vec(), ..Latencies::default() };
+    for bins in figures.bins.chunks(merged) {
+        let mut ttft = Coarse::default();
+        for group in bins.iter().flat_map(|bin| &bin.groups) {
+            ttft.merge(&group.ttft);
+        }
+        let [p50, p95, p99] = &mut data.quantiles;
+        for (values, q) in [(p50, ttft.p50()), (p95, ttft.p95()), (p99, ttft.p99())] {
+            values.push(q.map(|span| secs(span.as_nanos())));
+        }
+    }
+    let ttft = &figures.whole.calls.ttft;
+    let title = match (ttft.p50(), ttft.p95(), ttft.p99()) {
+        (Some(p50), Some(p95), Some(p99)) => format!(
+            "The first token came within {} for half of the calls, {} for 95 %, {} for 99 %",
+            seconds(secs(p50.as_nanos())),
+            seconds(secs(p95.as_nanos())),
+            seconds(secs(p99.as_nanos()))
+        ),
+        _ => "No call got a first token".to_owned(),
+    };
+    lines::latency(&title, "time from a call's arrival to its first token", &data, backdrop)
+}
+
+fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
+    let offered: Vec<usize> = (0..figures.groups.len())
+        .filter(|g| figures.whole.groups.get(*g).is_some_and(|calls| calls.offered > 0))
+        .collect();
+    if let [] | [_] = offered.as_slice() {
+        let group = offered.first().copied();
+        return vec![chart("share", share(figures, backdrop, merged, group, true))];
+    }
+    let one = |g: &usize| {
+        let name = format!("share-{}", file_name(&figures.groups[*g]));
+        chart(&name, share(figures, backdrop, merged, Some(*g), false))
+    };
+    offered.iter().take(SHARES).map(one).collect()
+}
+
+/// Shares of the deployments of `group`, and of all others too if `all`.
+fn share(
+    figures: &Figures,
+    backdrop: &Backdrop,
+    merged: usize,
+    group: Option<usize>,
+    all: bool,
+) -> Scene {
+    let whole = &figures.whole.deployments;
+    let members = figures.members.iter().filter(|m| Some(m.group.index()) == group);
+    let mut order: Vec<(usize, Option<f64>)> =
+        members.map(|m| (m.deployment.index(), (m.share > 0.0).then_some(m.share))).collect();
+    if all {
+        let others = (0..whole.len()).filter(|d| whole[*d].dispatched > 0);
+        let others: Vec<usize> = others.filter(|d| order.iter().all(|(o, _)| o != d)).collect();
+        order.extend(others.into_iter().map(|d| (d, None)));
+    }
+    let attempts = |d: usize| {
+        let merge = |bins: &[crate::Bin]| bins.iter().map(|b| b.deployments[d].dispatched).sum();
+        figures.bins.chunks(merged).map(merge).collect()
+    };
+    let rows: Vec<ShareRow> = order
+        .iter()
+        .map(|&(d, weight)| ShareRow {
+            name: figures.deployments[d].clone(),
+            attempts: attempts(d),
+            weight,
+        })
+        .collect();
+    let all: u64 = rows.iter().map(ShareRow::total).sum();
+    let scope = match group {
+        Some(group) if figures.groups.len() > 1 => format!(" of {}", figures.groups[group]),
+        Some(_) | None => String::new(),
+    };
+    let title = share_title(&rows, all, &scope);
+    let bin = secs(figures.frame.bin.as_nanos()) * merged as f64;
+    share::share(&title, &Shares { bin, rows }, backdrop)
+}
+
+/// Names the deployment whose share is farthest from its weight's.
+fn share_title(rows: &[ShareRow], all: u64, scope: &str) -> String {
+    /// Differences of less than two points are chance.
+    const CHANCE: f64 = 0.02;
+    if all == 0 {
+        return format!("No attempt{scope} was dispatched");
+    }
+    let got = |row: &ShareRow| row.total() as f64 / all as f64;
+    if let [one] = rows {
+        return format!("{} got every attempt{scope}", one.name);
+    }
+    let off = |row: &ShareRow| row.weight.map_or(0.0, |weight| (got(row) - weight).abs());
+    let far = rows.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
+    match far.and_then(|row| Some((row, row.weight?))) {
+        Some((row, weight)) if off(row) > CHANCE => format!(
+            "{} got {} of the attempts{scope}; its weight asks for {}",
+            row.name,
+            percent(got(row)),
+            percent(weight)
+        ),
+        Some(_) => format!("The weights were kept{scope}: no share is off by 2 points or more"),
+        None => format!("Who got how many of the attempts{scope}"),
+    }
+}
+
+fn rests(figures: &Figures, backdrop: &Backdrop) -> Scene {
+    let lane = |name: &String| RestLane { name: name.clone(), rests: Vec::new() };
+    let mut lanes: Vec<RestLane> = figures.deployments.iter().map(lane).collect();
+    for rest in figures.rests.iter().filter(|rest| rest.from < figures.frame.horizon) {
+        if let Some(lane) = lanes.get_mut(rest.deployment.index()) {
+            let cause = cause(rest.failure);
+            lane.rests.push((at(rest.from), at(rest.until), cause, rest.key.is_none()));
+        }
+    }
+    let most = (0..lanes.len())
+        .filter(|d| !lanes[*d].rests.is_empty())
+        .max_by_key(|d| (figures.resting.get(*d).copied(), core::cmp::Reverse(*d)));
+    let rested = lanes.iter().filter(|lane| !lane.rests.is_empty()).count();
+    let title = match most {
+        None => "No deployment ever rested".to_owned(),
+        Some(d) => {
+            let time = figures.resting.get(d).map_or(0, |span| span.as_nanos());
+            let others = match (rested - 1, lanes.len()) {
+                (_, 1) => String::new(),
+                (0, _) => "; no other rested".to_owned(),
+                (1, _) => "; one other rested too".to_owned(),
+                (n, _) => format!("; {n} others rested too"),
+            };
+            let times = match lanes[d].rests.len() {
+                1 => "once".to_owned(),
+                2 => "twice".to_owned(),
+                n => format!("{} times", count(n as u64)),
+            };
+            let name = &lanes[d].name;
+            format!("{name} rested {times}, for {} in all{others}", seconds(secs(time)))
+        }
+    };
+    rests::rests(&title, &lanes, backdrop)
+}
+
+const fn cause(failure: FailureKind) -> Cause {
+    match failure {
+        FailureKind::RateLimit => Cause::Rate,
+        FailureKind::Server
+        | FailureKind::Connect
+        | FailureKind::FirstToken
+        | FailureKind::Idle
+        | FailureKind::Total
+        | FailureKind::Reset
+        | FailureKind::Truncated
+        | FailureKind::BadRequest
+        | FailureKind::ContextWindow
+        | FailureKind::ContentPolicy => Cause::Failures,
+        FailureKind::QuotaSpent | FailureKind::Authentication | FailureKind::NotFound => {
+            Cause::Account
+        }
+    }
+}
+
+fn lost_time(figures: &Figures) -> Scene {
+    let lost = blame::lost_time(figures, &figures.whole);
+    let title = match Blame::first(&lost) {
+        None => "No time was lost to failures or waiting".to_owned(),
+        Some((share, cause)) => format!("{} of the lost time was {cause}", percent(share)),
+    };
+    let remark = "time that calls spent in attempts that failed, and waiting after them";
+    let short = |s: f64| if s >= 60.0 { seconds(s).replace(" 0 s", "") } else { seconds(s) };
+    let ticks = |longest| axis::time_ticks(longest, 6);
+    losses::losses((&title, remark), &bars(&lost, 1e9), short, ticks)
+}
+
+fn failures(figures: &Figures) -> Scene {
+    let failed = blame::failures(figures, &figures.whole);
+    let title = match Blame::first(&failed) {
+        None => "No attempt failed".to_owned(),
+        Some((share, cause)) => format!("{} of the failed attempts were {cause}", percent(share)),
+    };
+    let remark = "attempts that failed; most are tried again and never reach the user";
+    let whole = |n: f64| count(n.round() as u64);
+    let ticks = |most: f64| {
+        let round = axis::ticks(most, 5).into_iter().filter(|n| *n <= most && n.fract() == 0.0);
+        round.map(|n| (n, whole(n))).collect()
+    };
+    losses::losses((&title, remark), &bars(&failed, 1.0), whole, ticks)
+}
+
+fn bars(blames: &[Blame], unit: f64) -> Vec<Loss> {
+    let bar = |b: &Blame| Loss { cause: b.cause.clone(), amount: b.amount as f64 / unit };
+    blames.iter().map(bar).collect()
+}
+
+/// `name`, fit for a file.
+fn file_name(name: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    name.chars().map(fit).collect()
+}

@@ -1,0 +1,45 @@
+//! What a terminal shows at the end of a run: the answers, then why, then how to go on.
+
+use crate::expect::Verdict;
+use crate::facts;
+use crate::page::{FACTS, INDENT, Ink, Page};
+use crate::report::{Report, word};
+
+pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
+    let run = format!("{}, router {}, seed {}", report.scenario, report.router, report.seed);
+    let mut page = Page::new(colour);
+    page.head(report.title, report.question, &run);
+    verdicts(&mut page, report);
+    page.table(facts::deployments(report.figures));
+    page.table(facts::costs(report.figures));
+    for (topic, text) in facts::facts(report.figures) {
+        page.item((Ink::Dim, topic), FACTS, &text);
+    }
+    page.notes(report.notes);
+    page.ends(report.replay, report.artefacts);
+    page.finish()
+}
+
+fn verdicts(page: &mut Page, report: &Report<'_>) {
+    // What went wrong is read first.
+    for wanted in [Verdict::Fail, Verdict::NoData, Verdict::Pass] {
+        for judged in report.judged.iter().filter(|j| j.judgement.verdict == wanted) {
+            let ink = match wanted {
+                Verdict::Pass => Ink::Green,
+                Verdict::Fail => Ink::Red,
+                Verdict::NoData => Ink::Yellow,
+            };
+            let why = report.why(judged).map_or_else(String::new, |why| format!("; {why}"));
+            let text = format!("{}: {}{why}", judged.name, judged.judgement.text);
+            page.item((ink, word(wanted)), INDENT, &text);
+        }
+    }
+    for (name, text) in report.not_applicable {
+        let text = format!("{name}: {text} does not apply to this router");
+        page.item((Ink::Dim, "-"), INDENT, &text);
+    }
+    if report.judged.is_empty() && report.not_applicable.is_empty() {
+        page.line(Ink::Dim, "nothing was expected of this run");
+    }
+    page.gap();
+}

@@ -1,0 +1,172 @@
+//! `series.csv` and `deployments.csv`: the figures behind the charts and the summary's tables.
+
+use router_core::{Abandon, FailureKind, Reason};
+
+use crate::rows::{self, Rows};
+use crate::{Figures, Part};
+
+/// Attempts dropped through no fault of the deployment. (The router's own timeouts are failures.)
+const DROPPED: [(Abandon, &str); 2] =
+    [(Abandon::Cancel, "by_client"), (Abandon::Deadline, "at_deadline")];
+
+/// The time series: a row per bin and group (what users saw, by arrival) and a row per bin and
+/// deployment (attempts, by when they happened).
+pub fn series_csv(figures: &Figures) -> String {
+    let mut table = Rows::new(&[
+        "from_s",
+        "kind",
+        "name",
+        "offered",
+        "admitted",
+        "dispatched",
+        "answered",
+        "failed",
+        "ttft_p50_ms",
+        "ttft_p95_ms",
+        "ttft_p99_ms",
+        "total_p50_ms",
+        "total_p95_ms",
+        "total_p99_ms",
+    ]);
+    let none = String::new;
+    for (i, bin) in figures.bins.iter().enumerate() {
+        let from = rows::seconds(i as u64 * figures.frame.bin.as_nanos());
+        for (name, calls) in figures.groups.iter().zip(&bin.groups) {
+            let mut row = vec![from.clone(), "group".to_owned(), name.clone()];
+            row.extend([calls.offered.to_string(), calls.admitted.to_string(), none()]);
+            row.extend([calls.answered.to_string(), calls.failed.to_string()]);
+            for histogram in [&calls.ttft, &calls.total] {
+                let quantiles = [histogram.p50(), histogram.p95(), histogram.p99()];
+                row.extend(quantiles.map(rows::maybe_millis));
+            }
+            table.row(row);
+        }
+        for (name, attempts) in figures.deployments.iter().zip(&bin.deployments) {
+            let mut row = vec![from.clone(), "deployment".to_owned(), name.clone()];
+            row.extend([none(), none(), attempts.dispatched.to_string()]);
+            row.extend([attempts.answered.to_string(), attempts.failed.to_string()]);
+            row.extend(core::iter::repeat_with(none).take(6));
+            table.row(row);
+        }
+    }
+    table.finish()
+}
+
+/// A row per deployment for the whole run, then for each phase.
+pub fn deployments_csv(figures: &Figures) -> String {
+    let mut columns: Vec<String> = [
+        "phase",
+        "deployment",
+        "dispatched",
+        "share",
+        "answered",
+        "failed",
+        "success",
+        "ttft_p50_ms",
+        "ttft_p95_ms",
+        "ttft_p99_ms",
+        "total_p50_ms",
+        "total_p95_ms",
+        "total_p99_ms",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "cost_usd",
+        "lost_in_attempts_s",
+        "lost_in_waits_s",
+        "spared",
+        "pages",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    columns.extend(FailureKind::ALL.map(|kind| format!("failed_{}", column(kind.name()))));
+    columns.extend(DROPPED.map(|(_, name)| format!("dropped_{name}")));
+    columns.extend(Reason::ALL.map(|reason| format!("excluded_{}", column(reason.name()))));
+    let mut table = Rows::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+    part(&mut table, figures, "whole", &figures.whole);
+    for (phase, numbers) in figures.frame.phases.iter().zip(&figures.phases) {
+        part(&mut table, figures, &phase.name, numbers);
+    }
+    table.finish()
+}
+
+fn part(table: &mut Rows, figures: &Figures, phase: &str, part: &Part) {
+    let all = part.dispatched();
+    for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
+        let failed = attempts.failed();
+        let mut row = vec![phase.to_owned(), name.clone(), attempts.dispatched.to_string()];
+        row.push(rows::share(attempts.dispatched, all));
+        row.extend([attempts.answered.to_string(), failed.to_string()]);
+        row.push(rows::share(attempts.answered, attempts.answered + failed));
+        for histogram in [&attempts.ttft, &attempts.total] {
+            let quantiles = [histogram.p50(), histogram.p95(), histogram.p99()];
+            row.extend(quantiles.map(rows::maybe_millis));
+        }
+        let tokens = [attempts.input_tokens, attempts.cached_tokens, attempts.output_tokens];
+        row.extend(tokens.map(|n| n.to_string()));
+        row.push(rows::dollars(attempts.cost_pico));
+        let sum = |ns: fn(&crate::Lost) -> u64| {
+            rows::seconds(attempts.lost.iter().map(ns).fold(0, u64::saturating_add))
+        };
+        row.extend([sum(|lost| lost.dead_ns), sum(|lost| lost.waited_ns)]);
+        row.extend([attempts.spared.to_string(), attempts.pages.to_string()]);
+        row.extend(attempts.failures.map(|n| n.to_string()));
+        row.extend(DROPPED.map(|(why, _)| attempts.abandoned[why as usize].to_string()));
+        row.extend(attempts.excluded.map(|n| n.to_string()));
+        table.row(row);
+    }
+}
+
+/// A name as part of a column's name.
+fn column(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::World;
+
+    /// The value under `column` in the first row whose second cell is `name`.
+    fn value<'a>(csv: &'a str, name: &str, column: &str) -> &'a str {
+        let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let heading = lines.next().unwrap();
+        let at = heading.iter().position(|c| *c == column).unwrap();
+        lines.find(|row| row[1] == name).unwrap()[at]
+    }
+
+    #[test]
+    fn every_row_of_the_tables_is_as_long_as_its_heading() {
+        for world in [World::typical(), World::silent(), World::blink()] {
+            let figures = world.figures();
+            for csv in [series_csv(&figures), deployments_csv(&figures)] {
+                let mut reader = csv::Reader::from_reader(csv.as_bytes());
+                assert!(reader.records().all(|row| row.is_ok()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_series_adds_up_to_the_whole() {
+        let figures = World::typical().figures();
+        let series = series_csv(&figures);
+        let sum = |kind: &str, at: usize| -> u64 {
+            let rows = series.lines().map(|line| line.split(',').collect::<Vec<_>>());
+            rows.filter(|r| r[1] == kind).map(|r| r[at].parse::<u64>().unwrap()).sum()
+        };
+        assert_eq!(sum("group", 3), figures.whole.calls.offered);
+        assert_eq!(sum("group", 6), figures.whole.calls.answered);
+        assert_eq!(sum("deployment", 5), figures.whole.dispatched());
+    }
+
+    #[test]
+    fn a_deployment_has_its_failures_by_kind() {
+        let figures = World::typical().figures();
+        let csv = deployments_csv(&figures);
+        let of = |column| value(&csv, "az-eu", column).parse::<u64>().unwrap();
+        let az = &figures.whole.deployments[0];
+        assert_eq!(of("failed_rate_limit"), az.failures[FailureKind::RateLimit as usize]);
+        assert_eq!(of("failed_rate_limit") + of("failed_server"), of("failed"));
+        assert_eq!(of("dispatched"), az.dispatched);
+    }
+}

@@ -1,0 +1,261 @@
+//! Whole reports: what they look like, and that nothing breaks them.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use router_core::{FailureKind, Span, Time};
+
+use crate::made_up::World;
+use crate::table::PAGE;
+use crate::{Expectation, Figures, Judged, Report, RunFile};
+
+const EXPECTED: [(&str, &str); 6] = [
+    ("users are answered", "success.rate >= 99.5 %"),
+    ("chat feels fast", "ttft.p99 {during=spike} < 2 s"),
+    ("it heals, no storm", "recovery(brownout) < 60 s"),
+    ("it heals, no storm", "amplification < 1.2"),
+    ("weights hold", "share {deployment=az-eu} > 60 %"),
+    ("money", "cost.per_1k < 0.3 USD"),
+];
+
+fn judged(figures: &Figures, expected: &[(&str, &str)]) -> Vec<Judged> {
+    let judge = |(name, text): &(&str, &str)| {
+        let expectation = Expectation::parse(text).expect("an expectation of these tests");
+        let judgement = expectation.judge(figures);
+        Judged { name: (*name).to_owned(), expectation, judgement }
+    };
+    expected.iter().map(judge).collect()
+}
+
+fn report<'a>(figures: &'a Figures, judged: &'a [Judged]) -> Report<'a> {
+    Report {
+        title: "A reel goes viral while the biggest deployment browns out",
+        question: "Does chat hold, and does it heal?",
+        scenario: "viral-spike",
+        router: "starter",
+        seed: 7,
+        figures,
+        judged,
+        not_applicable: &[],
+        notes: &[],
+        replay: "seawall run viral-spike --seed 7",
+        artefacts: "runs/viral-spike/7-0123456789ab",
+    }
+}
+
+#[test]
+fn the_summary_of_a_typical_run() {
+    let figures = World::typical().figures();
+    let judged = judged(&figures, &EXPECTED);
+    let mut report = report(&figures, &judged);
+    let notes = ["the quota of `oai` is unknown, so the router's own limit stands in".to_owned()];
+    let foreign = [("tiers".to_owned(), "share {deployment=gpu} < 1 %".to_owned())];
+    (report.notes, report.not_applicable) = (&notes, &foreign);
+    insta::assert_snapshot!("summary_typical", report.summary(false));
+    insta::assert_snapshot!("junit_typical", report.junit());
+    insta::assert_snapshot!("run_typical", RunFile::of(&report).to_json());
+}
+
+#[test]
+fn the_summary_of_a_run_in_which_nothing_happened() {
+    let figures = World::silent().figures();
+    let judged = judged(&figures, &EXPECTED);
+    insta::assert_snapshot!("summary_silent", report(&figures, &judged).summary(false));
+}
+
+#[test]
+fn the_summary_of_a_lone_deployment_in_colours() {
+    let figures = World::alone().figures();
+    let judged = judged(&figures, &EXPECTED[..1]);
+    let plain = report(&figures, &judged).summary(false);
+    let colour = report(&figures, &judged).summary(true);
+    insta::assert_snapshot!("summary_alone", plain);
+    assert!(colour.contains("\x1b[1;32mPASS\x1b[0m"), "{colour}");
+    let mut bare = colour.clone();
+    for code in ["0", "1", "2", "1;31", "1;32", "1;33"] {
+        bare = bare.replace(&format!("\x1b[{code}m"), "");
+    }
+    assert_eq!(bare, plain, "colours only colour");
+}
+
+#[test]
+fn a_chart_is_the_same_text_every_time() {
+    let figures = World::blink().figures();
+    let judged = judged(&figures, &EXPECTED[1..2]);
+    let chart = |name| report(&figures, &judged).chart(name).expect("it is always drawn").svg();
+    insta::assert_snapshot!("chart_latency", chart("latency"));
+    insta::assert_snapshot!("chart_rests", chart("rests"));
+    assert_eq!(chart("share"), chart("share"));
+}
+
+#[test]
+fn every_world_gets_the_charts_it_has_data_for() {
+    let names = |world: World| -> Vec<String> {
+        let figures = world.figures();
+        report(&figures, &[]).charts().into_iter().map(|chart| chart.name).collect()
+    };
+    let all = ["demand", "latency", "share", "rests", "lost-time", "failures"];
+    assert_eq!(names(World::typical()), all);
+    assert_eq!(names(World::silent()), all[..5]);
+}
+
+#[test]
+fn a_chart_says_in_its_title_what_it_shows() {
+    let title = |world: World, name: &str| -> String {
+        let figures = world.figures();
+        let chart = report(&figures, &[]).chart(name).expect("it is always drawn");
+        chart.title().to_owned()
+    };
+    assert_eq!(title(World::silent(), "demand"), "No call was offered");
+    assert_eq!(title(World::silent(), "latency"), "No call got a first token");
+    assert_eq!(title(World::silent(), "share"), "No attempt was dispatched");
+    assert_eq!(title(World::calm(), "rests"), "No deployment ever rested");
+    assert_eq!(title(World::alone(), "share"), "the-only-one got every attempt");
+    let lost = title(World::typical(), "lost-time");
+    assert!(lost.ends_with("of the lost time was backoff after az-eu 429s"), "{lost}");
+}
+
+#[test]
+fn sixty_four_deployments_are_shown_by_the_few_that_matter() {
+    let figures = World::crowd().figures();
+    let chart = |name| report(&figures, &[]).chart(name).expect("it is always drawn").svg();
+    assert!(chart("share").contains("57 others"));
+    assert!(chart("rests").contains("54 more, none of which ever rested"));
+    let summary = report(&figures, &[]).summary(false);
+    assert!(summary.lines().all(|line| line.chars().count() <= PAGE), "{summary}");
+    assert!(summary.contains("t-63"), "a name cut short keeps its number");
+}
+
+#[test]
+fn a_picture_is_written_at_twice_the_size() {
+    let figures = World::blink().figures();
+    let path = std::env::temp_dir().join(format!("reports-test-{}.png", std::process::id()));
+    let chart = report(&figures, &[]).chart("rests").expect("it is always drawn");
+    chart.save_png(&path).expect("a temporary file");
+    let bytes = std::fs::read(&path).expect("the file just written");
+    std::fs::remove_file(&path).expect("the file just read");
+    assert_eq!(&bytes[1..4], b"PNG");
+    let width = u32::from_be_bytes(bytes[16..20].try_into().expect("four bytes"));
+    assert_eq!(width, 2_000);
+    assert!(chart.save_png(Path::new("/no/such/folder/x.png")).is_err());
+}
+
+#[test]
+fn run_json_comes_back_as_it_was() {
+    let figures = World::blink().figures();
+    let judged = judged(&figures, &EXPECTED);
+    let run = RunFile::of(&report(&figures, &judged));
+    assert_eq!(RunFile::from_json(&run.to_json()).expect("its own text"), run);
+    assert!(RunFile::from_json("{}").is_err());
+}
+
+#[test]
+fn names_with_markup_stay_text_everywhere() {
+    let mut figures = World::typical().figures();
+    figures.deployments[0] = "<script>alert(1)</script>\u{1}&\"'".to_owned();
+    figures.groups[0] = "<b>".to_owned();
+    figures.frame.faults[0].name = "</text><svg onload=x>".to_owned();
+    let mut judged = judged(&figures, &EXPECTED);
+    judged[0].name = "<i>]]>".to_owned();
+    let mut report = report(&figures, &judged);
+    let notes = ["<img src=x>".to_owned()];
+    (report.title, report.question, report.scenario) = ("<u>", "\"><script>", "a\"b<c>");
+    (report.router, report.replay, report.notes) = ("'<r>", "run '<x>' && rm", &notes);
+    let html = report.html();
+    assert_eq!(html.matches("<script").count(), 0);
+    for raw in ["<img src=x>", "<svg onload", "<i>]]>", "<u>", "<c>"] {
+        assert!(!html.contains(raw), "{raw}");
+    }
+    well_formed(&report.junit());
+    report.charts().iter().for_each(|chart| well_formed(&chart.svg()));
+    assert!(!report.summary(false).contains('\u{1}'));
+}
+
+#[test]
+fn a_page_needs_nothing_from_anywhere() {
+    let figures = World::typical().figures();
+    let judged = judged(&figures, &EXPECTED);
+    let html = report(&figures, &judged).html();
+    for outside in ["<script", "<link", "<img", "url(http", "src=\"", "@import"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let named = "http://www.w3.org/2000/svg";
+    assert_eq!(html.matches("http").count(), html.matches(named).count());
+    assert!(html.contains("<h2>2 of 6 expectations failed</h2>"), "the answer comes first");
+}
+
+/// Whether tags nest, attributes are quoted and no character is one that XML refuses.
+fn well_formed(xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = xml;
+    while let Some(start) = rest.find('<') {
+        let text = &rest[..start];
+        assert!(!text.contains('>') || open.is_empty(), "a stray bracket in {text}");
+        let end = start + rest[start..].find('>').expect("a tag ends");
+        let tag = &rest[start + 1..end];
+        assert_eq!(tag.matches('"').count() % 2, 0, "a stray quote in {tag}");
+        let name = tag.split([' ', '\n']).next().expect("the first piece");
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "in {tag}");
+        } else if !tag.ends_with('/') && !tag.starts_with('?') {
+            open.push(name);
+        }
+        rest = &rest[end + 1..];
+    }
+    assert!(open.is_empty(), "{open:?} stay open");
+    assert!(xml.chars().all(|c| c == '\n' || !c.is_control()), "a control character");
+    for (at, _) in xml.match_indices('&') {
+        let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#39;"];
+        assert!(known.iter().any(|k| xml[at..].starts_with(k)), "a stray ampersand");
+    }
+}
+
+fn worlds() -> impl Strategy<Value = (World, Vec<String>)> {
+    let stretch = || proptest::option::of((0_u64..90, 1_u64..90).prop_map(|(a, b)| (a, a + b)));
+    let weights = prop::collection::vec(1_u32..9, 1..12);
+    let rate = prop_oneof![Just(0.0), 0.01..3.0];
+    let names = prop::collection::vec(".{0,40}", 3);
+    (weights, 1_u64..100, rate, stretch(), stretch(), names).prop_map(
+        |(weights, horizon, rate, spike, fault, names)| {
+            let weights = weights.into_iter().enumerate();
+            let weights = weights.map(|(i, weight)| (format!("d{i}"), weight)).collect();
+            (World { weights, horizon, rate, spike, fault }, names)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_world_breaks_a_report((world, names) in worlds(), odd in any::<[u32; 4]>()) {
+        let mut figures = world.figures();
+        figures.deployments[0].clone_from(&names[0]);
+        figures.groups[0].clone_from(&names[1]);
+        if let Some(fault) = figures.frame.faults.first_mut() {
+            fault.name.clone_from(&names[2]);
+        }
+        let a = &mut figures.whole.deployments[0];
+        a.failures[FailureKind::Idle as usize] = u64::from(odd[0]);
+        a.lost[FailureKind::Idle as usize].dead_ns = u64::from(odd[1]) << (odd[2] % 31);
+        figures.whole.calls.left = u64::from(odd[2]);
+        figures.stranded.any = u64::from(odd[3]);
+        figures.resting[0] = Span::from_secs(u64::from(odd[0]));
+        figures.end = Time::from_secs(u64::from(odd[3]));
+        let judged = judged(&figures, &EXPECTED);
+        let report = report(&figures, &judged);
+        for line in report.summary(false).lines() {
+            let wide = line.chars().count();
+            prop_assert!(wide <= PAGE || !line.contains(' '), "{wide} columns: {line}");
+        }
+        for chart in report.charts() {
+            well_formed(&chart.svg());
+        }
+        well_formed(&report.junit());
+        for csv in [report.series_csv(), report.deployments_csv()] {
+            let mut reader = csv::Reader::from_reader(csv.as_bytes());
+            prop_assert!(reader.records().all(|row| row.is_ok()));
+        }
+        prop_assert!(report.html().ends_with("</html>\n"));
+    }
+}
