@@ -217,7 +217,16 @@ fn kind_of(status: u16) -> Option<FailureKind> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(429|[0-9]{0,5}| ?)(retry-after=|.)?.{0,20}") {
+            let _ = (answer(&text), outage(&text), Selector::parse(&text));
+        }
+    }
 
     #[test]
     fn an_answer_is_a_status_with_a_wait_or_a_kind() {

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use reports::{Fold, Verdict};
+use router_core::{Driver, Router, Seed, Time};
+use sim::World;
+
+use super::*;
+use crate::resolve::{Fleet, Override, Resolved, resolve};
+use crate::router::RouterFile;
+
+fn prepared(scenario: Entry, router: Entry) -> (RouterFile, Resolved) {
+    let shown = |found: Vec<_>| found.iter().map(ToString::to_string).collect::<String>();
+    let file = crate::router::read(router.name, router.text).map_err(shown).unwrap();
+    let spec = crate::scenario::read(scenario.name, scenario.text).map_err(shown).unwrap();
+    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints };
+    let resolved = resolve(&spec, fleet, &Override::default());
+    let resolved = resolved.unwrap_or_else(|wrong| panic!("{}: {wrong:?}", scenario.name));
+    (file, resolved)
+}
+
+/// The expectations that do not hold.
+fn unmet(scenario: Entry, router: Entry) -> Vec<String> {
+    let (file, resolved) = prepared(scenario, router);
+    let brain = Router::new(Arc::clone(&file.config), resolved.plan.seed, Time::ZERO);
+    let fold = Fold::new(file.config, resolved.frame);
+    let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
+    world.run();
+    let end = world.now();
+    let figures = world.into_driver().into_journal().finish(end);
+    let asked = resolved.expectations.iter().flat_map(|expected| &expected.asked);
+    let judged = asked.map(|asked| asked.expectation.judge(&figures));
+    judged.filter(|j| j.verdict != Verdict::Pass).map(|j| j.text).collect()
+}
+
+#[test]
+fn the_starter_router_passes_every_scenario_and_the_thousand_its_own() {
+    for scenario in scenarios() {
+        let router = if scenario.name == THOUSAND.name { THOUSAND } else { STARTER };
+        assert_eq!(unmet(*scenario, router), Vec::<String>::new(), "{}", scenario.name);
+    }
+}
+
+/// The starter router with `old` replaced by `new`.
+fn starter_but(old: &str, new: &str) -> Entry {
+    assert!(STARTER.text.contains(old), "{old}");
+    Entry { name: "careless", text: STARTER.text.replace(old, new).leak() }
+}
+
+/// A scenario that every router passes teaches nothing.
+#[test]
+fn each_scenario_catches_the_router_that_lacks_what_it_is_about() {
+    let cooldown = "cooldown = { after = \"20 % of 10 in 30 s\", rest = \"5 s\", max = \"60 s\", \
+                    ejected_max = \"100 %\" }";
+    let fallbacks = "fallbacks = \"backup\"";
+    for (name, old, new, unmet_first) in [
+        ("viral-spike", cooldown, "cooldown = \"off\"", "ttft.p95"),
+        ("viral-spike", fallbacks, "", "success.rate"),
+        ("primary-outage", cooldown, "cooldown = \"off\"", "ttft.p95"),
+        ("rate-limit-storm", cooldown, "cooldown = \"off\"", "amplification"),
+        ("azure-conversation", fallbacks, "", "success.rate"),
+        ("healthy-baseline", "first_token = \"10 s\"", "first_token = \"1 s\"", "amplification"),
+        ("max-tokens-tax", fallbacks, "", "success.rate"),
+    ] {
+        let unmet = unmet(find(name).unwrap(), starter_but(old, new));
+        let first = unmet.first().map_or("nothing", String::as_str);
+        assert!(first.starts_with(unmet_first), "{name} without {old}: {unmet:?}");
+    }
+}
+
+#[test]
+fn every_scenario_has_a_meaning_for_a_router_of_one_deployment() {
+    let lonely = "[deployment.only]\nprovider = \"acme\"\nmodel = \"m\"\n\
+                  [group.all]\nmembers = { only = 1 }\n";
+    for scenario in scenarios() {
+        let (_, resolved) = prepared(*scenario, Entry { name: "lonely", text: lonely });
+        assert!(!resolved.expectations.is_empty(), "{}", scenario.name);
+        assert!(resolved.warnings.iter().any(|warning| warning.contains("`acme`")));
+    }
+}
+
+#[test]
+fn everything_in_the_library_applies_to_its_router_without_a_warning() {
+    let starter = scenarios().iter().filter(|scenario| scenario.name != THOUSAND.name);
+    let starter = starter.map(|scenario| (*scenario, STARTER));
+    let closed = closed_forms().iter().map(|form| (form.scenario, form.router));
+    for (scenario, router) in starter.chain(closed).chain([(SCENARIOS[6], THOUSAND)]) {
+        let (file, resolved) = prepared(scenario, router);
+        assert!(file.warnings.is_empty(), "{}", router.name);
+        assert!(resolved.not_applicable.is_empty(), "{:?}", resolved.not_applicable);
+        assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+        assert!(!resolved.expectations.is_empty(), "{}", scenario.name);
+        let seed = crate::scenario::read(scenario.name, scenario.text).unwrap().seed.unwrap();
+        assert_eq!(resolved.plan.seed, Seed::from_u64(seed));
+    }
+}
+
+#[test]
+fn files_are_found_by_the_names_they_are_listed_under() {
+    for entry in scenarios() {
+        assert_eq!(find(entry.name), Some(*entry));
+    }
+    for form in closed_forms() {
+        assert_eq!(find(form.scenario.name), Some(form.scenario));
+        assert_eq!(router(form.router.name), Some(form.router));
+    }
+    assert_eq!(router("starter"), Some(STARTER));
+    assert_eq!((find("starter"), router("viral-spike")), (None, None));
+}
