@@ -102,3 +102,66 @@ impl Client {
         Span::from_nanos(full.as_nanos() - off)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use router_core::{AttemptId, Usage};
+
+    use super::*;
+
+    fn seen(outcome: Outcome) -> (u16, Option<Span>, bool) {
+        let answer = Answer::of(Time::from_secs(10), outcome).expect("an error");
+        (answer.status, answer.retry_after, answer.invites_retry())
+    }
+
+    #[test]
+    fn a_rejection_says_when_to_come_back_rounded_up() {
+        let at = Time::from_secs(12) + Span::from_nanos(1);
+        let named = Outcome::Reject(Rejection::NoDeployment(Some(at)));
+        assert_eq!(seen(named), (429, Some(Span::from_millis(2001)), true));
+        let never = Outcome::Reject(Rejection::NoDeployment(None));
+        assert_eq!(seen(never), (429, None, true));
+        assert_eq!(seen(Outcome::Reject(Rejection::Drain)), (503, None, true));
+        assert_eq!(seen(Outcome::Reject(Rejection::Full)), (503, None, true));
+    }
+
+    #[test]
+    fn a_failure_is_seen_by_its_own_status_or_as_a_gateway_says_it() {
+        let failed = |kind, status| seen(Outcome::Exhaust(Failure::new(kind, status))).0;
+        assert_eq!(failed(FailureKind::Server, 529), 529);
+        assert_eq!(failed(FailureKind::Connect, 0), 502);
+        assert_eq!(failed(FailureKind::Connect, 504), 504);
+        assert_eq!(failed(FailureKind::Idle, 0), 504);
+        // An error inside a stream that began with 200.
+        assert_eq!(failed(FailureKind::Server, 200), 502);
+        assert_eq!(seen(Outcome::Expire), (504, None, true));
+        assert!(!seen(Outcome::Exhaust(Failure::new(FailureKind::BadRequest, 422))).2);
+    }
+
+    #[test]
+    fn x_should_retry_overrides_the_status() {
+        for (status, says) in [(500, false), (400, true)] {
+            let failure =
+                Failure { should_retry: Some(says), ..Failure::new(FailureKind::Server, status) };
+            assert_eq!(seen(Outcome::Exhaust(failure)).2, says);
+        }
+    }
+
+    #[test]
+    fn answers_whole_or_partial_end_the_call() {
+        let attempt = AttemptId { request: RequestId::new(0, 1, 0), ordinal: 1 };
+        let usage = Usage { output_tokens: 3, ..Usage::default() };
+        let end = |outcome| Answer::of(Time::ZERO, outcome).err();
+        assert_eq!(end(Outcome::Serve(attempt, usage)), Some(CallEnd::Answered(usage)));
+        assert_eq!(end(Outcome::Partial(attempt, usage)), Some(CallEnd::Partial(usage)));
+    }
+
+    #[test]
+    fn waits_double_up_to_their_most() {
+        let client = Client { jitter_from: Ratio::ONE, ..Client::openai_python() };
+        let key = router_core::Seed::from_u64(1).key(router_core::Purpose::Client);
+        let waits = [1, 2, 3, 4, 5, 6, 200]
+            .map(|tries| client.backoff_before(tries, key, RequestId::new(0, 1, 0)).as_millis());
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 8000, 8000]);
+    }
+}

@@ -140,3 +140,26 @@ fn a_trace_brings_its_own_times_and_tokens() {
         ]
     );
 }
+
+#[test]
+fn a_stream_that_breaks_after_its_first_token_is_not_tried_again() {
+    let first_token = crate::FirstToken {
+        median: Span::from_millis(100),
+        sigma: 0.0,
+        tail: Ratio::ZERO,
+        tail_factor: 1.0,
+        tail_shape: 1.0,
+        max: Span::from_secs(60),
+        per_input_token: Span::ZERO,
+    };
+    let per_token = crate::PerToken { median: Span::from_millis(50), sigma: 0.0, growth: 0.0 };
+    let service = Service::Tokens { first_token, per_token };
+    // One outage begins before the first token, at 1110 ms, the other after it.
+    for (from, tries) in [(1050, 3), (1300, 1)] {
+        let mut plan = plan(openai(1), vec![Provider { service: service.clone(), ..constant(0) }]);
+        plan.faults.push(fault(from, 60_000, Effect::Outage(Outage::Refuse)));
+        let call = run(&plan, Script::to(&[0])).journal().calls[0];
+        assert_eq!((call.end, call.tries), (CallEnd::Failed(502), tries));
+        assert_eq!(call.first_token.is_some(), tries == 1);
+    }
+}
