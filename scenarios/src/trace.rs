@@ -312,6 +312,20 @@ mod tests {
         }
     }
 
+    /// The file is Microsoft's, so it is not here: `SEAWALL_TRACES` names the folder it is in.
+    #[test]
+    fn the_public_azure_trace_is_read_whole() {
+        let Some(folder) = std::env::var_os("SEAWALL_TRACES") else {
+            println!("skipped: SEAWALL_TRACES is not set");
+            return;
+        };
+        let path = std::path::Path::new(&folder).join("AzureLLMInferenceTrace_conv.csv");
+        let rows = read(&std::fs::read(&path).expect("the trace is there")).unwrap();
+        assert_eq!(rows.len(), 19_366);
+        assert_eq!(rows[1].at, Span::from_nanos(4_314_579_000));
+        assert_eq!(rows.last().map(|row| row.at.as_millis()), Some(3_501_721));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

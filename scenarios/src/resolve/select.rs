@@ -24,7 +24,8 @@ pub(super) enum Selector {
 }
 
 /// What a selector may begin with.
-pub(super) const FORMS: &str = "write a deployment's name, `biggest`, `vendor:...`, `tier:...`, `region:...`, `model:...` or `*`";
+pub(super) const FORMS: &str = "write a deployment's name, `biggest`, `vendor:...`, `tier:...`, \
+                               `region:...`, `model:...` or `*`";
 
 impl Selector {
     /// Reads a selector; `None` if it is none.

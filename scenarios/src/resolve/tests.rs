@@ -291,3 +291,24 @@ fn a_scenarios_expectation_of_a_fault_it_does_not_have_is_a_mistake() {
     let (expected, not_applicable) = slos(&slo, &config, &frame).unwrap();
     assert_eq!((expected.len(), not_applicable.len()), (0, 1));
 }
+
+#[test]
+fn mistakes_stand_under_what_is_wrong() {
+    let text = "\
+[demand.\"*\"]
+normal = { rate = \"8/s\", lasts = \"1 h\", tokens = \"azure-convo\", client = \"openai\" }
+spike = { at = \"2 h\", peak = \"4/s\", rise = \"1 min\", hold = \"1 min\", half_life = \"1 min\" }
+
+[fault.brownout]
+on = \"vendr:openai\"
+at = \"1 min\"
+outage = \"200\"
+
+[expect]
+\"fast\" = [\"ttft.p99 {during=brownuot} < 2 s\"]
+";
+    let spec = crate::scenario::read("bad.toml", text).unwrap();
+    let shown = crate::file::show("bad.toml", text, &resolved(&spec).unwrap_err());
+    let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
