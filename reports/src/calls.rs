@@ -60,9 +60,10 @@ impl CallLog {
         })
     }
 
-    /// `requests.csv`. `groups` are the groups' names; `labels` those of properties, of which
-    /// number zero means none. A label without a name shows as its number.
-    pub fn csv(&self, groups: &[String], labels: &[String]) -> String {
+    /// `requests.csv`. `groups` are the groups' names; `properties` are named in their places,
+    /// each with its labels, the first of which is number one. What has no name shows as its
+    /// number.
+    pub fn csv(&self, groups: &[String], properties: &[(String, Vec<String>)]) -> String {
         let mut table = rows::Rows::new(&[
             "id",
             "group",
@@ -79,7 +80,7 @@ impl CallLog {
             "properties",
         ]);
         for call in self.calls() {
-            table.row(row(&call, groups, labels));
+            table.row(row(&call, groups, properties));
         }
         table.finish()
     }
@@ -126,20 +127,27 @@ impl Kept {
     }
 }
 
-fn row(call: &Call, groups: &[String], labels: &[String]) -> Vec<String> {
+fn row(call: &Call, groups: &[String], properties: &[(String, Vec<String>)]) -> Vec<String> {
     let (end, status, usage) = match call.end {
         CallEnd::Answered(usage) => ("answered", "200".to_owned(), usage),
         CallEnd::Partial(usage) => ("partial", "200".to_owned(), usage),
         CallEnd::Failed(status) => ("failed", status.to_string(), Usage::default()),
         CallEnd::Left => ("left", String::new(), Usage::default()),
     };
-    let name = |table: &[String], n: usize| table.get(n).cloned().unwrap_or_else(|| n.to_string());
-    let properties = call.properties.iter().filter(|n| **n != 0);
-    let properties: Vec<String> = properties.map(|n| name(labels, usize::from(*n))).collect();
+    let group = call.group.index();
+    let labelled = call.properties.iter().enumerate().filter(|(_, label)| **label != 0);
+    let labelled: Vec<String> = labelled
+        .map(|(place, label)| {
+            let number = || label.to_string();
+            let Some((name, labels)) = properties.get(place) else { return number() };
+            let label = labels.get(usize::from(*label) - 1).cloned().unwrap_or_else(number);
+            format!("{name}={label}")
+        })
+        .collect();
     let id: RequestId = call.id;
     vec![
         id.to_string(),
-        name(groups, call.group.index()),
+        groups.get(group).cloned().unwrap_or_else(|| group.to_string()),
         rows::seconds(call.arrived.as_nanos()),
         call.first_token.map_or_else(String::new, |first| rows::millis(first.since(call.arrived))),
         rows::millis(call.ended.since(call.arrived)),
@@ -150,7 +158,7 @@ fn row(call: &Call, groups: &[String], labels: &[String]) -> Vec<String> {
         rows::millis(call.client_wait),
         usage.input_tokens.to_string(),
         usage.output_tokens.to_string(),
-        properties.join(";"),
+        labelled.join(";"),
     ]
 }
 
@@ -182,15 +190,16 @@ mod tests {
         let mut log = CallLog::new(Seed::from_u64(7));
         log.call(Time::ZERO, &call(17, CallEnd::Answered(USAGE)));
         log.call(Time::ZERO, &call(3, CallEnd::Failed(429)));
-        let csv = log.csv(&["a, \"b\"".to_owned()], &[String::new(), "free".to_owned()]);
+        let tier = ("tier".to_owned(), vec!["free".to_owned()]);
+        let csv = log.csv(&["a, \"b\"".to_owned()], &[tier]);
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(
             lines[1],
-            "r3,\"a, \"\"b\"\"\",3.000000,612.346,4000.000,failed,429,1,2,500.000,0,0,free;9"
+            "r3,\"a, \"\"b\"\"\",3.000000,612.346,4000.000,failed,429,1,2,500.000,0,0,tier=free;9"
         );
         assert_eq!(
             lines[2],
-            "r17,\"a, \"\"b\"\"\",17.000000,612.346,4000.000,answered,200,1,2,500.000,900,200,free;9"
+            "r17,\"a, \"\"b\"\"\",17.000000,612.346,4000.000,answered,200,1,2,500.000,900,200,tier=free;9"
         );
         assert_eq!((lines.len(), log.remark()), (3, None));
     }

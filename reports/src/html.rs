@@ -87,12 +87,10 @@ fn verdicts(html: &mut String, report: &Report<'_>) {
             ));
         }
     }
-    for (name, text) in report.not_applicable {
+    for line in report.not_applicable {
         html.push_str(&format!(
-            "<li><b class=\"badge\">N/A</b><div><b>{}</b>\
-             <p>{} does not apply to this router</p></div></li>\n",
-            escape(name),
-            escape(text)
+            "<li><b class=\"badge\">N/A</b><div><p>does not apply: {}</p></div></li>\n",
+            escape(line)
         ));
     }
     html.push_str("</ul>\n</section>\n");

@@ -36,8 +36,9 @@ pub struct Report<'a> {
     pub figures: &'a Figures,
     /// What was expected.
     pub judged: &'a [Judged],
-    /// Expectations that name what this router does not have: a name and the text.
-    pub not_applicable: &'a [(String, String)],
+    /// What does not apply to this router, each in a line: expectations, faults and so on that
+    /// name what it does not have.
+    pub not_applicable: &'a [String],
     /// What else a reader should know: warnings, approximations, rows left out.
     pub notes: &'a [String],
     /// The command that runs it again.

@@ -31,7 +31,7 @@ pub struct RunFile {
     pub digest: String,
     /// What came of each expectation.
     pub verdicts: Vec<RunVerdict>,
-    /// Expectations that did not apply to this router.
+    /// What did not apply to this router, each in a line.
     pub not_applicable: Vec<String>,
     /// What the process exited with.
     pub exit: u8,
@@ -123,7 +123,7 @@ impl RunFile {
             hashes: Hashes::default(),
             digest: String::new(),
             verdicts: report.judged.iter().map(verdict).collect(),
-            not_applicable: report.not_applicable.iter().map(|(name, _)| name.clone()).collect(),
+            not_applicable: report.not_applicable.to_vec(),
             exit: 0,
             replay: report.replay.to_owned(),
             totals: Totals {

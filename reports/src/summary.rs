@@ -34,9 +34,8 @@ fn verdicts(page: &mut Page, report: &Report<'_>) {
             page.item((ink, word(wanted)), INDENT, &text);
         }
     }
-    for (name, text) in report.not_applicable {
-        let text = format!("{name}: {text} does not apply to this router");
-        page.item((Ink::Dim, "-"), INDENT, &text);
+    for line in report.not_applicable {
+        page.item((Ink::Dim, "-"), INDENT, &format!("does not apply: {line}"));
     }
     if report.judged.is_empty() && report.not_applicable.is_empty() {
         page.line(Ink::Dim, "nothing was expected of this run");

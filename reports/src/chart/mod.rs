@@ -7,12 +7,10 @@ mod lines;
 mod losses;
 mod palette;
 mod plot;
+mod png;
 mod rests;
 mod scene;
 mod share;
-
-use std::io;
-use std::path::Path;
 
 use router_core::{FailureKind, Time};
 
@@ -51,12 +49,9 @@ impl Chart {
         self.scene.svg()
     }
 
-    /// Writes it as PNG with twice as many pixels as the SVG; `path` ends in `.png`.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save_png(&self, path: &Path) -> io::Result<()> {
-        self.scene.save_png(path)
+    /// As PNG, with twice as many pixels as the SVG.
+    pub fn png(&self) -> Vec<u8> {
+        self.scene.png()
     }
 }
 

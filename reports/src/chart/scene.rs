@@ -1,8 +1,5 @@
 //! A chart before it is drawn: marks at logical coordinates, and one painter for every format.
 
-use std::io;
-use std::path::Path;
-
 use plotters::coord::Shift;
 use plotters::drawing::DrawingAreaErrorKind;
 use plotters::element::{PathElement, Polygon, Rectangle, Text};
@@ -12,6 +9,7 @@ use plotters::style::{Color, FontStyle, IntoFont, RGBColor, ShapeStyle, TextStyl
 
 use super::fonts::{self, FAMILY, LINE_HEIGHT};
 use super::palette::PAPER;
+use super::png;
 use crate::words;
 
 /// Coordinates become this many device pixels: plotters' are whole numbers, and a line over
@@ -101,10 +99,13 @@ impl Scene {
         text.replacen(&fine, &plain, 1)
     }
 
-    /// Writes it as PNG, at twice the logical size.
-    pub(crate) fn save_png(&self, path: &Path) -> io::Result<()> {
-        paint(self, &BitMapBackend::new(path, self.device()).into_drawing_area())
-            .map_err(|e| io::Error::other(e.to_string()))
+    /// As PNG, at twice the logical size.
+    pub(crate) fn png(&self) -> Vec<u8> {
+        let (width, height) = self.device();
+        let mut rgb = vec![0; width as usize * height as usize * 3];
+        paint(self, &BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area())
+            .expect("memory takes every pixel");
+        png::encode(&rgb, width)
     }
 
     fn device(&self) -> (u32, u32) {
