@@ -165,11 +165,12 @@ impl Router {
             self.close(slot, Outcome::Expire);
             return;
         }
-        if !self.budget.allows(&self.config.router().retry_budget, self.now) {
+        let found = self.eligibility(&flight, flight.group);
+        if found.eligible != 0 && !self.budget.allows(&self.config.router().retry_budget, self.now)
+        {
             self.give_up(slot, GiveUp::Budget);
             return;
         }
-        let found = self.eligibility(&flight, flight.group);
         self.explain(&flight, flight.group, &found);
         if found.eligible != 0 {
             self.dispatch(slot, flight.group, found.eligible, Cause::Retry);
@@ -235,7 +236,10 @@ impl Router {
         if let Some(asked) = asked
             && kind != FailureKind::RateLimit
         {
-            self.rest(slot, None, Length::Asked(asked), kind);
+            // A refused or spent key says nothing of its deployment's other keys.
+            let of_key = matches!(kind, FailureKind::QuotaSpent | FailureKind::Authentication);
+            let key = of_key.then_some(flight.key);
+            self.rest(slot, key, Length::Asked(asked), kind);
         }
     }
 

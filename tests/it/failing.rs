@@ -1,8 +1,11 @@
 //! What happens when attempts fail: retries, waits, fallbacks, rests, timeouts.
 
+use std::sync::Arc;
+
 use router_core::{
-    Abandon, Cause, End, Failure, FailureKind, GiveUp, Input, LimitSpec, Observation, Outcome,
-    Output, Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span, Time, Upstream, Usage, Wait,
+    Abandon, Cause, Config, Consumption, DeploymentId, End, Failure, FailureKind, GiveUp, Input,
+    LimitSpec, Observation, Outcome, Output, Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span,
+    Time, Upstream, Usage, Wait,
 };
 use tests::stage::{Stage, attempt, excluded, ms, retry_after, sent, spec, spec_with_backup};
 
@@ -131,6 +134,17 @@ fn a_refused_key_rests_alone_and_somebody_is_paged() {
 }
 
 #[test]
+fn a_refused_key_that_asks_for_time_rests_alone_too() {
+    let mut keys = spec(&[1]);
+    keys.deployments[0].keys = 2;
+    let mut stage = Stage::new(&keys);
+    stage.submit(ms(0), 1);
+    stage.fail(ms(0), 1, 1, retry_after(FailureKind::Authentication, 401, 10));
+    stage.submit(ms(1), 2);
+    assert_eq!(stage.dispatches().last().map(|(_, d)| d.key), Some(1));
+}
+
+#[test]
 fn what_is_final_for_a_deployment_is_tried_elsewhere() {
     let mut stage = Stage::new(&spec(&[1, 1]));
     let (first, _) = sent(&stage.submit(ms(0), 1)).expect("somebody is there");
@@ -206,6 +220,27 @@ fn a_fallback_comes_before_a_wait_and_each_group_serves_once() {
         stage.dispatches().last().map(|(_, d)| (d.deployment.index(), d.cause)),
         Some((1, Cause::Retry))
     );
+}
+
+#[test]
+fn a_waiting_request_falls_back_though_the_budget_is_spent() {
+    let mut spec = spec_with_backup(&[1]);
+    let mut stage = Stage::new(&spec);
+    let rests = |deployment, seconds| {
+        let (deployment, remaining) = (DeploymentId::at(deployment), Span::from_secs(seconds));
+        Input::Peers(Consumption::Resting { deployment, key: None, remaining })
+    };
+    stage.feed(ms(0), rests(1, 2));
+    stage.submit(ms(0), 1);
+    stage.fail(ms(0), 1, 1, retry_after(FailureKind::RateLimit, 429, 2));
+    stage.feed(ms(1_000), rests(0, 60));
+    spec.router.retry_budget.ratio = Some(Ratio::ZERO);
+    spec.router.retry_budget.per_second = 0;
+    let next = Config::new(&spec).expect("the test's configuration is valid");
+    stage.feed(ms(1_000), Input::Reconfigure(Arc::new(next)));
+    stage.wait(ms(3_000));
+    let last = stage.dispatches().last().map(|(at, d)| (*at, d.deployment.index(), d.cause));
+    assert_eq!(last, Some((ms(2_000), 1, Cause::Fallback)));
 }
 
 #[test]
