@@ -67,6 +67,7 @@ extern crate alloc;
 extern crate std;
 
 mod attempt;
+mod audit;
 mod budget;
 mod config;
 mod driver;
@@ -87,6 +88,7 @@ mod table;
 mod time;
 mod timers;
 
+pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
     BackoffSpec, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec, Group, GroupSpec,
     Limit, LimitSpec, Member, MemberSpec, Price, Problem, Rate, RetryBudgetSpec, RouterSpec, Spec,

@@ -1,0 +1,145 @@
+//! How a request may end.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::{Auditor, Invariant};
+use crate::{AttemptId, Failure, GroupId, Outcome, Rejection, RequestId, Time};
+
+type Said = Option<(Invariant, String)>;
+
+impl Auditor {
+    /// An attempt's bytes may go to the client.
+    pub(super) fn committed(&mut self, id: AttemptId) {
+        self.premise(Invariant::CommitIsFinal);
+        let Some(flight) = self.flights.get_mut(&id.request) else { return };
+        let answered = flight.answer.is_some_and(|(attempt, _)| attempt == id);
+        let spoken =
+            flight.live.is_some_and(|live| live.id == id && live.sign.is_some() && live.stream);
+        let before = flight.committed.replace(id);
+        if let Some(before) = before {
+            self.breach(Invariant::CommitIsFinal, Some(id.request), || {
+                format!("{id} is committed after {before}")
+            });
+        } else if !answered && !spoken {
+            self.breach(Invariant::CommitIsFinal, Some(id.request), || {
+                format!("{id} is committed with nothing to say")
+            });
+        }
+    }
+
+    /// The last mention of a request.
+    pub(super) fn finished(&mut self, id: RequestId, outcome: Outcome) {
+        let said = match outcome {
+            Outcome::Serve(attempt, usage) => {
+                let given = self.flights.get(&id).and_then(|flight| flight.answer);
+                let given = given == Some((attempt, usage));
+                self.served(id, attempt, given)
+            }
+            Outcome::Partial(attempt, _) => {
+                let given = self.flights.get(&id).and_then(|flight| flight.cut);
+                self.served(id, attempt, given == Some(attempt))
+            }
+            Outcome::Exhaust(failure) => self.exhausted(id, failure),
+            Outcome::Reject(rejection) => self.rejected(id, rejection),
+            Outcome::Expire => self.expired(id),
+            Outcome::Cancel => {
+                let cancelled = self.flights.get(&id).is_some_and(|flight| flight.cancelled);
+                let detail = || "is cancelled, but nobody asked for that".into();
+                (!cancelled).then(|| (Invariant::Conservation, detail()))
+            }
+        };
+        let said = said.or_else(|| self.broke_off(id, outcome));
+        if let Some((invariant, detail)) = said {
+            self.breach(invariant, Some(id), || detail);
+        }
+        let Some(flight) = self.flights.remove(&id) else { return };
+        self.due.remove(&(flight.listed, id));
+        if let Some(live) = flight.live {
+            self.limits.release(&self.config, live.place.deployment);
+            self.breach(Invariant::NothingLeaks, Some(id), || {
+                format!("is finished, but {} is still in flight", live.id)
+            });
+        }
+    }
+
+    /// What goes for every end: a refusal that was due, and the deadline.
+    fn broke_off(&self, id: RequestId, outcome: Outcome) -> Said {
+        let flight = self.flights.get(&id)?;
+        if let Some(rejection) = flight.refused
+            && outcome != Outcome::Reject(rejection)
+        {
+            let invariant = match rejection {
+                Rejection::Drain => Invariant::DrainHolds,
+                Rejection::Full | Rejection::NoDeployment(_) | Rejection::Duplicate => {
+                    Invariant::Parallel
+                }
+            };
+            return Some((invariant, format!("should have been refused: {rejection:?}")));
+        }
+        // A deadline that was acted on late may end a request late, but not with an answer.
+        let (since, deadline) = (flight.since, flight.deadline);
+        let late = outcome != Outcome::Expire && since > deadline;
+        late.then(|| (Invariant::Deadline, format!("ends at {since}, not by {deadline}")))
+    }
+
+    fn served(&self, id: RequestId, attempt: AttemptId, given: bool) -> Said {
+        let flight = self.flights.get(&id)?;
+        if !given {
+            return Some((Invariant::Conservation, format!("{attempt} gave no such answer")));
+        }
+        let silent = flight.committed != Some(attempt);
+        silent.then(|| (Invariant::CommitIsFinal, format!("{attempt} was never committed")))
+    }
+
+    fn exhausted(&self, id: RequestId, failure: Failure) -> Said {
+        let flight = self.flights.get(&id)?;
+        // What the failed call is billed for is told when the attempt ends.
+        let plain = |failure: Failure| Failure { usage: None, ..failure };
+        if flight.failed.is_none_or(|failed| plain(failed.failure) != plain(failure)) {
+            let detail = format!("did not fail last with {:?}", failure.kind);
+            return Some((Invariant::Conservation, detail));
+        }
+        let silent = flight.gave_up.is_none();
+        silent.then(|| (Invariant::WorkConservation, "is exhausted for no reason".into()))
+    }
+
+    fn rejected(&mut self, id: RequestId, rejection: Rejection) -> Said {
+        self.premise(Invariant::WorkConservation);
+        let flight = self.flights.get(&id)?;
+        if flight.attempts > 0 {
+            return Some((Invariant::Conservation, "is rejected after having been tried".into()));
+        }
+        let earliest = match rejection {
+            Rejection::NoDeployment(earliest) => earliest,
+            Rejection::Drain | Rejection::Full | Rejection::Duplicate => {
+                let wrong = flight.refused != Some(rejection);
+                let detail = || format!("is rejected for `{rejection:?}`, which does not hold");
+                return wrong.then(|| (Invariant::WorkConservation, detail()));
+            }
+        };
+        let at = flight.at;
+        let here = self.somebody(flight, flight.request.group, 0, at).map(|_| flight.group);
+        if let Some(group) = here.or_else(|| self.elsewhere(flight, None, at)) {
+            let name = &self.config.group(group).name;
+            let detail = format!("is rejected, though `{name}` could take it");
+            return Some((Invariant::WorkConservation, detail));
+        }
+        let chain = &self.config.group(flight.request.group).chain;
+        let groups = core::iter::once(&flight.request.group).chain(chain);
+        let latest = groups.filter_map(|&group: &GroupId| self.latest(flight, group)).min();
+        let wrong = latest.is_some_and(|latest| earliest.is_none_or(|said| said > latest))
+            || earliest.is_some_and(|said| said < at);
+        let said = earliest.unwrap_or(Time::MAX);
+        let detail = || format!("is told to come back at {said}, not {latest:?}");
+        wrong.then(|| (Invariant::WorkConservation, detail()))
+    }
+
+    fn expired(&mut self, id: RequestId) -> Said {
+        self.premise(Invariant::Deadline);
+        let flight = self.flights.get(&id)?;
+        let (at, deadline) = (flight.at, flight.deadline);
+        let early = at < deadline;
+        early.then(|| (Invariant::TimeMonotone, format!("expires at {at}, before {deadline}")))
+    }
+}

@@ -1,0 +1,164 @@
+//! The catalogue, and what is said of a breach.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::{RequestId, Time};
+
+/// What must hold of every run. A policy that does not exist has no invariant.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Invariant {
+    /// Every request finishes once, with what happened to it.
+    Conservation,
+    /// Attempts stay within `router.attempts`.
+    AttemptCap,
+    /// Retries stay within the shared budget.
+    RetryBudget,
+    /// Only eligible members are dispatched to.
+    OnlyEligible,
+    /// Rates and bursts hold.
+    RateLimits,
+    /// Parallel limits hold.
+    Parallel,
+    /// Nothing happens after a deadline.
+    Deadline,
+    /// A provider's `Retry-After` is honoured.
+    RetryAfter,
+    /// Final failures are final.
+    FinalFailures,
+    /// One answer speaks to the client.
+    CommitIsFinal,
+    /// Nothing is left behind.
+    NothingLeaks,
+    /// What is refused or kept waiting is so for a reason that holds.
+    WorkConservation,
+    /// Time goes forward, and nothing fires early.
+    TimeMonotone,
+    /// Nothing fires late.
+    Punctual,
+    /// A draining router takes nothing new.
+    DrainHolds,
+}
+
+impl Invariant {
+    /// Every invariant.
+    pub const ALL: [Self; 15] = [
+        Self::Conservation,
+        Self::AttemptCap,
+        Self::RetryBudget,
+        Self::OnlyEligible,
+        Self::RateLimits,
+        Self::Parallel,
+        Self::Deadline,
+        Self::RetryAfter,
+        Self::FinalFailures,
+        Self::CommitIsFinal,
+        Self::NothingLeaks,
+        Self::WorkConservation,
+        Self::TimeMonotone,
+        Self::Punctual,
+        Self::DrainHolds,
+    ];
+
+    /// What it says, in a sentence.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Conservation => {
+                "every submitted request finishes exactly once, with what happened to it, and is \
+                 never mentioned again"
+            }
+            Self::AttemptCap => {
+                "a request has one attempt at a time and never more in all than `router.attempts`"
+            }
+            Self::RetryBudget => "retries never exceed the shared retry budget",
+            Self::OnlyEligible => {
+                "nothing is dispatched to a member that rests, has weight 0, is in a higher tier \
+                 or was tried while another is eligible, or outside the group and its fallbacks \
+                 in their order"
+            }
+            Self::RateLimits => {
+                "requests and tokens dispatched stay within each rate and its burst; an overrun \
+                 becomes debt, and a refund never lifts a bucket above its burst"
+            }
+            Self::Parallel => {
+                "calls in flight never exceed a parallel limit, nor requests `router.in_flight`"
+            }
+            Self::Deadline => "no attempt starts and no answer comes after the request's deadline",
+            Self::RetryAfter => {
+                "nothing is dispatched where a provider's `Retry-After`, capped, has not passed"
+            }
+            Self::FinalFailures => {
+                "a failure that is final for a request is not retried, and one that is final for \
+                 a deployment is not tried there again"
+            }
+            Self::CommitIsFinal => {
+                "one attempt is committed, once, when it has something to say, and after that \
+                 nothing is dispatched for its request"
+            }
+            Self::NothingLeaks => {
+                "no attempt outlives its request, and an idle router has nothing in flight on \
+                 any limit"
+            }
+            Self::WorkConservation => {
+                "every exclusion, wait, refusal and surrender names a bound that is exhausted at \
+                 that instant"
+            }
+            Self::TimeMonotone => {
+                "time never goes back, deadlines are acted on in their order and none early"
+            }
+            Self::Punctual => "a deadline that has come is acted on by the next input",
+            Self::DrainHolds => "after a drain every new request is rejected",
+        }
+    }
+
+    /// What tables and messages call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conservation => "conservation",
+            Self::AttemptCap => "attempt-cap",
+            Self::RetryBudget => "retry-budget",
+            Self::OnlyEligible => "only-eligible",
+            Self::RateLimits => "rate-limits",
+            Self::Parallel => "parallel",
+            Self::Deadline => "deadline",
+            Self::RetryAfter => "retry-after",
+            Self::FinalFailures => "final-failures",
+            Self::CommitIsFinal => "commit-is-final",
+            Self::NothingLeaks => "nothing-leaks",
+            Self::WorkConservation => "work-conservation",
+            Self::TimeMonotone => "time-monotone",
+            Self::Punctual => "punctual",
+            Self::DrainHolds => "drain-holds",
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One breach of an [`Invariant`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// Of which.
+    pub invariant: Invariant,
+    /// When it was seen: the time of the input that was being handled.
+    pub at: Time,
+    /// Whose request it concerns, if one's.
+    pub request: Option<RequestId>,
+    /// What was seen, in words.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.at, self.invariant)?;
+        if let Some(request) = self.request {
+            write!(f, "{request} ")?;
+        }
+        f.write_str(&self.detail)
+    }
+}

@@ -1,0 +1,344 @@
+//! The auditor's own buckets.
+//!
+//! A leaking bucket in exact integers: `n` units of a rate raise its level by `n * period`, a
+//! nanosecond lowers it by `amount`, and it may not rise above `burst * period`. The router
+//! rounds every increment up to whole nanoseconds of its own formulation, so the auditor keeps
+//! two levels: `low` as if increments were exact and decrements rounded, `high` the other way
+//! round. Something certainly fits if it fits the high level and certainly does not if it does
+//! not fit the low one.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::Answer;
+use crate::{Config, DeploymentId, LimitId, LimitSpec, Rate, Time};
+
+/// What one attempt takes from each kind of rate.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Take {
+    pub(super) requests: u64,
+    pub(super) input: u64,
+    pub(super) output: u64,
+}
+
+impl Take {
+    /// In the order of [`rates`].
+    const fn amounts(self) -> [u64; 4] {
+        let tokens = self.input.saturating_add(self.output);
+        [self.requests, tokens, self.input, self.output]
+    }
+}
+
+const fn rates(limit: &LimitSpec) -> [Option<Rate>; 4] {
+    [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens]
+}
+
+#[derive(Clone, Debug)]
+struct Bucket {
+    rate: Option<Rate>,
+    low: u128,
+    high: u128,
+    /// When the levels were right.
+    at: Time,
+    /// When a rate that was taken out of the configuration would have run empty.
+    empty: Time,
+}
+
+/// `n` of the rate in level units, and what rounding up to whole nanoseconds adds to that.
+fn cost(rate: Rate, n: u64) -> (u128, u128) {
+    let exact = u128::from(n).saturating_mul(u128::from(rate.period.as_nanos()));
+    let amount = u128::from(rate.amount);
+    (exact, (amount - exact % amount) % amount)
+}
+
+impl Bucket {
+    const fn new(rate: Option<Rate>, at: Time) -> Self {
+        Self { rate, low: 0, high: 0, at, empty: Time::ZERO }
+    }
+
+    fn levels(&self, rate: Rate, at: Time) -> (u128, u128) {
+        let leaked = u128::from(rate.amount) * u128::from(at.since(self.at).as_nanos());
+        (self.low.saturating_sub(leaked), self.high.saturating_sub(leaked))
+    }
+
+    fn leak(&mut self, rate: Rate, at: Time) {
+        (self.low, self.high) = self.levels(rate, at);
+        self.at = self.at.max(at);
+    }
+
+    fn charge(&mut self, at: Time, n: u64) {
+        let Some(rate) = self.rate.filter(|_| n > 0) else { return };
+        self.leak(rate, at);
+        let (exact, rounding) = cost(rate, n);
+        self.low = self.low.saturating_add(exact);
+        self.high = self.high.saturating_add(exact).saturating_add(rounding);
+    }
+
+    fn refund(&mut self, at: Time, n: u64) {
+        let Some(rate) = self.rate.filter(|_| n > 0) else { return };
+        self.leak(rate, at);
+        let (exact, rounding) = cost(rate, n);
+        self.low = self.low.saturating_sub(exact).saturating_sub(rounding);
+        self.high = self.high.saturating_sub(exact);
+    }
+
+    /// From a reservation to what was used. If the reservation was made under another
+    /// configuration, either level moves only in its own direction.
+    fn settle(&mut self, at: Time, reserved: u64, used: u64, doubtful: bool) {
+        let before = (self.low, self.high, self.at);
+        if used > reserved {
+            self.charge(at, used - reserved);
+        } else {
+            self.refund(at, reserved - used);
+        }
+        if let Some(rate) = self.rate.filter(|_| doubtful) {
+            let after = (self.low, self.high);
+            (self.low, self.high, self.at) = before;
+            self.leak(rate, at);
+            (self.low, self.high) = (self.low.min(after.0), self.high.max(after.1));
+        }
+    }
+
+    fn takes(&self, at: Time, n: u64) -> Answer {
+        let Some(rate) = self.rate.filter(|_| n > 0) else { return Answer::Yes };
+        let burst = rate.burst.unwrap_or(rate.amount);
+        let (low, high) = self.levels(rate, at);
+        let (exact, rounding) = cost(rate, n);
+        let (depth, slack) = cost(rate, burst);
+        if n > burst || low.saturating_add(exact) > depth + slack {
+            Answer::No
+        } else if high.saturating_add(exact + rounding) <= depth {
+            Answer::Yes
+        } else {
+            Answer::Maybe
+        }
+    }
+
+    /// When `n` fit at the latest, if nothing else happens; `None` if they never do.
+    fn latest(&self, at: Time, n: u64) -> Option<Time> {
+        let Some(rate) = self.rate.filter(|_| n > 0) else { return Some(at) };
+        let burst = rate.burst.unwrap_or(rate.amount);
+        if n > burst {
+            return None;
+        }
+        let (_, high) = self.levels(rate, at);
+        let (exact, rounding) = cost(rate, n);
+        let excess = high.saturating_add(exact + rounding).saturating_sub(cost(rate, burst).0);
+        let wait = excess.div_ceil(u128::from(rate.amount));
+        let wait = u64::try_from(wait).unwrap_or(u64::MAX);
+        Some(at + crate::Span::from_nanos(wait))
+    }
+
+    /// The level in time is what a change of rates keeps.
+    fn reconfigure(&mut self, at: Time, next: Option<Rate>) {
+        let full = |amount: u64, ns: u128| u128::from(amount).saturating_mul(ns);
+        match (self.rate, next) {
+            (Some(old), Some(new)) if old != new => {
+                self.leak(old, at);
+                let amount = u128::from(old.amount);
+                self.low = full(new.amount, self.low / amount);
+                self.high = full(new.amount, self.high.div_ceil(amount));
+            }
+            (Some(old), None) => {
+                self.leak(old, at);
+                let ns = self.high.div_ceil(u128::from(old.amount));
+                let ns = u64::try_from(ns).unwrap_or(u64::MAX);
+                self.empty = at + crate::Span::from_nanos(ns);
+            }
+            (None, Some(new)) => {
+                self.low = 0;
+                self.high = full(new.amount, u128::from(self.empty.since(at).as_nanos()));
+                self.at = at;
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.rate = next;
+    }
+}
+
+/// What the auditor knows of one limit.
+#[derive(Clone, Debug)]
+struct Book {
+    buckets: [Bucket; 4],
+    /// Attempts in flight on it.
+    live: u32,
+}
+
+/// Every limit's book.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    books: Vec<Book>,
+    /// What each replica said last that it had used of each limit.
+    peers: BTreeMap<(u16, LimitId), [u64; 3]>,
+}
+
+impl Limits {
+    pub(super) fn new(config: &Config, start: Time) -> Self {
+        let book = |limit: &crate::Limit| Book {
+            buckets: rates(&limit.spec).map(|rate| Bucket::new(rate, start)),
+            live: 0,
+        };
+        Self { books: config.limits().iter().map(book).collect(), peers: BTreeMap::new() }
+    }
+
+    pub(super) fn reconfigure(&mut self, at: Time, next: &Config) {
+        for (book, limit) in self.books.iter_mut().zip(next.limits()) {
+            for (bucket, rate) in book.buckets.iter_mut().zip(rates(&limit.spec)) {
+                bucket.reconfigure(at, rate);
+            }
+        }
+    }
+
+    pub(super) fn reserve(&mut self, config: &Config, to: DeploymentId, at: Time, take: Take) {
+        for limit in &config.deployment(to).limits {
+            let book = &mut self.books[limit.index()];
+            book.live += 1;
+            for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
+                bucket.charge(at, n);
+            }
+        }
+    }
+
+    /// An attempt is over: its place is free again.
+    pub(super) fn release(&mut self, config: &Config, of: DeploymentId) {
+        for limit in &config.deployment(of).limits {
+            let book = &mut self.books[limit.index()];
+            book.live = book.live.saturating_sub(1);
+        }
+    }
+
+    /// What an attempt used stands in for what was charged for it so far.
+    pub(super) fn settle(
+        &mut self,
+        config: &Config,
+        of: DeploymentId,
+        at: Time,
+        (charged, used): (Take, Take),
+        doubtful: bool,
+    ) {
+        for limit in &config.deployment(of).limits {
+            let amounts = charged.amounts().into_iter().zip(used.amounts());
+            for (bucket, (charged, used)) in
+                self.books[limit.index()].buckets.iter_mut().zip(amounts)
+            {
+                bucket.settle(at, charged, used, doubtful);
+            }
+        }
+    }
+
+    pub(super) fn peer(&mut self, at: Time, replica: u16, limit: LimitId, now: [u64; 3]) {
+        let Some(book) = self.books.get_mut(limit.index()) else { return };
+        let last = self.peers.entry((replica, limit)).or_default();
+        let [requests, input, output] =
+            core::array::from_fn(|index| now[index].saturating_sub(last[index]));
+        *last = core::array::from_fn(|index| now[index].max(last[index]));
+        let take = Take { requests, input, output };
+        for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
+            bucket.charge(at, n);
+        }
+    }
+
+    /// Whether every rate of every limit of `to` can take this now.
+    pub(super) fn take(&self, config: &Config, to: DeploymentId, at: Time, take: Take) -> Answer {
+        let mut all = Answer::Yes;
+        for limit in &config.deployment(to).limits {
+            for (bucket, n) in self.books[limit.index()].buckets.iter().zip(take.amounts()) {
+                all = all.and(bucket.takes(at, n));
+            }
+        }
+        all
+    }
+
+    /// When every rate can take this at the latest; `None` if never.
+    pub(super) fn latest(
+        &self,
+        config: &Config,
+        to: DeploymentId,
+        at: Time,
+        take: Take,
+    ) -> Option<Time> {
+        let mut latest = at;
+        for limit in &config.deployment(to).limits {
+            for (bucket, n) in self.books[limit.index()].buckets.iter().zip(take.amounts()) {
+                latest = latest.max(bucket.latest(at, n)?);
+            }
+        }
+        Some(latest)
+    }
+
+    /// Whether some limit of `to` has as many calls in flight as it allows.
+    pub(super) fn full(&self, config: &Config, to: DeploymentId) -> bool {
+        config.deployment(to).limits.iter().any(|&limit| {
+            let most = config.limit(limit).spec.parallel;
+            most.is_some_and(|most| self.books[limit.index()].live >= most)
+        })
+    }
+
+    /// Whether nothing is in flight on any limit.
+    pub(super) fn idle(&self) -> bool {
+        self.books.iter().all(|book| book.live == 0)
+    }
+}
+
+/// Whether `to` has a rate to keep, and whether it has a parallel limit.
+pub(super) fn kinds(config: &Config, to: DeploymentId) -> (bool, bool) {
+    let limits = &config.deployment(to).limits;
+    let mut specs = limits.iter().map(|&limit| &config.limit(limit).spec);
+    let rated = specs.clone().any(|spec| rates(spec).iter().any(Option::is_some));
+    (rated, specs.any(|spec| spec.parallel.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Span;
+
+    fn bucket() -> Bucket {
+        // 6 a minute: one drains per 10 s.
+        let rate = Rate { amount: 6, period: Span::from_secs(60), burst: None };
+        Bucket::new(Some(rate), Time::ZERO)
+    }
+
+    #[test]
+    fn a_bucket_takes_its_burst_at_once_and_then_one_per_interval() {
+        let mut bucket = bucket();
+        for _ in 0..6 {
+            assert_eq!(bucket.takes(Time::ZERO, 1), Answer::Yes);
+            bucket.charge(Time::ZERO, 1);
+        }
+        assert_eq!(bucket.takes(Time::from_nanos(9_999_999_999), 1), Answer::No);
+        assert_eq!(bucket.takes(Time::from_secs(10), 1), Answer::Yes);
+        assert_eq!(bucket.latest(Time::ZERO, 2), Some(Time::from_secs(20)));
+        assert_eq!(bucket.latest(Time::ZERO, 7), None);
+    }
+
+    #[test]
+    fn a_refund_never_lifts_a_bucket_above_its_burst() {
+        let mut bucket = bucket();
+        bucket.charge(Time::ZERO, 2);
+        bucket.refund(Time::from_secs(15), 2);
+        assert_eq!(bucket.takes(Time::from_secs(15), 6), Answer::Yes);
+        assert_eq!(bucket.takes(Time::from_secs(15), 7), Answer::No);
+    }
+
+    #[test]
+    fn what_rounding_may_decide_is_left_open() {
+        let rate = Rate { amount: 7, period: Span::from_secs(1), burst: Some(2) };
+        let mut bucket = Bucket::new(Some(rate), Time::ZERO);
+        bucket.charge(Time::ZERO, 2);
+        // Exactly a seventh of a second is no whole number of nanoseconds.
+        assert_eq!(bucket.takes(Time::from_nanos(142_857_140), 1), Answer::No);
+        assert_eq!(bucket.takes(Time::from_nanos(142_857_143), 1), Answer::Maybe);
+        assert_eq!(bucket.takes(Time::from_nanos(142_857_146), 1), Answer::Yes);
+    }
+
+    #[test]
+    fn a_change_of_rate_keeps_the_time_to_empty() {
+        let mut bucket = bucket();
+        bucket.charge(Time::ZERO, 6);
+        let next = Rate { amount: 60, period: Span::from_secs(60), burst: None };
+        bucket.reconfigure(Time::from_secs(30), Some(next));
+        assert_eq!(bucket.takes(Time::from_secs(30), 30), Answer::Yes);
+        assert_eq!(bucket.takes(Time::from_secs(30), 31), Answer::No);
+    }
+}

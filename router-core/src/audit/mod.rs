@@ -1,0 +1,394 @@
+//! An independent second opinion on a run.
+//!
+//! The [`Auditor`] is a [`Journal`] that knows the configuration, every input and every output,
+//! and nothing else. It keeps its own naive books of rests, rates, budgets and deadlines, shares
+//! no code with the router, and holds what the router does against the [`Invariant`]s. What the
+//! router *says* (its observations) is only ever a claim to be checked, never a fact.
+//!
+//! Several things can happen within one input: first every deadline that lies before it, in
+//! order and as of now, then the input itself, then the deadlines at its very instant. The
+//! auditor therefore holds an input back until an output shows that the deadlines before it are
+//! done, and finds from its own books what led to each output.
+
+mod budget;
+mod choice;
+mod claims;
+mod finish;
+mod flight;
+mod health;
+mod invariant;
+mod limits;
+mod news;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod swarm;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use invariant::{Invariant, Violation};
+
+use crate::{
+    AttemptId, Config, DeploymentId, Input, Journal, Observation, Outcome, Output, Rejection,
+    RequestId, Time,
+};
+use budget::Budget;
+use flight::Flight;
+use health::Health;
+use limits::{Limits, Take};
+
+/// What the books say of a question: a random end or a rounding may leave it open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Answer {
+    Yes,
+    No,
+    Maybe,
+}
+
+impl Answer {
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::No, Self::No) => Self::No,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
+        }
+    }
+
+    const fn not(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Maybe => Self::Maybe,
+        }
+    }
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// An abandoned attempt of which late news may still correct the books.
+#[derive(Clone, Copy, Debug)]
+struct Abandoned {
+    id: AttemptId,
+    deployment: DeploymentId,
+    charged: Take,
+    epoch: u32,
+}
+
+/// Of how many abandoned attempts a router remembers what it charged.
+const REMEMBERED: usize = 1_024;
+/// How many violations are kept in words; the others are only counted.
+const KEPT: usize = 100;
+
+/// Holds a run against the [`Invariant`]s. Its memory grows with what is in flight, not with
+/// what has been.
+#[derive(Clone, Debug)]
+pub struct Auditor {
+    config: Arc<Config>,
+    /// How many times the configuration was replaced.
+    epoch: u32,
+    now: Time,
+    /// The latest deadline that was acted on, or the latest input.
+    front: Time,
+    /// The input being handled, until its turn has come.
+    pending: Option<Input>,
+    /// Of which attempt late news may be confessed, and whether it corrects the books.
+    late: Option<(AttemptId, bool)>,
+    draining: bool,
+    flights: BTreeMap<RequestId, Flight>,
+    /// The open requests by their next deadline.
+    due: BTreeSet<(Time, RequestId)>,
+    /// To whom something happened within this input.
+    touched: Vec<RequestId>,
+    limits: Limits,
+    health: Health,
+    budget: Budget,
+    abandoned: VecDeque<Abandoned>,
+    violations: Vec<Violation>,
+    total: u64,
+    premises: [u64; Invariant::ALL.len()],
+}
+
+impl Auditor {
+    /// Audits a router that is made with `config` at `start`.
+    pub fn new(config: Arc<Config>, start: Time) -> Self {
+        Self {
+            epoch: 0,
+            now: start,
+            front: start,
+            pending: None,
+            late: None,
+            draining: false,
+            flights: BTreeMap::new(),
+            due: BTreeSet::new(),
+            touched: Vec::new(),
+            limits: Limits::new(&config, start),
+            health: Health::new(&config, start),
+            budget: Budget::new(start),
+            abandoned: VecDeque::new(),
+            violations: Vec::new(),
+            total: 0,
+            premises: [0; Invariant::ALL.len()],
+            config,
+        }
+    }
+
+    /// The first violations, at most 100. What the last input led to is judged when the next one
+    /// comes, or at [`Self::settle`].
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How many violations there were.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How often what each of [`Invariant::ALL`] speaks of came up. Zero: the run shows nothing
+    /// about that one.
+    pub const fn premises(&self) -> &[u64; Invariant::ALL.len()] {
+        &self.premises
+    }
+
+    /// How many requests are open.
+    pub fn open(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Judges what the last input led to. Call it when a run stops.
+    pub fn settle(&mut self) {
+        self.apply();
+        let config = Arc::clone(&self.config);
+        for id in core::mem::take(&mut self.touched) {
+            if let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.deciding) {
+                flight.deciding = false;
+                let detail = "is left without attempt, wait or outcome";
+                self.breach(Invariant::Conservation, Some(id), || detail.into());
+                self.list(id);
+            }
+        }
+        while let Some(&(due, id)) = self.due.first().filter(|(due, _)| *due <= self.now) {
+            self.due.remove(&(due, id));
+            if let Some(flight) = self.flights.get_mut(&id) {
+                flight.listed = Time::MAX;
+            }
+            let now = self.now;
+            self.breach(Invariant::Punctual, Some(id), || {
+                alloc::format!("had a deadline at {due} that nothing answered by {now}")
+            });
+        }
+        if self.flights.is_empty() && self.premises[Invariant::Conservation as usize] > 0 {
+            self.premise(Invariant::NothingLeaks);
+            if !self.limits.idle() {
+                let detail = "no request is open, but calls are in flight on some limit";
+                self.breach(Invariant::NothingLeaks, None, || detail.into());
+                self.limits = Limits::new(&config, self.now);
+            }
+        }
+    }
+
+    /// Judges that nothing is open any more. Call it when a run is over and has drained.
+    pub fn at_rest(&mut self) {
+        self.settle();
+        let open: Vec<RequestId> = self.flights.keys().copied().collect();
+        for id in open {
+            self.breach(Invariant::Conservation, Some(id), || "never finished".into());
+        }
+    }
+
+    fn premise(&mut self, invariant: Invariant) {
+        self.premises[invariant as usize] += 1;
+    }
+
+    fn breach(
+        &mut self,
+        invariant: Invariant,
+        request: Option<RequestId>,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.total += 1;
+        if self.violations.len() < KEPT {
+            let detail = detail();
+            self.violations.push(Violation { invariant, at: self.now, request, detail });
+        }
+    }
+
+    /// Keeps the list of deadlines up to date with a flight.
+    fn list(&mut self, id: RequestId) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let due = flight.due();
+        if due != flight.listed {
+            self.due.remove(&(flight.listed, id));
+            if due != Time::MAX {
+                self.due.insert((due, id));
+            }
+            flight.listed = due;
+        }
+    }
+
+    /// Finds out what led to an output about `id`.
+    fn trigger(&mut self, id: RequestId, output: &Output) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            if matches!(&self.pending, Some(Input::Submit(request)) if request.id == id) {
+                self.apply();
+            }
+            return;
+        };
+        if flight.deciding {
+            return;
+        }
+        let concerned = match &self.pending {
+            Some(Input::Upstream(attempt, _)) => attempt.request == id,
+            Some(Input::Cancel(request)) => *request == id,
+            Some(
+                Input::Submit(_)
+                | Input::Tick
+                | Input::Reconfigure(_)
+                | Input::Peers(_)
+                | Input::Drain,
+            )
+            | None => false,
+        };
+        let (due, told) = (flight.due(), flight.was_told());
+        if due < self.now && !(told && concerned) {
+            return self.fire(id, due);
+        }
+        (flight.at, flight.since) = (self.now, self.now);
+        self.apply();
+        if concerned && matches!(output, Output::Commit(_)) {
+            return;
+        }
+        match self.flights.get(&id) {
+            Some(flight) if !flight.deciding && flight.due() <= self.now => {
+                self.fire(id, flight.due());
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// A deadline of `id` has come.
+    fn fire(&mut self, id: RequestId, due: Time) {
+        self.premise(Invariant::TimeMonotone);
+        self.premise(Invariant::Punctual);
+        let told = self.flights.get(&id).is_some_and(Flight::was_told);
+        if due < self.front && !told {
+            let front = self.front;
+            self.breach(Invariant::TimeMonotone, Some(id), || {
+                alloc::format!("is acted on for {due}, after something of {front}")
+            });
+        }
+        self.front = self.front.max(due);
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.deciding = true;
+            (flight.at, flight.since) = (self.now, due);
+            flight.woken = flight.waiting.take() == Some(due);
+        }
+        self.touched.push(id);
+        self.list(id);
+    }
+
+    /// Whether `output` turns down a second submission of a request that is open.
+    fn is_duplicate(&self, output: &Output) -> bool {
+        let why = if self.draining { Rejection::Drain } else { Rejection::Duplicate };
+        let told = match output {
+            Output::Finish(id, Outcome::Reject(said)) if *said == why => Some(id),
+            Output::Observe(Observation::Closed { request, attempts: 0, .. }) => Some(request),
+            Output::Finish(..)
+            | Output::Observe(_)
+            | Output::Dispatch(_)
+            | Output::Abandon(..)
+            | Output::Commit(_) => None,
+        };
+        let Some(id) = told else { return false };
+        matches!(&self.pending, Some(Input::Submit(request)) if request.id == *id)
+            && self
+                .flights
+                .get(id)
+                .is_some_and(|flight| !flight.deciding && flight.due() >= self.now)
+    }
+}
+
+/// Whom an output is about; rests, pages and misfits are about no request.
+fn subject(output: &Output) -> Option<RequestId> {
+    Some(match output {
+        Output::Dispatch(dispatch) => dispatch.attempt.request,
+        Output::Abandon(attempt, _) | Output::Commit(attempt) => attempt.request,
+        Output::Finish(id, _) => *id,
+        Output::Observe(observation) => match observation {
+            Observation::Excluded { attempt, .. }
+            | Observation::Selected { attempt, .. }
+            | Observation::Stranded { attempt, .. }
+            | Observation::Waiting { attempt, .. }
+            | Observation::Ended { attempt, .. }
+            | Observation::Late { attempt, .. } => attempt.request,
+            Observation::GaveUp { request, .. } | Observation::Closed { request, .. } => *request,
+            Observation::Rested { .. }
+            | Observation::Spared { .. }
+            | Observation::Page { .. }
+            | Observation::Misfit => return None,
+        },
+    })
+}
+
+impl Journal for Auditor {
+    fn input(&mut self, now: Time, input: &Input) {
+        self.settle();
+        if now < self.now {
+            let before = self.now;
+            self.breach(Invariant::TimeMonotone, None, || {
+                alloc::format!("an input at {now} follows one at {before}")
+            });
+        }
+        self.now = self.now.max(now);
+        self.late = None;
+        self.pending = Some(input.clone());
+    }
+
+    fn output(&mut self, now: Time, output: &Output) {
+        if now != self.now {
+            let expected = self.now;
+            self.breach(Invariant::TimeMonotone, subject(output), || {
+                alloc::format!("an output at {now} follows an input at {expected}")
+            });
+        }
+        if let Output::Observe(Observation::Late { attempt, corrected }) = output {
+            return self.confessed(*attempt, *corrected);
+        }
+        let Some(id) = subject(output) else { return };
+        if self.is_duplicate(output) {
+            if matches!(output, Output::Finish(..)) {
+                self.pending = None;
+            }
+            return;
+        }
+        self.trigger(id, output);
+        if !self.flights.contains_key(&id) {
+            self.breach(Invariant::Conservation, Some(id), || {
+                alloc::format!("is not open, yet there is `{output}`")
+            });
+            return;
+        }
+        match output {
+            Output::Dispatch(dispatch) => self.dispatched(*dispatch),
+            Output::Abandon(attempt, why) => self.dropped(*attempt, *why),
+            Output::Commit(attempt) => self.committed(*attempt),
+            Output::Finish(id, outcome) => self.finished(*id, *outcome),
+            Output::Observe(observation) => self.claimed(id, *observation),
+        }
+        self.list(id);
+    }
+}

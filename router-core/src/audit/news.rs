@@ -1,0 +1,242 @@
+//! What inputs do to the books.
+
+use alloc::format;
+use alloc::sync::Arc;
+
+use super::flight::{Attempt, Flight, billed, timeout};
+use super::limits::Take;
+use super::{Abandoned, Auditor, Invariant, REMEMBERED};
+use crate::{
+    Abandon, AttemptId, Config, Consumption, Failure, FailureKind, Input, Rejection, Request,
+    RequestId, Upstream,
+};
+
+impl Auditor {
+    /// The turn of the input that was held back, if it has not come yet.
+    pub(super) fn apply(&mut self) {
+        let Some(input) = self.pending.take() else { return };
+        self.front = self.front.max(self.now);
+        match input {
+            Input::Submit(request) => self.submitted(request),
+            Input::Cancel(id) => {
+                self.overdue(id);
+                if self.begin(id) {
+                    let flight = self.flights.get_mut(&id).expect("it has just begun");
+                    flight.cancelled = true;
+                }
+            }
+            Input::Upstream(attempt, news) => self.heard(attempt, news),
+            Input::Tick => {}
+            Input::Reconfigure(next) => {
+                if self.config.fits(&next) {
+                    self.limits.reconfigure(self.now, &next);
+                    self.config = next;
+                    self.epoch += 1;
+                }
+            }
+            Input::Peers(consumption) => self.peer(consumption),
+            Input::Drain => self.draining = true,
+        }
+    }
+
+    /// Something happens now to an open request that the router must answer at once.
+    fn begin(&mut self, id: RequestId) -> bool {
+        let Some(flight) = self.flights.get_mut(&id) else { return false };
+        flight.deciding = true;
+        (flight.at, flight.since) = (self.now, self.now);
+        flight.waiting = None;
+        self.touched.push(id);
+        self.list(id);
+        true
+    }
+
+    /// Whether a deadline of `id` should have been acted on before this input.
+    fn overdue(&mut self, id: RequestId) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        let due = flight.due();
+        if due < self.now && !flight.was_told() {
+            self.breach(Invariant::Punctual, Some(id), || {
+                format!("had a deadline at {due} that nothing answered")
+            });
+        }
+    }
+
+    fn submitted(&mut self, request: Request) {
+        let id = request.id;
+        self.premise(Invariant::Conservation);
+        if self.flights.contains_key(&id) {
+            self.breach(Invariant::Conservation, Some(id), || {
+                "was submitted while open, and that was not rejected".into()
+            });
+            return;
+        }
+        let mut flight = Flight::new(&self.config, request, self.now);
+        if self.draining {
+            self.premise(Invariant::DrainHolds);
+            flight.refused = Some(Rejection::Drain);
+        } else if self.flights.len() >= self.config.router().in_flight as usize {
+            self.premise(Invariant::Parallel);
+            flight.refused = Some(Rejection::Full);
+        } else if flight.deadline > self.now {
+            // What comes too late earns no retries.
+            self.budget.request(&self.config, self.now);
+        }
+        self.flights.insert(id, flight);
+        self.touched.push(id);
+    }
+
+    fn heard(&mut self, id: AttemptId, news: Upstream) {
+        let now = self.now;
+        self.overdue(id.request);
+        let live = self
+            .flights
+            .get_mut(&id.request)
+            .and_then(|flight| flight.live.as_mut())
+            .filter(|live| live.id == id);
+        let Some(attempt) = live else { return self.heard_late(id, news) };
+        match news {
+            Upstream::Connected | Upstream::Headers(_) => attempt.heard = true,
+            Upstream::FirstToken => attempt.seen(now, attempt.tokens.max(1)),
+            Upstream::Progress(tokens) => attempt.seen(now, tokens),
+            Upstream::Complete(usage) => {
+                self.begin(id.request);
+                let Some(attempt) = self.over(id.request, |_| billed(usage)) else { return };
+                let config = Arc::clone(&self.config);
+                self.health.completed(&config, attempt.place, attempt.at, now);
+                if let Some(flight) = self.flights.get_mut(&id.request) {
+                    flight.answer = Some((id, usage));
+                }
+            }
+            Upstream::Fail(failure) => {
+                self.begin(id.request);
+                let connected = failure.kind != FailureKind::Connect;
+                let used = |attempt: &Attempt| match failure.usage {
+                    Some(usage) => billed(usage),
+                    None => attempt.used(connected),
+                };
+                self.fail(id.request, failure, used);
+            }
+        }
+        self.list(id.request);
+    }
+
+    /// The live attempt failed for a reason that speaks of its deployment.
+    fn fail(&mut self, id: RequestId, failure: Failure, used: impl FnOnce(&Attempt) -> Take) {
+        let Some(attempt) = self.over(id, used) else { return };
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        flight.fail(&attempt, failure);
+        let at = flight.at;
+        if failure.retry_after.is_some() {
+            self.premise(Invariant::RetryAfter);
+        }
+        let config = Arc::clone(&self.config);
+        self.health.failed(&config, attempt.place, at, &failure);
+    }
+
+    /// Ends the live attempt and settles what it used.
+    fn over(&mut self, id: RequestId, used: impl FnOnce(&Attempt) -> Take) -> Option<Attempt> {
+        let flight = self.flights.get_mut(&id)?;
+        let attempt = flight.live.take()?;
+        let used = used(&attempt);
+        let deployment = attempt.place.deployment;
+        let doubtful = attempt.epoch != self.epoch;
+        let both = (attempt.reserved, used);
+        self.limits.release(&self.config, deployment);
+        self.limits.settle(&self.config, deployment, flight.at, both, doubtful);
+        Some(attempt)
+    }
+
+    /// News of an attempt that is over: it may correct the books, once.
+    fn heard_late(&mut self, id: AttemptId, news: Upstream) {
+        let usage = match news {
+            Upstream::Complete(usage) => Some(usage),
+            Upstream::Fail(failure) => failure.usage,
+            Upstream::Connected
+            | Upstream::Headers(_)
+            | Upstream::FirstToken
+            | Upstream::Progress(_) => None,
+        };
+        let known = self.abandoned.iter().position(|abandoned| abandoned.id == id);
+        self.late = Some((id, usage.is_some() && known.is_some()));
+        if let (Some(usage), Some(place)) = (usage, known)
+            && let Some(Abandoned { deployment, charged, epoch, .. }) = self.abandoned.remove(place)
+        {
+            let doubtful = epoch != self.epoch;
+            let both = (charged, billed(usage));
+            self.limits.settle(&self.config, deployment, self.now, both, doubtful);
+        }
+    }
+
+    /// The router says that there was late news.
+    pub(super) fn confessed(&mut self, id: AttemptId, corrected: bool) {
+        self.apply();
+        match self.late.take() {
+            Some((attempt, expected)) if attempt == id => {
+                self.premise(Invariant::RateLimits);
+                if expected != corrected {
+                    self.breach(Invariant::RateLimits, Some(id.request), || {
+                        let not = if expected { "not " } else { "" };
+                        format!("{id}: its late news has {not}corrected the books")
+                    });
+                }
+            }
+            Some(_) | None => self.breach(Invariant::Conservation, Some(id.request), || {
+                format!("{id}: there was no late news of it")
+            }),
+        }
+    }
+
+    fn peer(&mut self, consumption: Consumption) {
+        match consumption {
+            Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {
+                let now = [requests, input_tokens, output_tokens];
+                self.limits.peer(self.now, replica, limit, now);
+            }
+            Consumption::Resting { deployment, key, remaining } => {
+                self.health.peer(self.now, deployment, key, remaining);
+            }
+        }
+    }
+
+    /// The router drops an attempt.
+    pub(super) fn dropped(&mut self, id: AttemptId, why: Abandon) {
+        let Some(flight) = self.flights.get_mut(&id.request) else { return };
+        let Some(live) = flight.live.filter(|live| live.id == id) else {
+            return self.breach(Invariant::NothingLeaks, Some(id.request), || {
+                format!("{id} is abandoned, but is not in flight")
+            });
+        };
+        let due = match why {
+            Abandon::Cancel => flight.cancelled.then_some(flight.at),
+            Abandon::Deadline => Some(flight.deadline),
+            Abandon::Connect | Abandon::FirstToken | Abandon::Idle | Abandon::Total => {
+                live.timer(why)
+            }
+        };
+        if due.is_none_or(|due| due > self.now) {
+            self.breach(Invariant::TimeMonotone, Some(id.request), || {
+                let due = due.map_or_else(|| "never due".into(), |due| format!("due at {due}"));
+                format!("{id} is abandoned for `{why:?}`, which is {due}")
+            });
+        }
+        let connected = why != Abandon::Connect;
+        let charged = live.used(connected);
+        if let Some(kind) = timeout(why) {
+            self.fail(id.request, Failure::new(kind, 504), |_| charged);
+            let config: &Config = &self.config;
+            if let Some(flight) = self.flights.get_mut(&id.request) {
+                let partial = config.group(live.place.group).timeouts.partial;
+                if why == Abandon::Total && partial && flight.committed.is_some() {
+                    flight.cut = Some(id);
+                }
+            }
+        } else {
+            self.over(id.request, |_| charged);
+        }
+        if self.abandoned.len() == REMEMBERED {
+            self.abandoned.pop_front();
+        }
+        let (deployment, epoch) = (live.place.deployment, self.epoch);
+        self.abandoned.push_back(Abandoned { id, deployment, charged, epoch });
+    }
+}
