@@ -3,7 +3,7 @@
 use router_core::{FailureKind, Reason};
 
 use crate::expect::{Expectation, Metric};
-use crate::words::{percent, seconds, secs};
+use crate::words::{count, percent, seconds, secs};
 use crate::{Figures, Part};
 
 /// Below this share of all waiting, lost time explains nothing.
@@ -12,7 +12,7 @@ const TELLING: f64 = 0.1;
 /// One cause and what it cost.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Blame {
-    /// In words that follow `... of the lost time was` or `... of the failures were`.
+    /// In words that follow `... of the lost time went into` or `... of the failures were`.
     pub cause: String,
     /// Nanoseconds, or failures.
     pub amount: u128,
@@ -33,10 +33,10 @@ pub fn lost_time(figures: &Figures, part: &Part) -> Vec<Blame> {
     let mut blames = Vec::new();
     for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
         for (kind, lost) in FailureKind::ALL.into_iter().zip(&attempts.lost) {
-            let what = plural(kind);
+            let what = several(kind);
             let mut add = |cause, ns| blames.push(Blame { cause, amount: u128::from(ns) });
             add(format!("backoff after {name} {what}"), lost.waited_ns);
-            add(format!("attempts lost to {name} {what}"), lost.dead_ns);
+            add(format!("{name} {what}"), lost.dead_ns);
         }
     }
     let client = part.calls.client_wait_ns;
@@ -50,7 +50,7 @@ pub fn failures(figures: &Figures, part: &Part) -> Vec<Blame> {
     let mut blames = Vec::new();
     for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
         for (kind, n) in FailureKind::ALL.into_iter().zip(&attempts.failures) {
-            let cause = format!("{name} {}", plural(kind));
+            let cause = format!("{name} {}", several(kind));
             blames.push(Blame { cause, amount: u128::from(*n) });
         }
     }
@@ -106,7 +106,7 @@ fn slow(figures: &Figures, part: &Part) -> Option<String> {
     if all as f64 >= TELLING * part.calls.ttft.sum_ns() as f64
         && let Some((share, cause)) = Blame::first(&lost)
     {
-        return Some(format!("{} of the lost time is {cause}", percent(share)));
+        return Some(format!("{} of the lost time went into {cause}", percent(share)));
     }
     // What hardly served anybody explains nothing.
     let served = part.deployments.iter().map(|d| d.ttft.count()).sum::<u64>() / 20;
@@ -150,7 +150,7 @@ fn sorted(mut blames: Vec<Blame>) -> Vec<Blame> {
 }
 
 /// What people call several failures of a kind.
-pub(crate) const fn plural(kind: FailureKind) -> &'static str {
+const fn several(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::RateLimit => "429s",
         FailureKind::QuotaSpent => "spent quotas",
@@ -164,7 +164,15 @@ pub(crate) const fn plural(kind: FailureKind) -> &'static str {
         FailureKind::Authentication => "refused keys",
         FailureKind::NotFound => "missing models",
         FailureKind::BadRequest => "bad requests",
-        FailureKind::ContextWindow => "prompts too long",
+        FailureKind::ContextWindow => "over-long prompts",
         FailureKind::ContentPolicy => "content refusals",
     }
+}
+
+/// `n` failures of a kind: `1 first-token timeout`, `4,786 rate limits`.
+pub(crate) fn counted(n: u64, kind: FailureKind) -> String {
+    // `4,786 429s` would be two numbers.
+    let several = if kind == FailureKind::RateLimit { "rate limits" } else { several(kind) };
+    let what = if n == 1 { several.strip_suffix('s').unwrap_or(several) } else { several };
+    format!("{} {what}", count(n))
 }

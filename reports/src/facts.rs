@@ -2,7 +2,7 @@
 
 use router_core::{FailureKind, Span};
 
-use crate::blame::plural;
+use crate::blame::counted;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
 use crate::{Attempts, Figures, Fine, Recovery};
@@ -18,17 +18,21 @@ pub(crate) fn deployments(figures: &Figures) -> Table {
         ("share", Side::Right),
         ("weight", Side::Right),
         ("success", Side::Right),
-        ("ttft p50", Side::Right),
+        ("first token\np50", Side::Right),
         ("p95", Side::Right),
         ("p99", Side::Right),
-        ("total p50", Side::Right),
+        ("total\np50", Side::Right),
         ("p95", Side::Right),
         ("p99", Side::Right),
     ]);
     for (d, name) in figures.deployments.iter().enumerate() {
         let Some(attempts) = figures.whole.deployments.get(d) else { continue };
         let (share, weight) = shares(figures, d);
-        let mut row = vec![name.clone(), count(attempts.dispatched), share, weight];
+        let name = match elsewhere(figures, d) {
+            Some(group) => format!("{name} ({group})"),
+            None => name.clone(),
+        };
+        let mut row = vec![name, count(attempts.dispatched), share, weight];
         row.push(attempts.success().map_or_else(|| NONE.to_owned(), percent));
         row.extend(quantiles(&attempts.ttft));
         row.extend(quantiles(&attempts.total));
@@ -102,6 +106,17 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// The group it serves, if that is not the first that was asked for.
+fn elsewhere(figures: &Figures, d: usize) -> Option<&str> {
+    let asked = |calls: &crate::Calls| calls.offered > 0;
+    let home = figures.whole.groups.iter().position(asked)?;
+    let own = || figures.members.iter().filter(|m| m.deployment.index() == d);
+    if own().any(|member| member.group.index() == home) {
+        return None;
+    }
+    figures.groups.get(own().next()?.group.index()).map(String::as_str)
+}
+
 /// Its share of the attempts of each group it is in, and the one its weight asks for.
 fn shares(figures: &Figures, d: usize) -> (String, String) {
     let counts = &figures.whole.members;
@@ -142,8 +157,7 @@ fn failures(attempts: &Attempts) -> String {
     let mut kinds: Vec<(u64, FailureKind)> =
         attempts.failures.iter().copied().zip(FailureKind::ALL).filter(|(n, _)| *n > 0).collect();
     kinds.sort_by_key(|(n, kind)| (core::cmp::Reverse(*n), *kind));
-    let texts: Vec<String> =
-        kinds.iter().map(|(n, kind)| format!("{} {}", count(*n), plural(*kind))).collect();
+    let texts: Vec<String> = kinds.into_iter().map(|(n, kind)| counted(n, kind)).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 

@@ -36,6 +36,8 @@ pub struct Figures {
     pub groups: Vec<String>,
     /// The deployments' names, by [`DeploymentId`].
     pub deployments: Vec<String>,
+    /// How many keys each deployment has, by [`DeploymentId`].
+    pub keys: Vec<u8>,
     /// Who belongs to which group, with which share; by group, then in the group's order.
     pub members: Vec<ExpectedShare>,
     /// The whole run.
@@ -78,6 +80,7 @@ impl Figures {
             end: frame.horizon,
             groups: config.groups().iter().map(|group| group.name.clone()).collect(),
             deployments: config.deployments().iter().map(|d| d.name.clone()).collect(),
+            keys: config.deployments().iter().map(|d| d.keys).collect(),
             members: ExpectedShare::of(config),
             phases: vec![part.clone(); frame.phases.len()],
             whole: part,

@@ -119,7 +119,7 @@ fn table(html: &mut String, table: &Table) {
     html.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
     let class = |side| if side == Side::Right { " class=\"n\"" } else { "" };
     for (name, side) in table.columns() {
-        html.push_str(&format!("<th{}>{}</th>", class(*side), escape(name)));
+        html.push_str(&format!("<th{}>{}</th>", class(*side), escape(&name.replace('\n', " "))));
     }
     html.push_str("</tr></thead>\n<tbody>\n");
     for row in table.rows() {

@@ -80,7 +80,7 @@ impl Page {
             return;
         }
         let (heading, lines) = table.map(clean).lines();
-        self.line(Ink::Dim, &heading);
+        heading.iter().for_each(|line| self.line(Ink::Dim, line));
         lines.iter().for_each(|line| self.line(Ink::Plain, line));
         self.gap();
     }

@@ -13,6 +13,7 @@ pub(crate) enum Side {
 /// Rows of cells under a heading.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
+    /// A name may stand above those of further columns, with a line break before its own part.
     columns: Vec<(String, Side)>,
     rows: Vec<Vec<String>>,
 }
@@ -51,8 +52,10 @@ impl Table {
 
     /// The heading, and the lines below it. The first column gives way if the page is too
     /// narrow; a last column that stands left is wrapped within what is left of the page.
-    pub(crate) fn lines(&self) -> (String, Vec<String>) {
-        let mut widths: Vec<usize> = self.columns.iter().map(|(name, _)| columns(name)).collect();
+    pub(crate) fn lines(&self) -> (Vec<String>, Vec<String>) {
+        let names: Vec<String> =
+            self.columns.iter().map(|(name, _)| own(name).to_owned()).collect();
+        let mut widths: Vec<usize> = names.iter().map(|name| columns(name)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(columns(cell));
@@ -68,9 +71,23 @@ impl Table {
             let rest = PAGE.saturating_sub(widths[0] + others + gaps).max(16);
             widths[last] = widths[last].min(rest);
         }
-        let names: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        let heading = self.line(&names, &widths).join("\n");
+        let mut heading: Vec<String> = self.above(&widths).into_iter().collect();
+        heading.extend(self.line(&names, &widths));
         (heading, self.rows.iter().flat_map(|row| self.line(row, &widths)).collect())
+    }
+
+    /// What stands above several columns' names, if anything does.
+    fn above(&self, widths: &[usize]) -> Option<String> {
+        let mut text = String::new();
+        let mut at = 0;
+        for ((name, _), width) in self.columns.iter().zip(widths) {
+            if let Some((above, _)) = name.split_once('\n') {
+                text.push_str(&" ".repeat(at - columns(&text).min(at)));
+                text.push_str(above);
+            }
+            at += width + 2;
+        }
+        (!text.is_empty()).then_some(text)
     }
 
     fn line(&self, cells: &[String], widths: &[usize]) -> Vec<String> {
@@ -93,6 +110,11 @@ impl Table {
         }
         lines
     }
+}
+
+/// The part of a column's name that stands over it alone.
+fn own(name: &str) -> &str {
+    name.rsplit_once('\n').map_or(name, |(_, own)| own)
 }
 
 /// How many columns of a terminal `text` takes: one per character, which holds for the
@@ -162,11 +184,19 @@ mod tests {
         table.row(vec!["a".to_owned(), "1,200".to_owned(), "word ".repeat(40)]);
         table.row(vec!["b".to_owned(), "7".to_owned(), String::new()]);
         let (heading, lines) = table.lines();
-        assert_eq!(heading, "name      n  remark");
+        assert_eq!(heading, ["name      n  remark"]);
         assert!(lines[0].starts_with("a     1,200  word word"), "{}", lines[0]);
         assert!(lines[1].starts_with("             word"), "{}", lines[1]);
         assert_eq!(lines[lines.len() - 1], "b         7");
         assert!(lines.iter().all(|line| columns(line) <= PAGE));
+    }
+
+    #[test]
+    fn a_name_may_stand_above_several_columns() {
+        let columns = ["name", "total\np50", "p95"].map(|name| (name, Side::Right));
+        let mut table = Table::new(&columns);
+        table.row(["a", "1", "2"].map(str::to_owned).to_vec());
+        assert_eq!(table.lines().0, ["      total", "name  p50  p95"]);
     }
 
     #[test]

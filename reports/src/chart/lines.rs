@@ -8,7 +8,7 @@ use crate::words;
 
 const HEIGHT: f64 = 260.0;
 /// A ratio of largest to smallest from which orders of magnitude are shown.
-const WIDE: f64 = 20.0;
+const WIDE: f64 = 10.0;
 
 /// Calls per second, over time.
 #[derive(Clone, Debug, Default)]

@@ -27,6 +27,10 @@ use crate::{Coarse, Figures};
 
 /// Bins are merged until a series has no more than this many: finer is noise to the eye.
 const BINS: usize = 240;
+/// The same for quantiles, which need more calls in a bin to settle.
+const QUANTILE_BINS: usize = 120;
+/// A fault of at least this share of the run is part of its weather.
+const ALWAYS: f64 = 0.95;
 /// The most groups whose shares are drawn apart.
 const SHARES: usize = 6;
 
@@ -62,7 +66,7 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
     let merged = figures.bins.len().div_ceil(BINS).max(1);
     let mut charts = vec![
         chart("demand", demand(figures, &backdrop, merged)),
-        chart("latency", latency(figures, &backdrop, merged, bounds)),
+        chart("latency", latency(figures, &backdrop, bounds)),
     ];
     charts.extend(shares(figures, &backdrop, merged));
     charts.push(chart("rests", rests(figures, &backdrop)));
@@ -108,7 +112,10 @@ fn backdrop(figures: &Figures) -> Backdrop {
         };
         let label = fault.name.clone() + &place.unwrap_or_default();
         let (from, until) = (at(fault.from), fault.until.map_or(horizon, at));
-        bands.push(Band { label, from, until, colour: palette::FAULT, shade: 0.08, marked: true });
+        // What lasts all the time tells no part of it from another.
+        let marked = until - from < ALWAYS * horizon;
+        let shade = if marked { 0.08 } else { 0.0 };
+        bands.push(Band { label, from, until, colour: palette::FAULT, shade, marked });
     }
     bands.retain(|band| band.from < horizon && band.until > band.from);
     bands.iter_mut().for_each(|band| band.label = fonts::fit(&band.label, 11.5, true, 300.0));
@@ -148,7 +155,8 @@ fn demand(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Scene {
     lines::demand(&title, &rates, backdrop)
 }
 
-fn latency(figures: &Figures, backdrop: &Backdrop, merged: usize, bounds: &[Bound]) -> Scene {
+fn latency(figures: &Figures, backdrop: &Backdrop, bounds: &[Bound]) -> Scene {
+    let merged = figures.bins.len().div_ceil(QUANTILE_BINS).max(1);
     let bin = secs(figures.frame.bin.as_nanos()) * merged as f64;
     let mut data = Latencies { bin, bounds: bounds.to_vec(), ..Latencies::default() };
     for bins in figures.bins.chunks(merged) {
@@ -189,19 +197,19 @@ fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
     offered.iter().take(SHARES).map(one).collect()
 }
 
-/// Shares of the deployments of `group`, and of all others too if `all`.
+/// Shares of the deployments of `group`, and of all others too if `everybody`.
 fn share(
     figures: &Figures,
     backdrop: &Backdrop,
     merged: usize,
     group: Option<usize>,
-    all: bool,
+    everybody: bool,
 ) -> Scene {
     let whole = &figures.whole.deployments;
     let members = figures.members.iter().filter(|m| Some(m.group.index()) == group);
     let mut order: Vec<(usize, Option<f64>)> =
         members.map(|m| (m.deployment.index(), (m.share > 0.0).then_some(m.share))).collect();
-    if all {
+    if everybody {
         let others = (0..whole.len()).filter(|d| whole[*d].dispatched > 0);
         let others: Vec<usize> = others.filter(|d| order.iter().all(|(o, _)| o != d)).collect();
         order.extend(others.into_iter().map(|d| (d, None)));
@@ -220,7 +228,7 @@ fn share(
         .collect();
     let all: u64 = rows.iter().map(ShareRow::total).sum();
     let scope = match group {
-        Some(group) if figures.groups.len() > 1 => format!(" of {}", figures.groups[group]),
+        Some(group) if !everybody => format!(" on the members of {}", figures.groups[group]),
         Some(_) | None => String::new(),
     };
     let title = share_title(&rows, all, &scope);
@@ -259,7 +267,9 @@ fn rests(figures: &Figures, backdrop: &Backdrop) -> Scene {
     for rest in figures.rests.iter().filter(|rest| rest.from < figures.frame.horizon) {
         if let Some(lane) = lanes.get_mut(rest.deployment.index()) {
             let cause = cause(rest.failure);
-            lane.rests.push((at(rest.from), at(rest.until), cause, rest.key.is_none()));
+            let only_key = figures.keys.get(rest.deployment.index()) == Some(&1);
+            let whole = rest.key.is_none() || only_key;
+            lane.rests.push((at(rest.from), at(rest.until), cause, whole));
         }
     }
     let most = (0..lanes.len())
@@ -311,7 +321,7 @@ fn lost_time(figures: &Figures) -> Scene {
     let lost = blame::lost_time(figures, &figures.whole);
     let title = match Blame::first(&lost) {
         None => "No time was lost to failures or waiting".to_owned(),
-        Some((share, cause)) => format!("{} of the lost time was {cause}", percent(share)),
+        Some((share, cause)) => format!("{} of the lost time went into {cause}", percent(share)),
     };
     let remark = "time that calls spent in attempts that failed, and waiting after them";
     let short = |s: f64| if s >= 60.0 { seconds(s).replace(" 0 s", "") } else { seconds(s) };

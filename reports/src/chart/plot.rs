@@ -214,7 +214,9 @@ fn lanes(bands: &[Band], x: Scale, right: f64) -> Vec<LanePlace> {
 
 fn draw_band(scene: &mut Scene, band: &Band, lane: &LanePlace, (y, bottom): (f64, f64)) {
     let (from, to) = lane.bar;
-    scene.rect((from, y), (to, bottom), band.colour, band.shade);
+    if band.shade > 0.0 {
+        scene.rect((from, y), (to, bottom), band.colour, band.shade);
+    }
     scene.rect((from, y - 2.5), (to, y), band.colour, 1.0);
     if lane.named {
         let style = Style::new(11.5, readable(band.colour)).bold();
