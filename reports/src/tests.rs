@@ -5,7 +5,7 @@ use router_core::{FailureKind, Span, Time};
 
 use crate::made_up::World;
 use crate::table::PAGE;
-use crate::{Expectation, Figures, Judged, Report, RunFile};
+use crate::{Expectation, Figures, Judged, Report, RunFile, sample};
 
 const EXPECTED: [(&str, &str); 6] = [
     ("users are answered", "success.rate >= 99.5 %"),
@@ -122,6 +122,33 @@ fn sixty_four_deployments_are_shown_by_the_few_that_matter() {
     let summary = report(&figures, &[]).summary(false);
     assert!(summary.lines().all(|line| line.chars().count() <= PAGE), "{summary}");
     assert!(summary.contains("t-63"), "a name cut short keeps its number");
+}
+
+#[test]
+fn every_group_that_was_asked_for_has_its_own_shares() {
+    let config = sample::config(&[
+        ("a/b", &[("one", 3, 0), ("two", 1, 0)]),
+        ("a_b", &[("three", 1, 0)]),
+        ("idle", &[("two", 1, 0)]),
+    ]);
+    let mut figures = Figures::new(&config, sample::frame());
+    figures.whole.groups[..2].iter_mut().for_each(|calls| calls.offered = 9);
+    for (attempts, n) in figures.bins[0].deployments.iter_mut().zip([1, 3, 5]) {
+        attempts.dispatched = n;
+    }
+    let charts = report(&figures, &[]).charts();
+    let titles: Vec<(&str, &str)> =
+        charts.iter().map(|chart| (chart.name.as_str(), chart.title())).collect();
+    assert_eq!(
+        titles[2..4],
+        [
+            (
+                "share-a_b",
+                "two got 75.0 % of the attempts on the members of a/b; its weight asks for 25.0 %"
+            ),
+            ("share-a_b-1", "three got every attempt on the members of a_b"),
+        ]
+    );
 }
 
 #[test]

@@ -190,11 +190,15 @@ fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
         let group = offered.first().copied();
         return vec![chart("share", share(figures, backdrop, merged, group, true))];
     }
-    let one = |g: &usize| {
-        let name = format!("share-{}", file_name(&figures.groups[*g]));
-        chart(&name, share(figures, backdrop, merged, Some(*g), false))
-    };
-    offered.iter().take(SHARES).map(one).collect()
+    let mut charts: Vec<Chart> = Vec::new();
+    for g in offered.into_iter().take(SHARES) {
+        let mut name = format!("share-{}", file_name(&figures.groups[g]));
+        if charts.iter().any(|chart| chart.name == name) {
+            name = format!("{name}-{g}");
+        }
+        charts.push(chart(&name, share(figures, backdrop, merged, Some(g), false)));
+    }
+    charts
 }
 
 /// Shares of the deployments of `group`, and of all others too if `everybody`.
