@@ -1,2 +1,72 @@
-//! The command line.
-fn main() {}
+//! `seawall`: a flight simulator for LLM traffic routing. One file per verb.
+
+mod engine;
+mod exit;
+mod folder;
+mod prepare;
+mod progress;
+mod source;
+mod verb;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Stop;
+
+/// A flight simulator for LLM traffic routing.
+///
+/// Write the routing configuration once, crash it in virtual time, then deploy the same code.
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run one scenario against a router, and say what held.
+    Run(Box<verb::run::Args>),
+    /// Say everything that is wrong with files, each with its place.
+    Check(verb::check::Args),
+    /// Print a file with every default filled in.
+    Print(verb::print::Args),
+    /// Print the JSON Schema of our files, for editors.
+    Schema(verb::schema::Args),
+    /// Write a router to start from, a suite and a CI workflow into this folder.
+    Init(verb::init::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.verb {
+        Verb::Run(args) => verb::run::run(&args),
+        Verb::Check(args) => verb::check::run(&args),
+        Verb::Print(args) => verb::print::run(&args),
+        Verb::Schema(args) => verb::schema::run(&args),
+        Verb::Init(args) => verb::init::run(&args),
+    };
+    let exit = done.unwrap_or_else(|Stop { exit, message }| {
+        say_error(&message);
+        exit
+    });
+    ExitCode::from(exit.code())
+}
+
+/// Prints to standard output. A reader that has gone away (`seawall ... | head`) is no error.
+pub(crate) fn say(text: &str) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::environment("cannot write to standard output", &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints a message to standard error, where nobody may be listening.
+pub(crate) fn say_error(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
+}

@@ -191,7 +191,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// A hint for a word that is none of `known`.
-pub(crate) fn did_you_mean<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
+pub fn did_you_mean<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     if let Some(name) = nearest(word, known.clone()) {
         return format!("did you mean `{name}`?");
     }
