@@ -21,7 +21,7 @@ impl Auditor {
             return Answer::No;
         }
         let rested = self.health.resting(member.deployment, at).not();
-        rested.and(self.limits.take(config, member.deployment, at, flight.take(config)))
+        rested.and(self.limits.take(config, member.deployment, at, flight.take()))
     }
 
     /// Some member of a group, but for `spare`, that could certainly take this request.
@@ -166,7 +166,7 @@ impl Auditor {
         if self.limits.full(config, deployment) {
             return Some((Invariant::Parallel, format!("{id}: `{name}` is full")));
         }
-        if self.limits.take(config, deployment, at, flight.take(config)) == Answer::No {
+        if self.limits.take(config, deployment, at, flight.take()) == Answer::No {
             let detail = format!("{id}: a rate of `{name}` cannot take it");
             return Some((Invariant::RateLimits, detail));
         }
@@ -219,7 +219,7 @@ impl Auditor {
         if let Some(lost) = flight.live.take() {
             self.limits.release(config, lost.place.deployment);
         }
-        let reserved = flight.take(config);
+        let reserved = flight.take();
         let attempt = Attempt {
             id,
             place: Place { group, deployment, key },

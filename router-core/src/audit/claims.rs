@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::flight::{Failed, Flight};
+use super::flight::{Failed, Flight, billed};
+use super::health::Place;
 use super::{Answer, Auditor, Invariant};
 use crate::{AttemptId, GiveUp, GroupId, Observation, Reason, RequestId, Span, Time, Wait};
 
@@ -36,8 +37,23 @@ impl Auditor {
                 }
                 None
             }
-            Observation::Ended { .. }
-            | Observation::Rested { .. }
+            Observation::Ended { attempt, group, deployment, elapsed, usage, .. } => {
+                let happened = self.flights.get_mut(&id).is_some_and(|flight| {
+                    flight.ended.take().is_some_and(|(ended, used)| {
+                        let Place { group: g, deployment: d, .. } = ended.place;
+                        (ended.id, g, d) == (attempt, group, deployment)
+                            && flight.at.since(ended.at) == elapsed
+                            && used == billed(usage)
+                    })
+                });
+                if !happened {
+                    self.breach(Invariant::Conservation, Some(id), || {
+                        format!("{attempt} did not end like that")
+                    });
+                }
+                None
+            }
+            Observation::Rested { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Late { .. }
@@ -87,9 +103,7 @@ impl Auditor {
             Reason::Weight => (member.weight == 0).into(),
             Reason::Barred => flight.barred.contains(&member.deployment).into(),
             Reason::Cooling => self.health.resting(member.deployment, at),
-            Reason::Limit => {
-                self.limits.take(config, member.deployment, at, flight.take(config)).not()
-            }
+            Reason::Limit => self.limits.take(config, member.deployment, at, flight.take()).not(),
             Reason::Parallel => self.limits.full(config, member.deployment).into(),
             Reason::Tried => {
                 Answer::from(tried & 1 << index != 0).and(any(&|other| tried & 1 << other == 0))
@@ -112,7 +126,7 @@ impl Auditor {
     /// When somebody of a group can take this request at the latest, if nothing else happens.
     pub(super) fn latest(&self, flight: &Flight, group: GroupId) -> Option<Time> {
         let (config, at) = (&*self.config, flight.at);
-        let take = flight.take(config);
+        let take = flight.take();
         let members = config.group(group).members.iter();
         members
             .filter(|m| m.weight > 0 && !flight.barred.contains(&m.deployment))

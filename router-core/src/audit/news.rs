@@ -96,7 +96,7 @@ impl Auditor {
         let Some(attempt) = live else { return self.heard_late(id, news) };
         match news {
             Upstream::Connected | Upstream::Headers(_) => attempt.heard = true,
-            Upstream::FirstToken => attempt.seen(now, attempt.tokens.max(1)),
+            Upstream::FirstToken => attempt.seen(now, 1),
             Upstream::Progress(tokens) => attempt.seen(now, tokens),
             Upstream::Complete(usage) => {
                 self.begin(id.request);
@@ -138,6 +138,7 @@ impl Auditor {
         let flight = self.flights.get_mut(&id)?;
         let attempt = flight.live.take()?;
         let used = used(&attempt);
+        flight.ended = Some((attempt, used));
         let deployment = attempt.place.deployment;
         let doubtful = attempt.epoch != self.epoch;
         let both = (attempt.reserved, used);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::{
-    Abandon, AttemptId, Auditor, Cause, Config, DeploymentId, DeploymentSpec, Dispatch, Failure,
-    FailureKind, GiveUp, GroupId, GroupSpec, Input, Invariant, Journal, LimitSpec, MemberSpec,
-    Observation, Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec,
-    Time, Upstream, Usage, Wait,
+    Abandon, AttemptId, Auditor, Cause, Config, DeploymentId, DeploymentSpec, Dispatch, End,
+    Failure, FailureKind, GiveUp, GroupId, GroupSpec, Input, Invariant, Journal, LimitSpec,
+    MemberSpec, Observation, Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId,
+    Span, Spec, Time, Upstream, Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -412,6 +412,32 @@ fn no_reason_is_believed_that_does_not_hold() {
         scene.submit(1).rejects(1, why);
         assert_eq!(scene.broken(), [Invariant::WorkConservation], "{why:?}");
     }
+}
+
+#[test]
+fn an_end_is_told_once_and_as_it_was() {
+    let run = |ms: u64, output_tokens: u32, times: u32| {
+        let mut scene = Scene::new(&spec());
+        let attempt = attempt(1, 1);
+        scene.begins(1, 0).at(7).news(1, 1, Upstream::Complete(USAGE));
+        scene.says(Output::Commit(attempt));
+        for _ in 0..times {
+            scene.says(Output::Observe(Observation::Ended {
+                attempt,
+                group: GroupId::at(0),
+                deployment: DeploymentId::at(0),
+                end: End::Answered,
+                first_token: None,
+                elapsed: Span::from_millis(ms),
+                usage: Usage { output_tokens, ..USAGE },
+            }));
+        }
+        scene.says(Output::Finish(request(1), Outcome::Serve(attempt, USAGE))).broken()
+    };
+    assert_eq!(run(7, 20, 1), []);
+    assert_eq!(run(8, 20, 1), [Invariant::Conservation]);
+    assert_eq!(run(7, 21, 1), [Invariant::Conservation]);
+    assert_eq!(run(7, 20, 2), [Invariant::Conservation]);
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl Dice {
             next.router.in_flight += 1;
         }
         next.router.attempts = 1 + self.below(5) as u8;
+        next.router.output_reserve = self.below(600) as u32;
         next
     }
 
