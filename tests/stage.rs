@@ -7,6 +7,8 @@ use router_core::{
     Input, MemberSpec, Observation, Outcome, Output, Reason, Request, RequestId, Router, Seed,
     Span, Spec, Time, Upstream, Usage,
 };
+use scenarios::library;
+use scenarios::resolve::{Fleet, Override, resolve};
 
 /// A configuration of one group `chat` with members `d0`, `d1`, ... of these weights, no jitter
 /// on rests and no bound on retries, so that instants in tests are round.
@@ -34,6 +36,20 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
     spec.groups.push(backup);
     spec.groups[0].fallbacks.push("backup".into());
     spec
+}
+
+/// The library's `thousand-rps`, resolved for its own router.
+///
+/// # Panics
+/// If the library is broken.
+pub fn thousand_rps() -> (Arc<Config>, sim::Plan) {
+    let entry = library::find("thousand-rps").expect("it is in the library");
+    let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
+    let entry = library::router("thousand-rps").expect("it is in the library");
+    let router = scenarios::router::read(entry.name, entry.text).expect("it is valid");
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
+    (router.config, resolved.plan)
 }
 
 /// So many milliseconds after the start.

@@ -1,6 +1,7 @@
 //! Small random routers in small hostile worlds: where limits are touched and timers tie.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use router_core::{
     BackoffSpec, CooldownSpec, DeploymentSpec, FailureKind, GroupId, GroupSpec, LimitSpec,
     MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Strategy as Choice, Time,
@@ -21,6 +22,18 @@ pub struct Setting {
     pub plan: Plan,
     /// The router's seed.
     pub seed: Seed,
+}
+
+/// How many random worlds are tried: the same ones on every machine and every day, unless
+/// `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
+pub fn swarm(cases: u32) -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let rng_seed = match given.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(7),
+        RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
+    };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { given.cases } else { cases };
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..given }
 }
 
 /// Random settings of a few hundred requests each.

@@ -5,7 +5,7 @@ use crate::limit::Charge;
 use crate::router::{Dropped, Router};
 use crate::{
     Abandon, AttemptId, Cause, Dispatch, End, Failure, FailureKind, GroupId, Observation, Outcome,
-    Output, Span, Time, Upstream, Usage,
+    Output, Span, Upstream, Usage,
 };
 
 impl Router {
@@ -16,7 +16,7 @@ impl Router {
         let member = self.pick(&flight, group_id, eligible);
         let group = self.config.group(group_id);
         let deployment = group.members[member].deployment;
-        let heartbeat = if flight.stream { group.timeouts.idle } else { Span::MAX };
+        let heartbeat = if flight.streams() { group.timeouts.idle } else { Span::MAX };
         let heartbeat = if heartbeat == Span::MAX { heartbeat } else { heartbeat.scale(1, 2) };
         let connect = group.timeouts.connect;
         let charge = flight.charge();
@@ -31,8 +31,8 @@ impl Router {
             self.budget.withdraw(now);
         }
         let flight = self.flight_mut(slot);
-        if flight.group != group_id {
-            flight.group = group_id;
+        if flight.group() != group_id {
+            flight.group = group_id.index() as u8;
             flight.tried = 0;
             flight.visited |= 1 << group_id.index();
         }
@@ -87,7 +87,7 @@ impl Router {
         flight.seen = flight.seen.max(tokens);
         flight.phase = Phase::Streaming;
         flight.mark = now;
-        if flight.stream && !flight.committed {
+        if flight.streams() && !flight.is_committed() {
             self.commit(slot);
         }
         self.rearm(slot);
@@ -96,20 +96,19 @@ impl Router {
     fn commit(&mut self, slot: u32) {
         let now = self.now;
         let flight = self.flight_mut(slot);
-        flight.committed = true;
-        flight.first_token = now;
+        flight.commit(now);
         let attempt = flight.attempt();
         self.outputs.push_back(Output::Commit(attempt));
     }
 
     fn complete(&mut self, slot: u32, usage: Usage) {
-        if !self.flight(slot).committed {
+        if !self.flight(slot).is_committed() {
             self.commit(slot);
         }
         let flight = *self.flight(slot);
         self.end_attempt(slot, End::Answered, usage);
         let (start, now) = (self.start, self.now);
-        self.health.count(flight.group, usize::from(flight.member), start, now, false);
+        self.health.count(flight.group(), usize::from(flight.member), start, now, false);
         self.health.well(flight.deployment, flight.key, flight.dispatched);
         self.close(slot, Outcome::Serve(flight.attempt(), usage));
     }
@@ -119,8 +118,8 @@ impl Router {
         let flight = *self.flight(slot);
         let usage = self.drop_attempt(slot, why, End::Failed(kind));
         let failure = Failure::new(kind, 504);
-        let partial = self.config.group(flight.group).timeouts.partial;
-        if kind == FailureKind::Total && partial && flight.committed {
+        let partial = self.config.group(flight.group()).timeouts.partial;
+        if kind == FailureKind::Total && partial && flight.is_committed() {
             self.judge(slot, &failure);
             self.close(slot, Outcome::Partial(flight.attempt(), usage));
         } else {
@@ -150,13 +149,12 @@ impl Router {
         assert!(state.in_flight > 0, "an end pairs with a dispatch");
         state.in_flight -= 1;
         state.keys[usize::from(flight.key)].in_flight -= 1;
-        let streamed = flight.first_token != Time::MAX && flight.first_token >= flight.dispatched;
         self.observe(Observation::Ended {
             attempt: flight.attempt(),
-            group: flight.group,
+            group: flight.group(),
             deployment: flight.deployment,
             end,
-            first_token: streamed.then(|| flight.first_token.since(flight.dispatched)),
+            first_token: flight.first_token(),
             elapsed: now.since(flight.dispatched),
             usage,
         });

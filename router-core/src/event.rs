@@ -13,7 +13,9 @@ pub struct Request {
     pub id: RequestId,
     /// The model group asked for.
     pub group: GroupId,
-    /// On whose account: user, organisation, feature, ...; zero means none.
+    /// On whose account: user, organisation, feature, ...; zero means none. Like tags, region,
+    /// priority, affinity and the cache's word it is carried for policies to come; no policy of
+    /// this version looks at it.
     pub subjects: [u32; 4],
     /// Interned labels that figures are broken down by; zero means none.
     pub properties: [u16; 4],
@@ -342,13 +344,13 @@ pub enum Cause {
     Retry,
     /// Another group of the fallback chain.
     Fallback,
-    /// A second one beside a slow first.
+    /// A second one beside a slow first. No policy of this version hedges.
     Hedge,
-    /// A half-open breaker's trial.
+    /// A half-open breaker's trial. No policy of this version probes.
     Probe,
-    /// A member of weight zero, since no other could.
+    /// A member of weight zero, since no other could. In this version it takes nothing.
     Standby,
-    /// Everything is out, and the configuration says to route anyway.
+    /// Everything is out, and the configuration says to route anyway. This version refuses.
     Panic,
 }
 
@@ -392,7 +394,8 @@ pub enum Outcome {
 pub enum Rejection {
     /// The router is draining.
     Drain,
-    /// Nothing can take it before this time; `None` if nothing ever could.
+    /// Nothing can take it before this time; `None` if nothing ever could. The present instant
+    /// if only calls in flight are in the way: when one ends cannot be known.
     NoDeployment(Option<Time>),
     /// As many requests are in flight as `router.in_flight` allows.
     Full,

@@ -66,9 +66,17 @@ impl Bucket {
         }
     }
 
-    /// Gives `n` back; never lifts the bucket above its burst.
-    fn give(&mut self, n: u64, now: Time) {
-        self.spent = (self.spent - self.cost(n)).max(self.spent.min(now));
+    /// Corrects what was charged for `charged` to what `used` costs, to the nanosecond. An
+    /// overrun becomes debt; what is given back never lifts the bucket above its burst.
+    fn correct(&mut self, charged: u64, used: u64, now: Time) {
+        let (charged, used) = (self.cost(charged), self.cost(used));
+        if used > charged {
+            let more = used.as_nanos() - charged.as_nanos();
+            self.spent = self.spent.max(now) + Span::from_nanos(more);
+        } else {
+            let back = Span::from_nanos(charged.as_nanos() - used.as_nanos());
+            self.spent = (self.spent - back).max(self.spent.min(now));
+        }
     }
 
     /// When `n` passes, if nothing else is taken; `None` if it never does.
@@ -182,11 +190,7 @@ impl Limit {
         let used = self.each(used).map(|(_, n)| n);
         for ((bucket, charged), used) in self.each_mut(charged).into_iter().zip(used).skip(1) {
             if let Some(bucket) = bucket {
-                if used > charged {
-                    bucket.take(used - charged, now);
-                } else if used < charged {
-                    bucket.give(charged - used, now);
-                }
+                bucket.correct(charged, used, now);
             }
         }
     }
@@ -237,7 +241,7 @@ mod tests {
         let mut bucket = per_minute(6);
         let now = Time::from_secs(100);
         bucket.take(2, now);
-        bucket.give(600, now);
+        bucket.correct(600, 0, now);
         assert!(bucket.admits(6, now) && !bucket.admits(7, now));
     }
 

@@ -39,7 +39,8 @@ pub enum Observation {
         attempt: AttemptId,
         /// Within which group.
         group: GroupId,
-        /// When somebody will be, if nothing else changes; `None` if nobody ever could.
+        /// When somebody will be, if nothing else changes; `None` if nobody ever could, and the
+        /// present instant if only calls in flight are in the way.
         earliest: Option<Time>,
     },
     /// A request waits before its next attempt.
@@ -82,7 +83,7 @@ pub enum Observation {
         until: Time,
         /// After which failure.
         failure: FailureKind,
-        /// How many rests in a row, this one included.
+        /// How many rests in a row, this one and those that the provider asked for included.
         streak: u8,
     },
     /// A deployment's failures would have rested it, but too many of its group rest already,
@@ -202,9 +203,9 @@ pub enum End {
 pub enum Wait {
     /// Its own backoff.
     Backoff,
-    /// The provider's `Retry-After`.
+    /// Somebody to be eligible, after a failure that brought a `Retry-After`.
     RetryAfter,
-    /// The earliest time anybody is eligible.
+    /// Somebody to be eligible.
     Eligible,
 }
 
@@ -222,7 +223,7 @@ pub enum GiveUp {
     Budget,
     /// Its deadline comes before anything could be tried.
     Deadline,
-    /// Nobody will ever be eligible.
+    /// Nobody of the groups it may go to will ever be eligible.
     Stranded,
     /// The router drains, and nothing can be tried at once.
     Drain,

@@ -13,7 +13,9 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Notes counters, and tells by how much they grew. Older news tells nothing.
+    /// Notes counters, and tells by how much they grew since they were last heard of. The first
+    /// ones heard tell nothing: how much of them is recent cannot be known, and a router that was
+    /// started anew would go into debt for what its peers used hours ago. Nor does older news.
     fn grown(&mut self, from: (u16, LimitId), counters: [u64; 3]) -> [u64; 3] {
         match self.heard.binary_search_by_key(&from, |(from, _)| *from) {
             Ok(place) => {
@@ -27,7 +29,7 @@ impl Peers {
             }
             Err(place) => {
                 self.heard.insert(place, (from, counters));
-                counters
+                [0; 3]
             }
         }
     }

@@ -10,18 +10,20 @@ use crate::{
 /// The first rest after a failure that only a person can mend, and the longest of a row.
 const FINAL_REST: Span = Span::from_secs(300);
 const FINAL_REST_MAX: Span = Span::from_secs(3_600);
+/// The least time between two looks for somebody eligible.
+const LOOK_AGAIN: Span = Span::from_millis(1);
 
 impl Router {
     /// A new request looks for its first attempt.
     pub(crate) fn launch(&mut self, slot: u32) {
         let flight = *self.flight(slot);
-        let found = self.eligibility(&flight, flight.home);
-        self.explain(&flight, flight.home, &found);
+        let found = self.eligibility(&flight, flight.home());
+        self.explain(&flight, flight.home(), &found);
         if found.eligible != 0 {
-            self.dispatch(slot, flight.home, found.eligible, Cause::Primary);
+            self.dispatch(slot, flight.home(), found.eligible, Cause::Primary);
             return;
         }
-        let home = self.strand(slot, flight.home);
+        let home = self.strand(slot, flight.home());
         match self.fall_back(slot) {
             Ok(()) => {}
             Err(chain) => {
@@ -44,8 +46,8 @@ impl Router {
     fn fall_back(&mut self, slot: u32) -> Result<(), Option<Time>> {
         let flight = *self.flight(slot);
         let mut earliest: Option<Time> = None;
-        for index in 0..self.config.group(flight.home).chain.len() {
-            let group = self.config.group(flight.home).chain[index];
+        for index in 0..self.config.group(flight.home()).chain.len() {
+            let group = self.config.group(flight.home()).chain[index];
             if flight.visited & 1 << group.index() != 0 {
                 continue;
             }
@@ -68,7 +70,7 @@ impl Router {
         let is_final = failure.kind.scope() == Scope::Request && failure.should_retry != Some(true);
         let bound = if is_final || failure.should_retry == Some(false) {
             Some(GiveUp::Final)
-        } else if flight.committed {
+        } else if flight.is_committed() {
             Some(GiveUp::Committed)
         } else if flight.ordinal >= self.config.router().attempts {
             Some(GiveUp::Attempts)
@@ -81,22 +83,21 @@ impl Router {
             self.give_up(slot, why);
             return;
         }
-        let found = self.eligibility(&flight, flight.group);
+        let found = self.eligibility(&flight, flight.group());
         let allowed = self.budget.allows(&self.config.router().retry_budget, self.now);
         if allowed && found.is_fresh(flight.tried) {
-            self.explain(&flight, flight.group, &found);
-            self.dispatch(slot, flight.group, found.eligible, Cause::Retry);
+            self.explain(&flight, flight.group(), &found);
+            self.dispatch(slot, flight.group(), found.eligible, Cause::Retry);
             return;
         }
-        let earliest = if found.eligible == 0 {
-            self.explain(&flight, flight.group, &found);
-            self.strand(slot, flight.group)
+        let here = if found.eligible == 0 {
+            self.explain(&flight, flight.group(), &found);
+            self.strand(slot, flight.group())
         } else {
             Some(self.now)
         };
-        if self.fall_back(slot).is_ok() {
-            return;
-        }
+        let Err(elsewhere) = self.fall_back(slot) else { return };
+        let earliest = here.into_iter().chain(elsewhere).min();
         if self.draining {
             self.give_up(slot, GiveUp::Drain);
         } else if allowed {
@@ -124,7 +125,10 @@ impl Router {
             self.give_up(slot, GiveUp::Stranded);
             return;
         };
-        let until = earliest.max(self.now + self.backoff(slot));
+        // A full parallel limit opens at no time that could be told, so it is looked at again
+        // and again, but not at once.
+        let least = if why == Wait::Backoff { Span::ZERO } else { LOOK_AGAIN };
+        let until = earliest.max(self.now + self.backoff(slot).max(least));
         if until >= flight.deadline {
             self.give_up(slot, GiveUp::Deadline);
             return;
@@ -144,7 +148,7 @@ impl Router {
     /// long the request has lived, so that a second wait before the same attempt draws anew.
     fn backoff(&self, slot: u32) -> Span {
         let flight = self.flight(slot);
-        let spec = &self.config.group(flight.group).backoff;
+        let spec = &self.config.group(flight.group()).backoff;
         let grown = (1..flight.ordinal).fold(spec.base, |bound, _| bound * u64::from(spec.factor));
         let bound = grown.min(spec.max);
         let counter = Counter {
@@ -165,20 +169,19 @@ impl Router {
             self.close(slot, Outcome::Expire);
             return;
         }
-        let found = self.eligibility(&flight, flight.group);
-        if found.eligible != 0 && !self.budget.allows(&self.config.router().retry_budget, self.now)
-        {
+        let found = self.eligibility(&flight, flight.group());
+        self.explain(&flight, flight.group(), &found);
+        let allowed = self.budget.allows(&self.config.router().retry_budget, self.now);
+        if allowed && found.eligible != 0 {
+            self.dispatch(slot, flight.group(), found.eligible, Cause::Retry);
+            return;
+        }
+        let here = if found.eligible == 0 { self.strand(slot, flight.group()) } else { None };
+        let Err(elsewhere) = self.fall_back(slot) else { return };
+        if allowed {
+            self.wait(slot, here.into_iter().chain(elsewhere).min(), Wait::Eligible);
+        } else {
             self.give_up(slot, GiveUp::Budget);
-            return;
-        }
-        self.explain(&flight, flight.group, &found);
-        if found.eligible != 0 {
-            self.dispatch(slot, flight.group, found.eligible, Cause::Retry);
-            return;
-        }
-        let earliest = self.strand(slot, flight.group);
-        if self.fall_back(slot).is_err() {
-            self.wait(slot, earliest, Wait::Eligible);
         }
     }
 
@@ -186,10 +189,12 @@ impl Router {
     pub(crate) fn judge(&mut self, slot: u32, failure: &Failure) {
         let flight = *self.flight(slot);
         let deployment = flight.deployment;
-        let cooldown = self.config.group(flight.group).cooldown;
+        let cooldown = self.config.group(flight.group()).cooldown;
         let growing =
             Length::Growing { first: cooldown.rest, factor: cooldown.grow, max: cooldown.max };
-        let asked = failure.retry_after.map(|span| span.min(self.config.router().retry_after_max));
+        // A `Retry-After` of zero says nothing of when to come back.
+        let asked = failure.retry_after.filter(|span| !span.is_zero());
+        let asked = asked.map(|span| span.min(self.config.router().retry_after_max));
         let kind = failure.kind;
         match kind {
             FailureKind::RateLimit => {
@@ -205,6 +210,9 @@ impl Router {
                 let length = Length::Growing { first: FINAL_REST, factor: 2, max };
                 let key = (kind != FailureKind::NotFound).then_some(flight.key);
                 let begins = self.rest(slot, key, length, kind);
+                if let Some(asked) = asked {
+                    self.rest(slot, key, Length::Asked(asked), kind);
+                }
                 if let Some(key) = key
                     && begins
                 {
@@ -220,26 +228,21 @@ impl Router {
             | FailureKind::Truncated => {
                 let (start, now) = (self.start, self.now);
                 let member = usize::from(flight.member);
-                self.health.count(flight.group, member, start, now, true);
-                if cooldown.enabled && self.health.is_sick(flight.group, member, &cooldown) {
-                    if self.is_spared(flight.group, member) {
-                        let group = flight.group;
+                self.health.count(flight.group(), member, start, now, true);
+                if cooldown.enabled && self.health.is_sick(flight.group(), member, &cooldown) {
+                    if self.is_spared(flight.group(), member) {
+                        let group = flight.group();
                         self.observe(Observation::Spared { deployment, group });
                     } else {
-                        self.health.forget(flight.group, member);
+                        self.health.forget(flight.group(), member);
                         self.rest(slot, None, growing, kind);
                     }
                 }
+                if let Some(asked) = asked {
+                    self.rest(slot, None, Length::Asked(asked), kind);
+                }
             }
             FailureKind::BadRequest | FailureKind::ContextWindow | FailureKind::ContentPolicy => {}
-        }
-        if let Some(asked) = asked
-            && kind != FailureKind::RateLimit
-        {
-            // A refused or spent key says nothing of its deployment's other keys.
-            let of_key = matches!(kind, FailureKind::QuotaSpent | FailureKind::Authentication);
-            let key = of_key.then_some(flight.key);
-            self.rest(slot, key, Length::Asked(asked), kind);
         }
     }
 
@@ -261,7 +264,7 @@ impl Router {
     fn rest(&mut self, slot: u32, key: Option<u8>, length: Length, failure: FailureKind) -> bool {
         let flight = self.flight(slot);
         let deployment: DeploymentId = flight.deployment;
-        let ratio = self.config.group(flight.group).cooldown.jitter;
+        let ratio = self.config.group(flight.group()).cooldown.jitter;
         let counter = Counter {
             request: flight.id.as_u64(),
             entity: deployment.index() as u32,

@@ -71,6 +71,11 @@ pub(crate) struct Dropped {
 }
 
 impl Router {
+    /// What a request in flight takes of the router's tables, in bytes: its slot, two cells of
+    /// the index (which is half full at most), its timer and its place in the list of free slots.
+    pub const BYTES_PER_REQUEST: usize =
+        size_of::<Flight>() + 2 * size_of::<u32>() + Timers::BYTES_PER_SLOT + size_of::<u32>();
+
     /// A router at rest. Its tables are as large as they will ever be.
     pub fn new(config: Arc<Config>, seed: Seed, now: Time) -> Self {
         let capacity = config.router().in_flight as usize;
@@ -130,7 +135,7 @@ impl Router {
 
     fn due(&self, slot: u32) -> (Time, TimerKind) {
         let flight = self.flight(slot);
-        flight.due(&self.config.group(flight.group).timeouts)
+        flight.due(&self.config.group(flight.group()).timeouts)
     }
 
     /// Arms a flight's timer anew, after its phase or its marks changed.
@@ -222,15 +227,15 @@ impl Router {
         let flights = &self.flights;
         self.slots.remove(flight.id.as_u64(), |s| flights[s as usize].id.as_u64());
         self.free.push(slot);
-        if flight.barred {
+        if !self.barred.is_empty() {
             self.barred.retain(|(request, _)| *request != flight.id);
         }
-        let seen = flight.first_token != Time::MAX;
+        let waited = flight.dispatched.since(flight.submitted);
         self.observe(Observation::Closed {
             request: flight.id,
-            group: flight.home,
+            group: flight.home(),
             attempts: flight.ordinal,
-            first_token: seen.then(|| flight.first_token.since(flight.submitted)),
+            first_token: flight.first_token().map(|span| waited + span),
             elapsed: self.now.since(flight.submitted),
         });
         self.outputs.push_back(Output::Finish(flight.id, outcome));
@@ -252,12 +257,11 @@ impl Router {
     }
 
     pub(crate) fn is_barred(&self, request: RequestId, deployment: DeploymentId) -> bool {
-        self.barred.binary_search(&(request, deployment)).is_ok()
+        !self.barred.is_empty() && self.barred.binary_search(&(request, deployment)).is_ok()
     }
 
     pub(crate) fn bar(&mut self, slot: u32) {
-        let flight = self.flight_mut(slot);
-        flight.barred = true;
+        let flight = self.flight(slot);
         let entry = (flight.id, flight.deployment);
         if let Err(place) = self.barred.binary_search(&entry) {
             self.barred.insert(place, entry);

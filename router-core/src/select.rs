@@ -40,7 +40,7 @@ impl Router {
             }
         }
         let mut rest = found.able;
-        let tried = if group_id == flight.group { flight.tried } else { 0 };
+        let tried = if group_id == flight.group() { flight.tried } else { 0 };
         if rest & tried != 0 && rest & !tried != 0 {
             found.exclude(Reason::Tried, rest & tried);
             rest &= !tried;
@@ -61,7 +61,7 @@ impl Router {
         if member.weight == 0 {
             return Some(Reason::Weight);
         }
-        if flight.barred && self.is_barred(flight.id, member.deployment) {
+        if self.is_barred(flight.id, member.deployment) {
             return Some(Reason::Barred);
         }
         if self.health.of(member.deployment).cooling_until() > self.now {
@@ -82,9 +82,7 @@ impl Router {
     pub(crate) fn earliest(&self, flight: &Flight, group_id: GroupId) -> Option<Time> {
         let charge = flight.charge();
         let members = self.config.group(group_id).members.iter();
-        let able = members.filter(|m| {
-            m.weight > 0 && !(flight.barred && self.is_barred(flight.id, m.deployment))
-        });
+        let able = members.filter(|m| m.weight > 0 && !self.is_barred(flight.id, m.deployment));
         able.filter_map(|member| {
             let awake = self.now.max(self.health.of(member.deployment).cooling_until());
             let limits = &self.config.deployment(member.deployment).limits;

@@ -12,9 +12,7 @@ use core::str::{FromStr, SplitWhitespace};
 
 use crate::flight::{Flight, Phase};
 use crate::router::{Dropped, Router};
-use crate::{
-    Config, DeploymentId, FailureKind, GroupId, LimitId, RequestId, Seed, Span, Time, Usage,
-};
+use crate::{Config, DeploymentId, FailureKind, LimitId, RequestId, Seed, Time, Usage};
 
 const HEADER: &str = "seawall-router 1";
 
@@ -199,23 +197,18 @@ fn pairs(out: &mut String, pairs: &[(u32, u32)]) -> fmt::Result {
 }
 
 fn write_flight(out: &mut String, flight: &Flight) -> fmt::Result {
-    let Flight { id, submitted, deadline, dispatched, mark, first_token, .. } = flight;
+    let Flight { id, submitted, deadline, dispatched, mark, tried, visited, .. } = flight;
     write!(out, "flight {id}")?;
-    for time in [submitted, deadline, dispatched, mark, first_token] {
+    for time in [submitted, deadline, dispatched, mark] {
         write!(out, " {}", time.as_nanos())?;
     }
-    let Flight { retry_after, tried, visited, input_tokens, output_reserve, seen, .. } = flight;
-    write!(out, " {} {tried} {visited}", retry_after.as_nanos())?;
-    write!(out, " {input_tokens} {output_reserve} {seen}")?;
+    let Flight { input_tokens, output_reserve, seen, first_token_us, retry_after_ms, .. } = flight;
+    write!(out, " {tried} {visited} {input_tokens} {output_reserve} {seen}")?;
     let Flight { deployment, status, home, group, member, ordinal, key, .. } = flight;
-    let (home, group) = (home.index(), group.index());
-    write!(out, " {} {status} {home} {group} {member} {ordinal} {key}", deployment.index())?;
-    let Flight { phase, kind, should_retry, stream, committed, barred, .. } = flight;
-    let should_retry = should_retry.map_or(2, u8::from);
-    let flags = [stream, committed, barred].map(|flag| u8::from(*flag));
-    let [stream, committed, barred] = flags;
-    write!(out, " {} {} {should_retry}", *phase as u8, *kind as u8)?;
-    writeln!(out, " {stream} {committed} {barred}")
+    write!(out, " {first_token_us} {retry_after_ms} {} {status}", deployment.index())?;
+    let Flight { phase, kind, flags, .. } = flight;
+    write!(out, " {home} {group} {member} {ordinal} {key}")?;
+    writeln!(out, " {} {} {flags}", *phase as u8, *kind as u8)
 }
 
 fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, RestoreError> {
@@ -226,17 +219,17 @@ fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, Restore
         deadline: words.time()?,
         dispatched: words.time()?,
         mark: words.time()?,
-        first_token: words.time()?,
-        retry_after: Span::from_nanos(words.number()?),
         tried: words.number()?,
         visited: words.number()?,
         input_tokens: words.number()?,
         output_reserve: words.number()?,
         seen: words.number()?,
+        first_token_us: words.number()?,
+        retry_after_ms: words.number()?,
         deployment: words.deployment(config)?,
         status: words.number()?,
-        home: GroupId::at(words.below(groups, "a group")?),
-        group: GroupId::at(words.below(groups, "a group")?),
+        home: words.below(groups, "a group")? as u8,
+        group: words.below(groups, "a group")? as u8,
         member: words.number()?,
         ordinal: words.number()?,
         key: words.number()?,
@@ -247,12 +240,9 @@ fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, Restore
             _ => Phase::Waiting,
         },
         kind: FailureKind::ALL[words.below(FailureKind::ALL.len(), "a kind of failure")?],
-        should_retry: [Some(false), Some(true), None][words.below(3, "0, 1 or 2")?],
-        stream: words.below(2, "0 or 1")? == 1,
-        committed: words.below(2, "0 or 1")? == 1,
-        barred: words.below(2, "0 or 1")? == 1,
+        flags: words.below(8, "flags")? as u8,
     };
-    let fits = usize::from(flight.member) < config.group(flight.group).members.len()
+    let fits = usize::from(flight.member) < config.group(flight.group()).members.len()
         && flight.key < config.deployment(flight.deployment).keys;
     if fits { Ok(flight) } else { Err(words.error("a member of the group and a key it has")) }
 }

@@ -1,7 +1,7 @@
 //! From request to slot: open addressing with a fixed capacity and a fixed hash.
 //!
 //! It is never iterated, so the hash decides nothing but speed. Keys themselves live in the
-//! caller's slots; a cell holds 32 bits of hash and the slot's number, eight bytes in all.
+//! caller's slots; a cell holds the slot's number alone, four bytes.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,17 +9,12 @@ use alloc::vec::Vec;
 /// Finds the slot of a 64-bit key, such as [`crate::RequestId::as_u64`].
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Hash in the high half, slot plus one in the low half; zero is an empty cell.
-    cells: Vec<u64>,
+    /// Slots plus one; zero is an empty cell.
+    cells: Vec<u32>,
     /// How far a hash is shifted to become a place.
     shift: u32,
     len: usize,
     capacity: usize,
-}
-
-/// Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4.
-const fn hash(key: u64) -> u32 {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
 impl Table {
@@ -28,7 +23,7 @@ impl Table {
         let cells = (capacity * 2).next_power_of_two().max(4);
         let bits = cells.trailing_zeros();
         assert!(bits <= 31, "a table holds at most 2^30 keys");
-        Self { cells: vec![0; cells], shift: 32 - bits, len: 0, capacity }
+        Self { cells: vec![0; cells], shift: 64 - bits, len: 0, capacity }
     }
 
     /// How many keys it holds.
@@ -46,20 +41,20 @@ impl Table {
         self.capacity
     }
 
-    const fn home(&self, hash: u32) -> usize {
-        (hash >> self.shift) as usize
+    /// Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4.
+    const fn home(&self, key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
     fn place(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<usize> {
-        let hash = hash(key);
         let mask = self.cells.len() - 1;
-        let mut place = self.home(hash);
+        let mut place = self.home(key);
         loop {
             let cell = self.cells[place];
             if cell == 0 {
                 return None;
             }
-            if (cell >> 32) as u32 == hash && key_of(cell as u32 - 1) == key {
+            if key_of(cell - 1) == key {
                 return Some(place);
             }
             place = (place + 1) & mask;
@@ -68,7 +63,7 @@ impl Table {
 
     /// The slot of `key`; `key_of` tells which key a slot holds.
     pub fn find(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {
-        self.place(key, key_of).map(|place| self.cells[place] as u32 - 1)
+        self.place(key, key_of).map(|place| self.cells[place] - 1)
     }
 
     /// Remembers that `key`, which must not be there, is in `slot`.
@@ -77,24 +72,23 @@ impl Table {
     /// If the table is full.
     pub fn insert(&mut self, key: u64, slot: u32) {
         assert!(self.len < self.capacity, "the caller bounds what it inserts");
-        let hash = hash(key);
         let mask = self.cells.len() - 1;
-        let mut place = self.home(hash);
+        let mut place = self.home(key);
         while self.cells[place] != 0 {
             place = (place + 1) & mask;
         }
-        self.cells[place] = u64::from(hash) << 32 | u64::from(slot + 1);
+        self.cells[place] = slot + 1;
         self.len += 1;
     }
 
     /// Forgets `key` and gives its slot back. Later cells close the gap, so no tombstone stays.
     pub fn remove(&mut self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {
-        let mut gap = self.place(key, key_of)?;
-        let slot = self.cells[gap] as u32 - 1;
+        let mut gap = self.place(key, &key_of)?;
+        let slot = self.cells[gap] - 1;
         let mask = self.cells.len() - 1;
         let mut next = (gap + 1) & mask;
         while self.cells[next] != 0 {
-            let home = self.home((self.cells[next] >> 32) as u32);
+            let home = self.home(key_of(self.cells[next] - 1));
             // The cell may move back to the gap if its home is not after the gap.
             if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(gap) & mask) {
                 self.cells[gap] = self.cells[next];

@@ -51,6 +51,9 @@ const fn time_of(entry: u128) -> Time {
 }
 
 impl Timers {
+    /// An entry, and where it is.
+    pub(crate) const BYTES_PER_SLOT: usize = size_of::<u128>() + size_of::<u32>();
+
     /// Timers for slots below `capacity`, which is below 2^24.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         assert!(capacity < 1 << 24, "a slot has 24 bits");

@@ -38,4 +38,4 @@ pub use plan::{
 };
 pub use preset::{PRESETS, preset};
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};
-pub use world::{Tally, World};
+pub use world::{BYTES_PER_CALL, Tally, World};

@@ -6,8 +6,9 @@ use router_core::{
 };
 
 use crate::agenda::{Agenda, Due};
+use crate::attempt::Attempt;
 use crate::attempt::{Ask, News};
-use crate::client::{Clients, Verdict};
+use crate::client::{Clients, Slot, Verdict};
 use crate::plan::Plan;
 use crate::provider::Providers;
 use crate::slab::NONE;
@@ -38,6 +39,12 @@ pub struct Tally {
     /// The most of them at once.
     pub in_flight_peak: u32,
 }
+
+/// What a call in flight takes of the world's tables, in bytes: the call, its attempt, the entry
+/// in the agenda and two buckets of the index, which is at least half used after growth. What the
+/// router takes for it comes on top ([`router_core::Router::BYTES_PER_REQUEST`]).
+pub const BYTES_PER_CALL: usize =
+    size_of::<Slot>() + size_of::<Attempt>() + size_of::<u128>() + 2 * size_of::<u32>();
 
 /// A world and the router in it, ready to run.
 ///

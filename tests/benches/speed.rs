@@ -6,14 +6,43 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use reports::Fold;
 use router_core::{
     Abandon, AttemptId, Brain, Config, DeploymentSpec, Dispatch, Driver, Effects, GroupSpec, Input,
     LimitSpec, MemberSpec, Observation, Outcome, Rate, Request, RequestId, Router, Seed, Span,
     Spec, Time, Upstream, Usage,
 };
+use scenarios::library;
+use scenarios::resolve::{Fleet, Override, resolve};
+use sim::World;
 
 fn main() {
     divan::main();
+}
+
+/// The scenario `thousand-rps` on its six-deployment router: limits, rests, fallbacks, faults and
+/// metrics on, the auditor off. Counted per request
+/// submitted.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn thousand_rps(bencher: Bencher<'_, '_>) {
+    let entry = library::find("thousand-rps").expect("it is in the library");
+    let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
+    let entry = library::router("thousand-rps").expect("it is in the library");
+    let router = scenarios::router::read(entry.name, entry.text).expect("it is valid");
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
+    let run = || {
+        let config = Arc::clone(&router.config);
+        let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
+        let brain = Router::new(config, resolved.plan.seed, Time::ZERO);
+        let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
+        world.run();
+        let submissions = world.tally().submissions;
+        let end = world.now();
+        (submissions, world.into_driver().into_journal().finish(end))
+    };
+    let (submissions, _) = run();
+    bencher.counter(ItemsCount::new(submissions)).bench_local(run);
 }
 
 /// Six deployments with limits of requests, tokens and calls at once, and a fallback group.

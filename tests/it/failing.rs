@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use router_core::{
-    Abandon, Cause, Config, Consumption, DeploymentId, End, Failure, FailureKind, GiveUp, Input,
-    LimitSpec, Observation, Outcome, Output, Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span,
-    Time, Upstream, Usage, Wait,
+    Abandon, Brain, Cause, Config, Consumption, DeploymentId, End, Failure, FailureKind, GiveUp,
+    Input, LimitSpec, Observation, Outcome, Output, Rate, Ratio, Reason, RequestId,
+    RetryBudgetSpec, Span, Time, Upstream, Usage, Wait,
 };
 use tests::stage::{Stage, attempt, excluded, ms, retry_after, sent, spec, spec_with_backup};
 
@@ -241,6 +241,58 @@ fn a_waiting_request_falls_back_though_the_budget_is_spent() {
     stage.wait(ms(3_000));
     let last = stage.dispatches().last().map(|(at, d)| (*at, d.deployment.index(), d.cause));
     assert_eq!(last, Some((ms(2_000), 1, Cause::Fallback)));
+}
+
+#[test]
+fn who_can_never_be_served_here_waits_for_who_can_elsewhere() {
+    let mut stage = Stage::new(&spec_with_backup(&[1]));
+    stage.submit(ms(0), 1);
+    assert_eq!(sent(&stage.crash(ms(1), 1, 1)), Some((1, Cause::Fallback)));
+    stage.fail(ms(2), 1, 2, retry_after(FailureKind::RateLimit, 429, 3));
+    stage.submit(ms(3), 2);
+    stage.fail(ms(4), 2, 1, Failure::new(FailureKind::Authentication, 401));
+    assert_eq!(gave_up(&stage), [], "the spare is back in three seconds");
+    stage.wait(ms(3_600));
+    let spare =
+        stage.dispatches().into_iter().filter(|(_, d)| d.attempt.request == attempt(2, 1).request);
+    let last = spare.last().map(|(_, d)| (d.deployment.index(), d.cause));
+    assert_eq!(last, Some((1, Cause::Fallback)));
+}
+
+#[test]
+fn a_full_deployment_is_looked_at_again_but_not_at_once() {
+    let mut eager = spec(&[1, 1]);
+    eager.groups[0].backoff.base = Span::ZERO;
+    eager.groups[0].members[1].tier = 1;
+    eager.deployments[0].limit = Some(LimitSpec { parallel: Some(1), ..LimitSpec::default() });
+    let mut stage = Stage::new(&eager);
+    stage.submit(ms(0), 1);
+    stage.submit(ms(0), 2);
+    stage.fail(ms(1), 2, 1, retry_after(FailureKind::RateLimit, 429, 60));
+    assert_eq!(stage.router.next_wakeup().map(|w| w.at), Some(ms(2)));
+    stage.complete(ms(5), 1, 1, 1);
+    stage.wait(ms(5));
+    let last = stage.dispatches().last().map(|(at, d)| (*at, d.deployment.index()));
+    assert_eq!(last, Some((ms(5), 0)));
+}
+
+#[test]
+fn a_retry_after_of_zero_says_nothing() {
+    let mut stage = Stage::new(&spec(&[1, 1]));
+    let (sick, _) = sent(&stage.submit(ms(0), 1)).expect("somebody is there");
+    stage.fail(ms(0), 1, 1, retry_after(FailureKind::RateLimit, 429, 0));
+    assert_eq!(rests(&stage), [(sick, ms(5_000), 1)], "as without one");
+}
+
+#[test]
+fn what_a_refused_key_is_told_to_wait_other_keys_need_not() {
+    let mut keys = spec(&[1]);
+    keys.deployments[0].keys = 2;
+    let mut stage = Stage::new(&keys);
+    stage.submit(ms(0), 1);
+    stage.fail(ms(0), 1, 1, retry_after(FailureKind::QuotaSpent, 429, 100));
+    stage.submit(ms(1), 2);
+    assert_eq!(stage.dispatches().last().map(|(_, d)| d.key), Some(1));
 }
 
 #[test]

@@ -9,12 +9,7 @@ use router_core::{
 };
 use sim::{Effect, Fault, Outage};
 use tests::tape::{Tape, replay, replay_from};
-use tests::world::{Setting, settings};
-
-/// Random worlds of a fixed seed: the same ones on every machine and every day.
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
+use tests::world::{Setting, settings, swarm};
 
 /// Every instant that an output names, moved.
 fn moved(output: Output, by: Span) -> Output {
@@ -79,7 +74,7 @@ fn ends(inputs: &[(Time, Input)], outputs: &[(Time, Output)]) -> (usize, usize) 
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(swarm(150))]
 
     #[test]
     fn a_record_replays(setting in settings()) {

@@ -202,7 +202,8 @@ impl Health {
     pub(super) fn failed(&mut self, config: &Config, place: Place, at: Time, failure: &Failure) {
         let cooldown = &config.group(place.group).cooldown;
         let jitter = cooldown.jitter;
-        let asked = failure.retry_after.map(|span| span.min(config.router().retry_after_max));
+        let asked = failure.retry_after.filter(|span| !span.is_zero());
+        let asked = asked.map(|span| span.min(config.router().retry_after_max));
         match failure.kind {
             FailureKind::RateLimit => {
                 let Some(key) = self.key(place) else { return };
@@ -226,14 +227,12 @@ impl Health {
             | FailureKind::Idle
             | FailureKind::Total
             | FailureKind::Reset
-            | FailureKind::Truncated
-            | FailureKind::BadRequest
-            | FailureKind::ContextWindow
-            | FailureKind::ContentPolicy => {
+            | FailureKind::Truncated => {
                 if let Some(length) = asked {
                     self.deployments[place.deployment.index()].asked(at, length, jitter);
                 }
             }
+            FailureKind::BadRequest | FailureKind::ContextWindow | FailureKind::ContentPolicy => {}
         }
         if failure.kind.is_ill_health()
             && let Some((slot, member)) = self.count(config, place, at, true)

@@ -74,24 +74,24 @@ impl Bucket {
         self.high = self.high.saturating_add(exact).saturating_add(rounding);
     }
 
-    fn refund(&mut self, at: Time, n: u64) {
-        let Some(rate) = self.rate.filter(|_| n > 0) else { return };
-        self.leak(rate, at);
-        let (exact, rounding) = cost(rate, n);
-        self.low = self.low.saturating_sub(exact).saturating_sub(rounding);
-        self.high = self.high.saturating_sub(exact);
-    }
-
     /// From a reservation to what was used. If the reservation was made under another
     /// configuration, either level moves only in its own direction.
     fn settle(&mut self, at: Time, reserved: u64, used: u64, doubtful: bool) {
+        let Some(rate) = self.rate.filter(|_| reserved != used) else { return };
         let before = (self.low, self.high, self.at);
-        if used > reserved {
-            self.charge(at, used - reserved);
+        self.leak(rate, at);
+        // The router corrects by the difference of two costs, each rounded up, so by up to a
+        // nanosecond more or less than the exact difference.
+        let ((was, _), (is, _)) = (cost(rate, reserved), cost(rate, used));
+        let slack = u128::from(rate.amount);
+        if is > was {
+            self.low = self.low.saturating_add((is - was).saturating_sub(slack));
+            self.high = self.high.saturating_add(is - was).saturating_add(slack);
         } else {
-            self.refund(at, reserved - used);
+            self.low = self.low.saturating_sub(was - is).saturating_sub(slack);
+            self.high = self.high.saturating_sub((was - is).saturating_sub(slack));
         }
-        if let Some(rate) = self.rate.filter(|_| doubtful) {
+        if doubtful {
             let after = (self.low, self.high);
             (self.low, self.high, self.at) = before;
             self.leak(rate, at);

@@ -1,4 +1,5 @@
-//! A configuration as written, unchecked. `Default`s are the documented ones, each with its source.
+//! A configuration as written, unchecked. `Default`s are the documented ones, each with its
+//! source; where none is named the choice is ours, and DESIGN.md argues for it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub struct RouterSpec {
     /// 600 s: the OpenAI and Anthropic SDKs' own default timeout.
     pub deadline: Span,
     /// The most attempts of a request, over retries, fallbacks and hedges; 1 to 16.
-    /// 3: what the OpenAI and Anthropic SDKs make (one and two retries).
+    /// 3: what the OpenAI and Anthropic SDKs make (one try and two retries).
     pub attempts: u8,
     /// What retries may add to the load.
     pub retry_budget: RetryBudgetSpec,
@@ -232,13 +233,14 @@ impl Default for TimeoutsSpec {
     }
 }
 
-/// Waits before trying again: uniform in `0..base * factor^n`, at most `max` ("full jitter",
-/// AWS Architecture Blog, "Exponential backoff and jitter", 2015).
+/// Waits before trying again: uniform from zero to `base * factor^n`, `max` at most, where `n` is
+/// zero after the first attempt ("full jitter", AWS Architecture Blog, "Exponential backoff and
+/// jitter", 2015).
 #[derive(Clone, Copy, Debug)]
 pub struct BackoffSpec {
     /// The first bound. 0.5 s: the OpenAI SDK.
     pub base: Span,
-    /// What each further attempt multiplies it by, 1 to 16.
+    /// What each further attempt multiplies it by, 1 to 16. 2: the OpenAI SDK.
     pub factor: u8,
     /// The largest bound. 8 s: the OpenAI SDK.
     pub max: Span,
@@ -255,9 +257,11 @@ impl Default for BackoffSpec {
 pub struct CooldownSpec {
     /// Whether anything rests at all. A provider's `Retry-After` is honoured regardless.
     pub enabled: bool,
-    /// The share of failures within `window` that rests a deployment. 50 %: LiteLLM's.
+    /// The share of failures within `window` that rests a deployment, reached or passed. 50 %:
+    /// LiteLLM's, which must be passed.
     pub failures: Ratio,
-    /// The fewest ended calls in the window that are judged.
+    /// The fewest ended calls in the window that are judged. 10: twice LiteLLM's 5, which three
+    /// failures in a quiet minute are enough for.
     pub calls_min: u32,
     /// The sliding window, counted in ten slots. 60 s: LiteLLM's.
     pub window: Span,
@@ -269,10 +273,12 @@ pub struct CooldownSpec {
     pub max: Span,
     /// Rests last up to this much longer, at random, so that deployments do not return together.
     pub jitter: Ratio,
-    /// The most of a group that may rest for its failures (rounded up). Envoy ejects 10 % at
-    /// most; one of two, here, is the smallest that still isolates a sick member of a pair.
+    /// The most of a group that may rest (rounded up) for another to rest for its failures; rate
+    /// limits are always heeded. Envoy ejects 10 % at most; one of two, here, is the smallest
+    /// that still isolates a sick member of a pair.
     pub ejected_max: Ratio,
     /// Whether a group's only deployment, in a group without fallbacks, rests for its failures.
+    /// For rate limits it rests in any case.
     pub lone: bool,
 }
 

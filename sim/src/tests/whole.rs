@@ -1,5 +1,3 @@
-use std::mem::size_of;
-
 use router_core::CallEnd;
 
 use super::*;
@@ -131,17 +129,4 @@ fn steps_add_up_to_a_run_and_progress_reaches_the_horizon() {
     }
     assert_eq!(world.journal(), run(&plan, script()).journal());
     assert!(world.now() > Time::from_secs(55));
-}
-
-/// What one call in flight costs this crate; the router's own share comes on top, and both
-/// together stay within 256 B.
-#[test]
-fn a_call_in_flight_costs_at_most_136_bytes() {
-    let agenda_entry = 16;
-    // Four bytes a bucket, at least half of them used after growth.
-    let index = 2 * size_of::<u32>();
-    let call = size_of::<crate::client::Slot>();
-    let attempt = size_of::<crate::attempt::Attempt>();
-    assert_eq!((call, attempt), (64, 48));
-    assert!(call + attempt + agenda_entry + index <= 136);
 }

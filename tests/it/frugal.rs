@@ -1,0 +1,34 @@
+//! What a request costs in memory.
+
+use std::sync::Arc;
+
+use router_core::{Driver, Router};
+use sim::World;
+use tests::stage::thousand_rps;
+
+#[test]
+fn a_request_in_flight_takes_at_most_256_bytes() {
+    let (core, sim) = (Router::BYTES_PER_REQUEST, sim::BYTES_PER_CALL);
+    assert!(core + sim <= 256, "{core} B in the router and {sim} B in the world");
+}
+
+/// After warm-up, which is when tables have grown to the run's peak.
+#[test]
+fn a_request_allocates_nothing() {
+    let (config, plan) = thousand_rps();
+    let router = Router::new(Arc::clone(&config), plan.seed, router_core::Time::ZERO);
+    let mut world = World::new(&plan, Driver::new(router, ()));
+    // Past the outage's beginning, so that retries, rests and fallbacks are warm as well.
+    while world.tally().calls < 100_000 {
+        world.step();
+    }
+    let before = world.tally().submissions;
+    let counted = allocation_counter::measure(|| {
+        while world.tally().calls < 200_000 {
+            world.step();
+        }
+    });
+    let requests = world.tally().submissions - before;
+    assert!(requests >= 100_000);
+    assert_eq!(counted.count_total, 0, "over {requests} requests");
+}
