@@ -249,8 +249,8 @@ impl Router {
     /// Whether a sick member goes on: it stands alone, or too many of its group rest.
     fn is_spared(&self, group_id: GroupId, member: usize) -> bool {
         let group = self.config.group(group_id);
-        if group.members.len() == 1 {
-            return group.fallbacks.is_empty() && !group.cooldown.lone;
+        if group.members.len() == 1 && group.chain.is_empty() && !group.cooldown.lone {
+            return true;
         }
         let others = group.members.iter().enumerate().filter(|(index, m)| {
             *index != member && self.health.of(m.deployment).cooling_until() > self.now

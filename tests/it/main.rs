@@ -6,4 +6,5 @@ mod failing;
 mod frugal;
 mod metamorphic;
 mod routing;
+mod swarm;
 mod tidy;

@@ -292,7 +292,7 @@ impl Health {
     fn spared(&self, config: &Config, place: Place, at: Time) -> Answer {
         let group = config.group(place.group);
         let members = group.members.len();
-        if members == 1 && group.fallbacks.is_empty() && !group.cooldown.lone {
+        if members == 1 && group.chain.is_empty() && !group.cooldown.lone {
             return Answer::Yes;
         }
         let others = group.members.iter().filter(|m| m.deployment != place.deployment);

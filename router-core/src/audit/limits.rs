@@ -228,7 +228,8 @@ impl Limits {
 
     pub(super) fn peer(&mut self, at: Time, replica: u16, limit: LimitId, now: [u64; 3]) {
         let Some(book) = self.books.get_mut(limit.index()) else { return };
-        let last = self.peers.entry((replica, limit)).or_default();
+        // What it had used before it was first heard of may be long past.
+        let last = self.peers.entry((replica, limit)).or_insert(now);
         let [requests, input, output] =
             core::array::from_fn(|index| now[index].saturating_sub(last[index]));
         *last = core::array::from_fn(|index| now[index].max(last[index]));
@@ -316,7 +317,7 @@ mod tests {
     fn a_refund_never_lifts_a_bucket_above_its_burst() {
         let mut bucket = bucket();
         bucket.charge(Time::ZERO, 2);
-        bucket.refund(Time::from_secs(15), 2);
+        bucket.settle(Time::from_secs(15), 2, 0, false);
         assert_eq!(bucket.takes(Time::from_secs(15), 6), Answer::Yes);
         assert_eq!(bucket.takes(Time::from_secs(15), 7), Answer::No);
     }
