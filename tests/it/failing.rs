@@ -253,9 +253,9 @@ fn who_can_never_be_served_here_waits_for_who_can_elsewhere() {
     stage.fail(ms(4), 2, 1, Failure::new(FailureKind::Authentication, 401));
     assert_eq!(gave_up(&stage), [], "the spare is back in three seconds");
     stage.wait(ms(3_600));
-    let spare =
+    let mut spare =
         stage.dispatches().into_iter().filter(|(_, d)| d.attempt.request == attempt(2, 1).request);
-    let last = spare.last().map(|(_, d)| (d.deployment.index(), d.cause));
+    let last = spare.next_back().map(|(_, d)| (d.deployment.index(), d.cause));
     assert_eq!(last, Some((1, Cause::Fallback)));
 }
 
