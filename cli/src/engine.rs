@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use reports::{CallLog, Figures, Fold};
-use router_core::{Auditor, Config, Digest, Driver, Recorder, Router, Seed, Time, Violation};
+use router_core::{
+    Auditor, Config, Digest, Driver, Input, Journal, Output, Recorder, Router, Seed, Span, Time,
+    Violation,
+};
 use sim::{Plan, World};
 
 use crate::prepare::Prepared;
@@ -11,12 +14,34 @@ use crate::prepare::Prepared;
 /// How closely a run is watched.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Watch {
-    /// Keep every timed input and output.
-    pub(crate) record: bool,
+    /// Keep the timed inputs and outputs of this stretch, and fly no further than it.
+    pub(crate) record: Option<Stretch>,
     /// Keep calls one by one.
     pub(crate) calls: bool,
     /// Stop when so many calls have arrived.
     pub(crate) first: Option<u64>,
+}
+
+/// A stretch of virtual time, both ends within.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Stretch {
+    from: Time,
+    until: Time,
+}
+
+impl Stretch {
+    /// From the first event to the last.
+    pub(crate) const WHOLE: Self = Self { from: Time::ZERO, until: Time::MAX };
+
+    /// Ten seconds to either side: long enough for a cooldown to begin or a first token to come.
+    pub(crate) fn around(at: Time) -> Self {
+        let margin = Span::from_secs(10);
+        Self { from: at - margin, until: at + margin }
+    }
+
+    fn holds(self, at: Time) -> bool {
+        (self.from..=self.until).contains(&at)
+    }
 }
 
 /// What came of a run.
@@ -24,6 +49,8 @@ pub(crate) struct Flown {
     pub(crate) figures: Figures,
     /// Over every timed input and output.
     pub(crate) digest: u128,
+    /// Whether it was stopped before its end.
+    pub(crate) partial: bool,
     pub(crate) violations: Vec<Violation>,
     pub(crate) violated: u64,
     /// How often each fault of the plan touched a call.
@@ -35,7 +62,7 @@ pub(crate) struct Flown {
 /// How many events pass between two looks at the clock.
 const STRIDE: u64 = 16_384;
 
-type Watchers = ((Fold, Auditor), (Digest, (Option<CallLog>, Option<Recorder<String>>)));
+type Watchers = ((Fold, Auditor), (Digest, (Option<CallLog>, Option<Window>)));
 
 /// Runs the prepared world once, under `seed`. `progress` hears of virtual time now and then.
 pub(crate) fn fly(
@@ -47,30 +74,134 @@ pub(crate) fn fly(
     let seed = Seed::from_u64(seed);
     let plan = Plan { seed, ..prepared.resolved.plan.clone() };
     let config: &Arc<Config> = &prepared.config;
-    let recorder = watch.record.then(|| Recorder::new(String::new(), config, Time::ZERO));
+    let window = watch.record.map(|stretch| Window::new(stretch, config));
     let fold = Fold::new(Arc::clone(config), prepared.resolved.frame.clone());
     let auditor = Auditor::new(Arc::clone(config), Time::ZERO);
     let calls = watch.calls.then(|| CallLog::new(seed));
-    let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, recorder)));
+    let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, window)));
     let router = Router::new(Arc::clone(config), seed, Time::ZERO);
     let mut world = World::new(&plan, Driver::new(router, watchers));
     let enough = watch.first.unwrap_or(u64::MAX);
-    while world.tally().calls < enough && world.step_many(STRIDE) {
+    let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
+    while world.tally().calls < enough && world.now() <= until && world.step_many(STRIDE) {
         let (now, horizon) = world.progress();
         progress(now, horizon);
     }
     let (end, fired) = (world.now(), world.fired());
-    let ((fold, mut auditor), (digest, (calls, recorder))) = world.into_driver().into_journal();
+    let ((fold, mut auditor), (digest, (calls, window))) = world.into_driver().into_journal();
     if watch.first.is_none() {
         auditor.at_rest();
     }
     Flown {
         figures: fold.finish(end),
         digest: digest.value(),
+        partial: watch.first.is_some(),
         violations: auditor.violations().to_vec(),
         violated: auditor.total(),
         fired,
         calls,
-        record: recorder.map(|recorder| recorder.finish().expect("a string takes every line")),
+        record: window.map(Window::finish),
+    }
+}
+
+/// Records one stretch of a run.
+struct Window {
+    stretch: Stretch,
+    recorder: Recorder<String>,
+}
+
+impl Window {
+    fn new(stretch: Stretch, config: &Config) -> Self {
+        Self { stretch, recorder: Recorder::new(String::new(), config, Time::ZERO) }
+    }
+
+    fn finish(self) -> String {
+        self.recorder.finish().expect("a string takes every line")
+    }
+}
+
+impl Journal for Window {
+    fn input(&mut self, now: Time, input: &Input) {
+        if self.stretch.holds(now) {
+            self.recorder.input(now, input);
+        }
+    }
+
+    fn output(&mut self, now: Time, output: &Output) {
+        if self.stretch.holds(now) {
+            self.recorder.output(now, output);
+        }
+    }
+}
+
+/// How a violation came about: the last lines of `record` up to it that speak of its request, or
+/// of anything if it is no request's.
+pub(crate) fn chain<'r>(record: &'r str, violation: &Violation, most: usize) -> Vec<&'r str> {
+    let request = violation.request.map(|request| request.to_string());
+    let concerns = |line: &str| {
+        request.as_ref().is_none_or(|request| {
+            line.split(' ').any(|word| word.split('#').next() == Some(request))
+        })
+    };
+    let in_time = |line: &str| {
+        let time = line.split(' ').next().and_then(|word| word.parse::<Time>().ok());
+        time.is_some_and(|time| time <= violation.at)
+    };
+    let lines = record.lines().filter(|line| in_time(line) && concerns(line));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.drain(..lines.len().saturating_sub(most));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use router_core::{GroupId, Invariant, Request, RequestId, fingerprint};
+
+    use super::*;
+    use crate::prepare::{Wanted, prepare};
+
+    #[test]
+    fn a_window_is_a_piece_of_the_whole_record() {
+        let wanted = Wanted { scenario: "rate-limit-storm", ..Wanted::default() };
+        let prepared = prepare(&wanted).expect("it is in the library");
+        let record = |stretch| {
+            let watch = Watch { record: Some(stretch), first: Some(5_000), ..Watch::default() };
+            fly(&prepared, 1, watch, |_, _| {}).record.expect("it was asked for")
+        };
+        let (whole, window) =
+            (record(Stretch::WHOLE), record(Stretch::around(Time::from_secs(60))));
+        let header = format!("config {:#018x}\n", fingerprint(&prepared.config));
+        let body = window.split_once(&header).expect("it begins as every record does").1;
+        let times = body.lines().filter_map(|line| line.split(' ').next()?.parse::<Time>().ok());
+        let times: Vec<Time> = times.collect();
+        let (first, last) = (times[0], times[times.len() - 1]);
+        assert!(first >= Time::from_secs(50) && last <= Time::from_secs(70), "{first} to {last}");
+        let events = body.find("\n50.").expect("something happens in that second");
+        assert!(whole.contains(&body[events..]));
+    }
+
+    #[test]
+    fn the_chain_of_a_violation_is_its_requests_last_lines() {
+        let wanted = Wanted { scenario: "healthy-baseline", ..Wanted::default() };
+        let config = prepare(&wanted).expect("it is in the library").config;
+        let mut window = Window::new(Stretch::WHOLE, &config);
+        for second in 0..20 {
+            for sequence in [1, 17] {
+                let id = RequestId::new(0, sequence, 0);
+                let request = Request::new(id, GroupId::at(0), second);
+                window.input(Time::from_secs(u64::from(second)), &Input::Submit(request));
+            }
+        }
+        let record = window.finish();
+        let request = Some(RequestId::new(0, 1, 0));
+        let at = Time::from_secs(15);
+        let detail = String::new();
+        let violation = Violation { invariant: Invariant::Conservation, at, request, detail };
+        let lines = chain(&record, &violation, 12);
+        assert_eq!(lines.len(), 12);
+        assert!(lines[0].starts_with("4.000000000 < submit r1 "), "{}", lines[0]);
+        assert!(lines[11].starts_with("15.000000000 < submit r1 "), "{}", lines[11]);
+        let anyone = Violation { request: None, ..violation };
+        assert_eq!(chain(&record, &anyone, 100).len(), 32);
     }
 }

@@ -3,12 +3,15 @@
 mod engine;
 mod exit;
 mod folder;
+mod landed;
 mod prepare;
 mod progress;
+mod replay;
 mod source;
 mod verb;
 
-use std::io::{self, Write};
+use std::env;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,9 +20,14 @@ use crate::exit::Stop;
 
 /// A flight simulator for LLM traffic routing.
 ///
-/// Write the routing configuration once, crash it in virtual time, then deploy the same code.
+/// Write the router's configuration once, crash it in virtual time, then deploy the same code.
 #[derive(Debug, Parser)]
-#[command(name = "seawall", version, max_term_width = 100)]
+#[command(
+    name = "seawall",
+    version,
+    max_term_width = 100,
+    after_help = "Try `seawall run viral-spike`, then `seawall init` for a router of your own."
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -27,15 +35,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run one scenario against a router, and say what held.
+    /// Fly a scenario against a router, and say what held and why.
     Run(Box<verb::run::Args>),
-    /// Say everything that is wrong with files, each with its place.
+    /// Find everything that is wrong with files, each mistake with its place.
     Check(verb::check::Args),
-    /// Print a file with every default filled in.
+    /// Print a file with every default filled in and explained.
     Print(verb::print::Args),
-    /// Print the JSON Schema of our files, for editors.
+    /// Print the JSON Schema of a kind of file, for your editor.
     Schema(verb::schema::Args),
-    /// Write a router to start from, a suite and a CI workflow into this folder.
+    /// Write a router to start from, a suite and a CI workflow.
     Init(verb::init::Args),
 }
 
@@ -64,6 +72,11 @@ pub(crate) fn say(text: &str) -> Result<(), Stop> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Whether standard output takes colours: it is a terminal, and nobody said <https://no-color.org>.
+pub(crate) fn colour() -> bool {
+    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|said| said.is_empty())
 }
 
 /// Prints a message to standard error, where nobody may be listening.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use router_core::Config;
 use scenarios::resolve::{self, Asked, Expected, Fleet, Override, Resolved};
 use scenarios::written::Mistake;
-use scenarios::{file, router, scenario, suite};
+use scenarios::{file, library, router, scenario, suite};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Stop;
-use crate::source::{self, Source};
+use crate::source::{self, Kind, Source, hex, portable};
 
 /// Which world to make.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,20 +39,20 @@ pub(crate) struct Prepared {
     pub(crate) not_applicable: Vec<String>,
     /// What else a reader should know, each in a line.
     pub(crate) notes: Vec<String>,
-    /// The trace's file name and the hash of its bytes.
-    pub(crate) trace: Option<(String, String)>,
+    /// The hash of the trace's bytes.
+    pub(crate) trace: Option<String>,
 }
 
 /// Reads, checks and resolves what is wanted.
 pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
-    let scenario = source::scenario(wanted.scenario)?;
+    let scenario = Kind::Scenario.source(wanted.scenario)?;
     let team = source::suite().map(|path| Source::file(&path)).transpose()?;
     let suite = team.as_ref().map(|source| suite::read(&source.name, &source.text)).transpose();
     let suite = suite.map_err(mistaken)?;
     let (router, mut notes) = match (wanted.router, &suite) {
-        (Some(word), _) => (source::router(word)?, Vec::new()),
-        (None, Some(suite)) => (source::router(&suite.router.value)?, Vec::new()),
-        (None, None) => (source::router("starter")?, vec![STARTER_NOTE.to_owned()]),
+        (Some(word), _) => (Kind::Router.source(word)?, Vec::new()),
+        (None, Some(suite)) => (Kind::Router.source(&suite.router.value)?, Vec::new()),
+        (None, None) => (Kind::Router.source(STARTER)?, vec![STARTER_NOTE.to_owned()]),
     };
     let read =
         (scenario::read(&scenario.name, &scenario.text), router::read(&router.name, &router.text));
@@ -63,10 +63,8 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
             return Err(mistaken(both.flatten().collect::<Vec<_>>()));
         }
     };
-    let (rows, trace) = match wanted.trace {
-        Some(path) => read_trace(path).map(|(rows, trace)| (Some(rows), Some(trace)))?,
-        None => (None, None),
-    };
+    let trace = wanted.trace.map(source::trace).transpose()?;
+    let rows = trace.as_ref().map(|trace| Arc::clone(&trace.rows));
     let instead = Override { seed: wanted.seed, trace: rows };
     let seen = Fleet { config: &fleet.config, endpoints: &fleet.endpoints };
     let resolved = resolve::resolve(&spec, seen, &instead)
@@ -80,7 +78,9 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         expected.extend(applies);
         not_applicable.extend(does_not);
     }
-    notes.extend(fleet.warnings.iter().map(|w| format!("{}:{}: {}", w.file, w.line, w.message)));
+    notes.extend(meant_otherwise(&scenario.name, &router.name, spec.demonstrates_failure));
+    let warnings = fleet.warnings.iter();
+    notes.extend(warnings.map(|w| format!("{}:{}: {}", portable(&w.file), w.line, w.message)));
     notes.extend(resolved.warnings.iter().cloned());
     Ok(Prepared {
         title: spec.title,
@@ -94,12 +94,28 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         expected,
         not_applicable,
         notes,
-        trace,
+        trace: trace.map(|trace| trace.hash),
     })
 }
 
+/// The router that runs where none is named.
+pub(crate) const STARTER: &str = "starter";
+
 const STARTER_NOTE: &str = "no router was named, so the starter router runs: name yours with -r, \
                             or see this one with `seawall print starter`";
+
+/// What to know before a scenario and a router that were not made for each other are judged.
+fn meant_otherwise(scenario: &str, router: &str, demonstrates_failure: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if demonstrates_failure && router == STARTER {
+        let what = "this scenario demonstrates a failure: the starter router is not meant to pass";
+        notes.push(what.to_owned());
+    }
+    if router != scenario && library::router(scenario).is_some() {
+        notes.push(format!("this scenario has a router of its own: add `-r {scenario}`"));
+    }
+    notes
+}
 
 impl Prepared {
     /// Every expectation, with the name of its test case.
@@ -118,49 +134,33 @@ impl Prepared {
         hex(&hash.finalize())
     }
 
-    /// What a run is called: its digest names the engine and everything that it was given, so
-    /// that runs of one name must have the same bytes.
-    pub(crate) fn digest(&self, seeds: &str) -> String {
+    /// A digest of everything that decides what a run writes: the engine, what it was given, and
+    /// `command`, which repeats it. Runs of one digest must have the same bytes.
+    pub(crate) fn digest(&self, command: &str) -> String {
         let mut hash = Sha256::new();
-        let trace = self.trace.as_ref().map_or("", |(_, hash)| hash.as_str());
         let expected = self.expectations_hash();
-        let names = [self.scenario.name.as_str(), self.router.name.as_str()];
-        let texts = [self.scenario.text.as_str(), self.router.text.as_str()];
-        let rest = [env!("SEAWALL_ENGINE"), &expected, seeds, trace];
-        for part in names.into_iter().chain(texts).chain(rest) {
+        let texts = [env!("SEAWALL_ENGINE"), command, &self.scenario.text, &self.router.text];
+        let names = [portable(&self.scenario.name), portable(&self.router.name)];
+        let rest = [expected.as_str(), self.trace.as_deref().unwrap_or_default()];
+        let lines = self.not_applicable.iter().chain(&self.notes).map(String::as_str);
+        for part in texts.into_iter().chain(names).chain(rest).chain(lines) {
             hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
+            hash.update(part);
         }
-        hex(&hash.finalize()[..4])
+        hex(&hash.finalize()[..6])
     }
 }
 
 /// The SHA-256 of a text, in hexadecimal.
 pub(crate) fn sha256(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
+    hex(&Sha256::digest(text))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn mistaken(mistakes: Vec<scenarios::diagnostic::Diagnostic>) -> Stop {
+pub(crate) fn mistaken(mistakes: Vec<scenarios::diagnostic::Diagnostic>) -> Stop {
     let texts: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     Stop::usage(texts.join("\n"))
 }
 
 fn misplaced(source: &Source, mistakes: &[Mistake]) -> Stop {
     mistaken(file::show(&source.name, &source.text, mistakes))
-}
-
-/// A trace's rows, its file's name, and the hash of its bytes.
-type Trace = (Arc<[sim::TraceRow]>, (String, String));
-
-fn read_trace(path: &Path) -> Result<Trace, Stop> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| Stop::usage(format!("{shown}: {error}")))?;
-    let rows = scenarios::trace::read(&bytes)
-        .map_err(|bad| Stop::usage(format!("{shown} is not a trace:\n{bad}")))?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok((rows, (name, hex(&Sha256::digest(&bytes)))))
 }

@@ -1,9 +1,13 @@
 //! Finding what the command line names: scenarios and routers, by file or by name.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use scenarios::library;
+use sha2::{Digest, Sha256};
+use sim::TraceRow;
 
 use crate::exit::Stop;
 
@@ -27,8 +31,7 @@ impl Source {
                 Stop::usage(found.iter().map(ToString::to_string).collect::<String>())
             })?
             .to_owned();
-        let stem = path.file_stem().map_or_else(|| name.clone(), |s| s.to_string_lossy().into());
-        Ok(Self { name, stem, text })
+        Ok(Self { stem: stem(path), name, text })
     }
 
     fn entry(entry: library::Entry) -> Self {
@@ -37,37 +40,102 @@ impl Source {
     }
 }
 
+/// What the folder of a scenario's runs is called. `latest` stands for the newest run.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    if stem.eq_ignore_ascii_case("latest") { format!("{stem}-scenario") } else { stem }
+}
+
+/// A path as artefacts name it: as it was typed, but never where on this machine a file is.
+pub(crate) fn portable(word: &str) -> &str {
+    let path = Path::new(word);
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.filter(|_| path.is_absolute()).unwrap_or(word)
+}
+
 /// Whether a word is meant as a file: it says so, or there is one.
-fn is_path(word: &str) -> bool {
+pub(crate) fn is_path(word: &str) -> bool {
     let path = Path::new(word);
     path.extension().is_some() || path.is_file()
 }
 
-/// The scenario `word` names.
-pub(crate) fn scenario(word: &str) -> Result<Source, Stop> {
-    if is_path(word) {
-        return Source::file(Path::new(word));
-    }
-    library::find(word).map(Source::entry).ok_or_else(|| {
-        let names: Vec<&str> = library::scenarios().iter().map(|entry| entry.name).collect();
-        Stop::usage(unknown("scenario", word, &names))
-    })
+/// What a word can name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Scenario,
+    Router,
 }
 
-/// The router `word` names.
-pub(crate) fn router(word: &str) -> Result<Source, Stop> {
-    if is_path(word) {
-        return Source::file(Path::new(word));
+impl Kind {
+    /// What `word` names.
+    pub(crate) fn source(self, word: &str) -> Result<Source, Stop> {
+        if is_path(word) {
+            return Source::file(Path::new(word));
+        }
+        let found = match self {
+            Self::Scenario => library::find(word),
+            Self::Router => library::router(word),
+        };
+        found.map(Source::entry).ok_or_else(|| {
+            let (message, hint) = self.unknown(word);
+            Stop::usage(format!("{message}\nhint: {hint}"))
+        })
     }
-    library::router(word)
-        .map(Source::entry)
-        .ok_or_else(|| Stop::usage(unknown("router", word, &["starter", "thousand-rps"])))
+
+    /// That nothing is called `word`, and what it was probably meant to be.
+    pub(crate) fn unknown(self, word: &str) -> (String, String) {
+        let (kind, known): (_, Vec<&str>) = match self {
+            Self::Scenario => ("scenario", library::scenarios().iter().map(|e| e.name).collect()),
+            Self::Router => ("router", ROUTERS.into()),
+        };
+        let hint = scenarios::diagnostic::did_you_mean(word, known.into_iter());
+        (format!("there is no {kind} `{word}`, and no such file"), hint)
+    }
 }
 
-fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
-    let hint = scenarios::diagnostic::did_you_mean(word, names.iter().copied());
-    let known = names.join(", ");
-    format!("there is no {kind} `{word}`, and no such file\nthere are: {known}\nhint: {hint}")
+/// The routers of the library that are offered.
+const ROUTERS: [&str; 2] = ["starter", "thousand-rps"];
+
+/// The scenario or router `word` names.
+pub(crate) fn either(word: &str) -> Result<Source, Stop> {
+    let scenario = Kind::Scenario.source(word);
+    scenario.or_else(|no_scenario| Kind::Router.source(word).map_err(|_| no_scenario))
+}
+
+/// The library, for people who ask what there is.
+pub(crate) fn catalogue() -> String {
+    let line = |entry: &library::Entry| {
+        let title = scenarios::scenario::read(entry.name, entry.text).map(|spec| spec.title);
+        format!("  {:20}{}\n", entry.name, title.unwrap_or_default())
+    };
+    let scenarios: String = library::scenarios().iter().map(line).collect();
+    format!("scenarios:\n{scenarios}routers:\n  {}\n", ROUTERS.join("\n  "))
+}
+
+/// Recorded arrivals.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(crate) rows: Arc<[TraceRow]>,
+    /// The SHA-256 of the file's bytes, in hexadecimal.
+    pub(crate) hash: String,
+}
+
+/// Reads a trace.
+pub(crate) fn trace(path: &Path) -> Result<Trace, Stop> {
+    let name = path.display();
+    let bytes = fs::read(path).map_err(|error| Stop::usage(format!("{name}: {error}")))?;
+    let rows = scenarios::trace::read(&bytes).map_err(|bad| {
+        let lines = bad.rows.iter().map(|row| format!("{name}:{}: {}\n", row.line, row.message));
+        let more =
+            if bad.more > 0 { format!("and {} more rows\n", bad.more) } else { String::new() };
+        Stop::usage(lines.chain([more]).collect::<String>())
+    })?;
+    Ok(Trace { rows, hash: hex(&Sha256::digest(&bytes)) })
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The suite file of this folder, if there is one.

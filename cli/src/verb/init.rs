@@ -12,8 +12,8 @@ use crate::say;
 /// What `init` takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Where to.
-    #[arg(default_value = ".")]
+    /// The folder to write them into.
+    #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }
 
@@ -35,17 +35,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
         let hint = "hint: nothing was written; move them away, or name another folder";
         return Err(Stop::usage(format!("there already: {}\n{hint}", there.join(", "))));
     }
+    let mut written: Vec<PathBuf> = Vec::new();
     for (name, text) in files {
-        write(&args.folder.join(name), text)?;
-        say(&format!("wrote {}\n", args.folder.join(name).display()))?;
+        let path = args.folder.join(name);
+        let done = path.parent().map_or(Ok(()), fs::create_dir_all);
+        if let Err(error) = done.and_then(|()| fs::write(&path, text)) {
+            // Half a start is worse than none, and would be in the way of the next try.
+            written.iter().for_each(|path| drop(fs::remove_file(path)));
+            return Err(Stop::environment(&format!("cannot write {}", path.display()), &error));
+        }
+        written.push(path);
     }
-    say("next: seawall run viral-spike -r router.toml --open\n")?;
+    for path in &written {
+        say(&format!("wrote {}\n", path.display()))?;
+    }
+    let there = if args.folder == Path::new(".") { "" } else { "in that folder, " };
+    say(&format!("next: {there}seawall run viral-spike --open\n"))?;
     Ok(Exit::Pass)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Stop> {
-    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-    folder
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| Stop::environment(&format!("cannot write {}", path.display()), &error))
 }

@@ -9,9 +9,9 @@ use crate::say;
 /// What `schema` takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Of which files.
+    /// The kind of file.
     kind: Kind,
-    /// Every key with its unit, default and meaning, for people, instead of the JSON Schema.
+    /// Print a reference for people instead: every key with its unit, default and meaning.
     #[arg(long)]
     markdown: bool,
 }

@@ -1,76 +1,77 @@
 //! `--seeds N`: the same scenario under many seeds, with intervals.
 
-use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use reports::{Expectation, SeedRun, SeedsReport};
 
-use crate::engine::{Flown, Watch, fly};
+use crate::engine::{Stretch, Watch, fly};
 use crate::exit::{Exit, Stop};
-use crate::folder::{Artefacts, Placed, place};
+use crate::folder::{Placed, place};
+use crate::landed::Landed;
 use crate::prepare::Prepared;
-use crate::verb::run::{Args, Run, replay, run_name};
-use crate::{progress, say, say_error};
+use crate::replay::Command;
+use crate::source::portable;
+use crate::verb::run::{Args, open};
+use crate::{colour, progress, say, say_error};
 
-/// Runs seeds `S..S+N`, spread over the machine's cores; one seed is one thread's work, and the
-/// results are put in order of seed, so the number of cores changes nothing.
-pub(crate) fn run(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
-    let count = u64::from(args.seeds.unwrap_or(1));
+/// Runs seeds `S..S+count`, spread over the machine's cores; one seed is one thread's work, and
+/// the results are put in order of seed, so the number of cores changes nothing.
+pub(crate) fn run(args: &Args, prepared: &Prepared, count: u32) -> Result<Exit, Stop> {
     let expected: Vec<(String, Expectation)> = prepared
         .asked()
         .map(|(name, asked)| (name.to_owned(), asked.expectation.clone()))
         .collect();
-    let landed = spread(prepared, count, &expected, args);
+    let landed = spread(args, prepared, u64::from(count), &expected);
+    // One seed is kept whole: the first that ended worst. It runs once more for that.
     let exit = landed.iter().map(|(_, exit)| *exit).max().unwrap_or(Exit::Pass);
-    let bad = |(_, exit): &&(SeedRun, Exit)| !matches!(exit, Exit::Pass | Exit::Undecided);
-    let shown = landed.iter().find(bad).map_or(prepared.seed, |(run, _)| run.seed);
+    let worst = landed.iter().find(|(_, e)| *e == exit).map_or(prepared.seed, |(run, _)| run.seed);
     let runs: Vec<SeedRun> = landed.into_iter().map(|(run, _)| run).collect();
-    let first = prepared.seed;
-    let command = replay(args, prepared, first).replacen(
-        &format!("--seed {first}"),
-        &format!("--seed {first} --seeds {count}"),
-        1,
-    );
+    let command = Command::of(args, prepared, prepared.seed, Some(count));
     let report = SeedsReport {
         title: &prepared.title,
         question: &prepared.question,
-        scenario: &prepared.scenario.name,
-        router: &prepared.router.name,
+        scenario: portable(&prepared.scenario.name),
+        router: portable(&prepared.router.name),
         expected: &expected,
         runs: &runs,
         notes: &prepared.notes,
-        replay: &command,
+        replay: &command.portable,
         artefacts: "",
     };
-    // One seed is kept whole: the first that failed, else the first. It runs once more for that.
-    let watch = Watch { record: args.record, calls: true, first: None };
-    let flown: Flown = fly(prepared, shown, watch, |_, _| {});
-    let one = Run::new(args, prepared, shown, &flown);
-    let mut artefacts: Artefacts = one.artefacts(args.png);
+    let record = args.record.then_some(Stretch::WHOLE);
+    let flown = fly(prepared, worst, Watch { record, calls: true, first: None }, |_, _| {});
+    let alone = Command::of(args, prepared, worst, None);
+    let one = Landed::new(prepared, worst, &flown, &alone);
+    let mut artefacts = one.artefacts(args.png);
     artefacts.insert("seeds.csv".to_owned(), report.csv().into_bytes());
     artefacts.insert("seeds.txt".to_owned(), report.summary(false).into_bytes());
-    let name = run_name(args, prepared, &format!("{first}x{count}"));
-    let (folder, placed) = place(&args.out, &prepared.scenario.stem, &name, &artefacts)?;
-    let shown_folder = folder.display().to_string();
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    say(&SeedsReport { artefacts: &shown_folder, ..report.clone() }.summary(colour))?;
+    let (folder, placed) =
+        place(&args.out, &prepared.scenario.stem, &command.folder(), &artefacts)?;
+    let shown = folder.display().to_string();
+    let (scenario, router) = (prepared.scenario.name.as_str(), prepared.router.name.as_str());
+    let on_screen =
+        SeedsReport { scenario, router, replay: &command.here, artefacts: &shown, ..report };
+    say(&on_screen.summary(colour()))?;
     if placed == Placed::Unchanged {
         say("unchanged        the same runs were there, byte for byte\n")?;
     }
     if exit != Exit::Pass {
-        say_error(&format!("seed {shown} is kept whole in {shown_folder}"));
+        say_error(&format!("seed {worst}:"));
         one.complain(&folder);
+    }
+    if args.open {
+        open(&folder.join("report.html"));
     }
     Ok(exit)
 }
 
 fn spread(
+    args: &Args,
     prepared: &Prepared,
     count: u64,
     expected: &[(String, Expectation)],
-    args: &Args,
 ) -> Vec<(SeedRun, Exit)> {
     let next = AtomicU64::new(0);
     let landed = Mutex::new(Vec::new());
@@ -87,7 +88,8 @@ fn spread(
                     let seed = prepared.seed.wrapping_add(index);
                     let flown = fly(prepared, seed, Watch::default(), |_, _| {});
                     let digest = format!("{:032x}", flown.digest);
-                    let exit = Run::new(args, prepared, seed, &flown).exit;
+                    let command = Command::of(args, prepared, seed, None);
+                    let exit = Landed::new(prepared, seed, &flown, &command).exit;
                     let run = SeedRun::of(seed, digest, &flown.figures, expected);
                     // A poisoned lock means that another seed's thread panicked, which the scope
                     // passes on.

@@ -1,63 +1,92 @@
-//! `--twice`: the same run in two processes, every byte compared.
+//! `--twice`: the same run in a second process, every byte compared.
 
 use std::env;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{self, Child, Command, Stdio};
 
+use crate::engine::{Stretch, Watch, fly};
 use crate::exit::{Exit, Stop};
-use crate::folder::first_difference;
-use crate::say;
+use crate::folder::{Artefacts, first_difference, read_all};
+use crate::prepare::Prepared;
 use crate::verb::run::Args;
 
-/// Runs what `args` say in two fresh processes, recording everything, and compares.
-///
-/// # Errors
-/// [`Exit::Nondeterminism`] with the first difference, if there is one.
-pub(crate) fn prove(args: &Args) -> Result<(), Stop> {
-    let aside = args.out.join(format!(".twice.{}", process::id()));
-    let outcome = compare(args, &aside);
-    // Both runs are copies of what this process writes; losing the folder loses nothing.
-    let _ = std::fs::remove_dir_all(&aside);
-    let files = outcome?;
-    say(&format!("twice            two processes wrote the same bytes in {files} files\n"))
+/// The same run in another process, which writes beside this one's runs until it is dropped.
+pub(crate) struct Twin {
+    child: Child,
+    aside: PathBuf,
 }
 
-fn compare(args: &Args, aside: &Path) -> Result<usize, Stop> {
-    let folders = [aside.join("one"), aside.join("two")];
-    for folder in &folders {
-        child(args, folder)?;
-    }
-    let [one, two] = folders.map(|folder| folder.join("latest"));
-    let unreadable = |error| Stop::environment("cannot compare the two runs", &error);
-    match first_difference(&one, &two).map_err(unreadable)? {
-        None => Ok(std::fs::read_dir(&one).map_err(unreadable)?.count()),
-        Some(difference) => {
-            let message = format!("two runs of the same seed differ\n{difference}");
-            Err(Stop { exit: Exit::Nondeterminism, message })
+impl Twin {
+    /// Starts what `args` say in a fresh process.
+    pub(crate) fn start(args: &Args) -> Result<Self, Stop> {
+        let failed = |error| Stop::environment("cannot start another seawall", &error);
+        let aside = args.out.join(format!(".twice.{}", process::id()));
+        let mut command = Command::new(env::current_exe().map_err(failed)?);
+        command.arg("run").args(&args.scenario).arg("--out").arg(&aside);
+        command.args(args.router.iter().flat_map(|router| ["--router", router]));
+        command.args(args.seed.iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
+        command.args(args.first.iter().flat_map(|n| ["--first".to_owned(), n.to_string()]));
+        if let Some(trace) = &args.trace {
+            command.arg("--trace").arg(trace);
         }
+        let flags = [(args.record, "--record"), (args.png, "--png")];
+        command.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Ok(Self { child: command.spawn().map_err(failed)?, aside })
+    }
+
+    /// Waits for it, compares with `ours`, and says how many files are the same.
+    ///
+    /// # Errors
+    /// [`Exit::Nondeterminism`] with the first difference, if there is one.
+    pub(crate) fn prove(
+        self,
+        args: &Args,
+        prepared: &Prepared,
+        ours: &Artefacts,
+    ) -> Result<usize, Stop> {
+        let theirs = self.finish()?;
+        let Some(found) = first_difference(ours, &theirs) else { return Ok(theirs.len()) };
+        let event = if args.record { None } else { first_event(args, prepared)? };
+        let found = event.unwrap_or(found);
+        let message = format!("two runs of the same seed differ\n{found}");
+        Err(Stop { exit: Exit::Nondeterminism, message })
+    }
+
+    /// What it wrote.
+    fn finish(mut self) -> Result<Artefacts, Stop> {
+        let failed = |error| Stop::environment("cannot read the second run", &error);
+        let mut said = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut said).map_err(failed)?;
+        }
+        self.child.wait().map_err(failed)?;
+        let latest = self.aside.join("latest");
+        if !latest.exists() {
+            let message = format!("the second run did not come to its end\n{said}");
+            return Err(Stop { exit: Exit::Environment, message });
+        }
+        read_all(&latest).map_err(failed)
     }
 }
 
-fn child(args: &Args, out: &PathBuf) -> Result<(), Stop> {
-    let failed = |error| Stop::environment("cannot start another seawall", &error);
-    let mut command = Command::new(env::current_exe().map_err(failed)?);
-    command.arg("run").arg(&args.scenario).arg("--record").arg("--out").arg(out);
-    if let Some(router) = &args.router {
-        command.arg("--router").arg(router);
+impl Drop for Twin {
+    fn drop(&mut self) {
+        // All of this may be over already, and what it wrote is a copy: losing it loses nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.aside);
     }
-    if let Some(seed) = args.seed {
-        command.args(["--seed", &seed.to_string()]);
-    }
-    if let Some(trace) = &args.trace {
-        command.arg("--trace").arg(trace);
-    }
-    if let Some(first) = args.first {
-        command.args(["--first", &first.to_string()]);
-    }
-    let output = command.stdin(Stdio::null()).output().map_err(failed)?;
-    if out.join("latest").exists() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Stop { exit: Exit::Environment, message: format!("a run did not come to its end\n{said}") })
+}
+
+/// Runs both once more, recording, to show the first event that differs.
+fn first_event(args: &Args, prepared: &Prepared) -> Result<Option<String>, Stop> {
+    let twin = Twin::start(&Args { record: true, ..args.clone() })?;
+    let watch = Watch { record: Some(Stretch::WHOLE), calls: false, first: args.first };
+    let record = fly(prepared, prepared.seed, watch, |_, _| {}).record.unwrap_or_default();
+    let only = |record: Vec<u8>| Artefacts::from([("record".to_owned(), record)]);
+    let theirs = twin.finish()?.remove("record").unwrap_or_default();
+    Ok(first_difference(&only(record.into_bytes()), &only(theirs)))
 }

@@ -40,16 +40,6 @@ fn the_starter_router_passes_every_scenario_and_the_thousand_its_own() {
     }
 }
 
-/// The simulator, the router and the figures, against what is known without them.
-#[test]
-#[cfg_attr(debug_assertions, ignore = "ten million calls each; runs with `--profile testrelease`")]
-fn closed_forms_come_out() {
-    for form in closed_forms() {
-        let name = form.scenario.name;
-        assert_eq!(unmet(form.scenario, form.router), Vec::<String>::new(), "{name}");
-    }
-}
-
 /// The starter router with `old` replaced by `new`.
 fn starter_but(old: &str, new: &str) -> Entry {
     assert!(STARTER.text.contains(old), "{old}");

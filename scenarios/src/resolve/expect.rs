@@ -49,10 +49,12 @@ fn asked(
         let mut named = fault.into_iter().chain(during.filter(|name| !always(name)));
         if let Some(unknown) = named.find(|name| !known.contains(name)) {
             let message = format!("this scenario has no fault `{unknown}`");
-            let hint = if known.is_empty() {
-                "`during=` may be `normal` or `spike`".to_owned()
-            } else {
+            let hint = if !known.is_empty() {
                 format!("it has `{}`", known.join("`, `"))
+            } else if fault == Some(unknown) {
+                "it has no faults".to_owned()
+            } else {
+                "`during=` may be `normal` or `spike`".to_owned()
             };
             said.wrong_because(&text.at, message, hint);
             return None;

@@ -1,0 +1,207 @@
+//! One seed's run, judged: what people and files are told of it.
+
+use std::path::Path;
+
+use reports::{Engine, Hashes, Judged, Report, RunFile, Verdict};
+
+use crate::engine::{Flown, Stretch, Watch, chain, fly};
+use crate::exit::Exit;
+use crate::folder::Artefacts;
+use crate::prepare::{Prepared, sha256};
+use crate::replay::Command;
+use crate::say_error;
+use crate::source::portable;
+
+/// How many violations, and then how many events before the first, are shown.
+const SHOWN: usize = 12;
+
+/// One run of one seed, judged.
+pub(crate) struct Landed<'a> {
+    prepared: &'a Prepared,
+    flown: &'a Flown,
+    command: &'a Command,
+    seed: u64,
+    judged: Vec<Judged>,
+    notes: Vec<String>,
+    /// Why it is undecided, if it is, each in a line.
+    open: Vec<String>,
+    /// What happened round the first violation, if there is one.
+    window: Option<String>,
+    pub(crate) exit: Exit,
+}
+
+impl<'a> Landed<'a> {
+    /// Judges `flown`, which came of `seed` and is repeated by `command`.
+    pub(crate) fn new(
+        prepared: &'a Prepared,
+        seed: u64,
+        flown: &'a Flown,
+        command: &'a Command,
+    ) -> Self {
+        let judged = judge(prepared, flown);
+        let mut notes = prepared.notes.clone();
+        notes.extend(flown.calls.as_ref().and_then(reports::CallLog::remark));
+        let silent = silent_faults(prepared, flown);
+        notes.extend(silent.iter().cloned());
+        let mut open = silent;
+        let no_data = judged.iter().filter(|j| j.judgement.verdict == Verdict::NoData);
+        open.extend(no_data.map(|j| format!("no data for `{}`", j.name)));
+        if prepared.any_expected && judged.is_empty() && !flown.partial {
+            open.push("nothing that is expected applies to this router".to_owned());
+        }
+        let window = flown.violations.first().map(|violation| {
+            let record = Some(Stretch::around(violation.at));
+            let again = fly(prepared, seed, Watch { record, ..Watch::default() }, |_, _| {});
+            again.record.expect("it was asked for")
+        });
+        let exit = decide(flown, &judged, &open);
+        Self { prepared, flown, command, seed, judged, notes, open, window, exit }
+    }
+
+    /// What a terminal shows.
+    pub(crate) fn on_screen(&self, folder: &Path, colour: bool) -> String {
+        let folder = folder.display().to_string();
+        let scenario = &self.prepared.scenario.name;
+        let router = &self.prepared.router.name;
+        let replay = &self.command.here;
+        let report = self.report();
+        Report { scenario, router, replay, artefacts: &folder, ..report }.summary(colour)
+    }
+
+    /// The report of artefacts: what is written must not depend on where it is written to.
+    fn report(&self) -> Report<'_> {
+        Report {
+            title: &self.prepared.title,
+            question: &self.prepared.question,
+            scenario: portable(&self.prepared.scenario.name),
+            router: portable(&self.prepared.router.name),
+            seed: self.seed,
+            figures: &self.flown.figures,
+            judged: &self.judged,
+            not_applicable: &self.prepared.not_applicable,
+            notes: &self.notes,
+            replay: &self.command.portable,
+            artefacts: "",
+        }
+    }
+
+    /// Every file of the run's folder.
+    pub(crate) fn artefacts(&self, png: bool) -> Artefacts {
+        let report = self.report();
+        let mut files = Artefacts::new();
+        let mut put = |name: &str, text: String| files.insert(name.to_owned(), text.into_bytes());
+        put("summary.txt", report.summary(false));
+        put("report.html", report.html());
+        put("series.csv", report.series_csv());
+        put("deployments.csv", report.deployments_csv());
+        put("junit.xml", report.junit());
+        put("run.json", self.run_file(&report).to_json());
+        if let Some(calls) = &self.flown.calls {
+            let properties = self.prepared.resolved.properties.iter();
+            let properties: Vec<(String, Vec<String>)> =
+                properties.map(|p| (p.name.clone(), p.labels.clone())).collect();
+            put("requests.csv", calls.csv(&self.flown.figures.groups, &properties));
+        }
+        if let Some(record) = &self.flown.record {
+            put("record", record.clone());
+        }
+        if let Some(window) = &self.window {
+            put("violation.record", window.clone());
+        }
+        for chart in report.charts() {
+            put(&format!("{}.svg", chart.name), chart.svg());
+        }
+        if png {
+            for chart in report.charts() {
+                let name = format!("{}.png", chart.name);
+                files.insert(name, chart.png());
+            }
+        }
+        files
+    }
+
+    fn run_file(&self, report: &Report<'_>) -> RunFile {
+        let prepared = self.prepared;
+        RunFile {
+            engine: Engine {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                sources: env!("SEAWALL_ENGINE").to_owned(),
+            },
+            hashes: Hashes {
+                scenario: sha256(&prepared.scenario.text),
+                router: sha256(&prepared.router.text),
+                expectations: prepared.expectations_hash(),
+                trace: prepared.trace.clone(),
+            },
+            digest: format!("{:032x}", self.flown.digest),
+            exit: self.exit.code(),
+            ..RunFile::of(report)
+        }
+    }
+
+    /// What went wrong, on standard error: the verdict, how to see it again, how it came about,
+    /// where to look.
+    pub(crate) fn complain(&self, folder: &Path) {
+        let mut lines = match self.exit {
+            Exit::Pass => return,
+            Exit::Failed => vec!["an expectation failed".to_owned()],
+            Exit::Undecided => vec![format!("undecided: {}", self.open.join("; "))],
+            Exit::Metastable => {
+                let fault = self.flown.figures.unrecovered().map(|f| f.name.as_str());
+                vec![format!("no recovery after `{}` healed", fault.unwrap_or_default())]
+            }
+            Exit::Invariant => {
+                let count = self.flown.violated;
+                let what = format!("an invariant of the router was violated, {count} in all:");
+                let violations = self.flown.violations.iter().take(SHOWN);
+                [what].into_iter().chain(violations.map(|v| format!("  {v}"))).collect()
+            }
+            Exit::Usage | Exit::Environment | Exit::Nondeterminism => {
+                unreachable!("a run that was judged ended otherwise")
+            }
+        };
+        lines.push(format!("replay: {}", self.command.here));
+        if let (Some(window), Some(first)) = (&self.window, self.flown.violations.first()) {
+            lines.push("how the first came about (more in `violation.record`):".to_owned());
+            lines.extend(chain(window, first, SHOWN).into_iter().map(|line| format!("  {line}")));
+        }
+        lines.push(format!("files: {}", folder.display()));
+        say_error(&lines.join("\n"));
+    }
+}
+
+/// Judges every expectation; none of a run that was stopped early.
+fn judge(prepared: &Prepared, flown: &Flown) -> Vec<Judged> {
+    if flown.partial {
+        return Vec::new();
+    }
+    let asked = prepared.asked().map(|(name, asked)| Judged {
+        name: name.to_owned(),
+        expectation: asked.expectation.clone(),
+        judgement: asked.expectation.judge(&flown.figures),
+    });
+    asked.collect()
+}
+
+/// Faults that are to be seen, and were not.
+fn silent_faults(prepared: &Prepared, flown: &Flown) -> Vec<String> {
+    let faults = prepared.resolved.plan.faults.iter().zip(&flown.fired);
+    let silent = faults.filter(|(_, fired)| **fired == 0);
+    silent.map(|(fault, _)| format!("the fault `{}` touched no call", fault.name)).collect()
+}
+
+fn decide(flown: &Flown, judged: &[Judged], open: &[String]) -> Exit {
+    if flown.violated > 0 {
+        Exit::Invariant
+    } else if flown.partial {
+        Exit::Pass
+    } else if flown.figures.unrecovered().is_some() {
+        Exit::Metastable
+    } else if judged.iter().any(|j| j.judgement.verdict == Verdict::Fail) {
+        Exit::Failed
+    } else if open.is_empty() {
+        Exit::Pass
+    } else {
+        Exit::Undecided
+    }
+}

@@ -1,0 +1,75 @@
+//! The command that repeats a run, and the folder that is named after it.
+
+use std::path::Path;
+
+use crate::prepare::Prepared;
+use crate::source::portable;
+use crate::verb::run::Args;
+
+/// A run as the command line asks for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    /// As it stands in artefacts: the same wherever the run's files are kept.
+    pub(crate) portable: String,
+    /// As it stands on the screen: it works in this folder, on this machine.
+    pub(crate) here: String,
+    /// Its seeds.
+    scope: String,
+    digest: String,
+}
+
+impl Command {
+    /// Of the seed `first`, or of `count` seeds from it on.
+    pub(crate) fn of(args: &Args, prepared: &Prepared, first: u64, count: Option<u32>) -> Self {
+        let scope = match (count, args.first) {
+            (Some(count), _) => format!("{first}x{count}"),
+            (None, Some(calls)) => format!("{first}-first{calls}"),
+            (None, None) => first.to_string(),
+        };
+        let write = |file: fn(&str) -> String, trace: fn(&Path) -> String| {
+            let mut words = vec!["seawall run".to_owned(), file(&prepared.scenario.name)];
+            words.extend(args.router.as_deref().map(|router| format!("-r {}", file(router))));
+            words.push(format!("--seed {first}"));
+            words.extend(count.map(|count| format!("--seeds {count}")));
+            words.extend(args.first.map(|calls| format!("--first {calls}")));
+            words.extend(args.trace.as_deref().map(|path| format!("--trace {}", trace(path))));
+            words.extend(prepared.trace.as_deref().map(|hash| format!("# sha256 {hash}")));
+            words.join(" ")
+        };
+        let here = write(quoted, |path| quoted(&path.to_string_lossy()));
+        let portable = write(
+            |word| quoted(portable(word)),
+            |path| quoted(&path.file_name().unwrap_or_default().to_string_lossy()),
+        );
+        let digest = prepared.digest(&portable);
+        Self { portable, here, scope, digest }
+    }
+
+    /// What the run's folder is called: its seeds, and the digest of all it was given.
+    pub(crate) fn folder(&self) -> String {
+        format!("{}-{}", self.scope, self.digest)
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(quoted("../routers/eu-1.toml"), "../routers/eu-1.toml");
+        assert_eq!(quoted("my router.toml"), "'my router.toml'");
+        assert_eq!(quoted("it's.toml"), r"'it'\''s.toml'");
+        assert_eq!(quoted(""), "''");
+    }
+}
