@@ -8,7 +8,7 @@ use router_core::{
     Span, Spec, Time, Upstream, Usage,
 };
 use scenarios::library;
-use scenarios::resolve::{Fleet, Override, resolve};
+use scenarios::resolve::{Fleet, Override, Resolved, resolve};
 
 /// A configuration of one group `chat` with members `d0`, `d1`, ... of these weights, no jitter
 /// on rests and no bound on retries, so that instants in tests are round.
@@ -42,14 +42,14 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
 ///
 /// # Panics
 /// If the library is broken.
-pub fn thousand_rps() -> (Arc<Config>, sim::Plan) {
+pub fn thousand_rps() -> (Arc<Config>, Resolved) {
     let entry = library::find("thousand-rps").expect("it is in the library");
     let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
     let entry = library::router("thousand-rps").expect("it is in the library");
     let router = scenarios::router::read(entry.name, entry.text).expect("it is valid");
     let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
     let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
-    (router.config, resolved.plan)
+    (router.config, resolved)
 }
 
 /// So many milliseconds after the start.

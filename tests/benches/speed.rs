@@ -12,9 +12,8 @@ use router_core::{
     LimitSpec, MemberSpec, Observation, Outcome, Rate, Request, RequestId, Router, Seed, Span,
     Spec, Time, Upstream, Usage,
 };
-use scenarios::library;
-use scenarios::resolve::{Fleet, Override, resolve};
 use sim::World;
+use tests::stage::thousand_rps;
 
 fn main() {
     divan::main();
@@ -25,16 +24,10 @@ fn main() {
 /// submitted.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn thousand_rps(bencher: Bencher<'_, '_>) {
-    let entry = library::find("thousand-rps").expect("it is in the library");
-    let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
-    let entry = library::router("thousand-rps").expect("it is in the library");
-    let router = scenarios::router::read(entry.name, entry.text).expect("it is valid");
-    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
-    let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
+    let (config, resolved) = thousand_rps();
     let run = || {
-        let config = Arc::clone(&router.config);
         let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
-        let brain = Router::new(config, resolved.plan.seed, Time::ZERO);
+        let brain = Router::new(Arc::clone(&config), resolved.plan.seed, Time::ZERO);
         let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
         world.run();
         let submissions = world.tally().submissions;

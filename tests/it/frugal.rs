@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use router_core::{Driver, Router};
+use router_core::{Driver, Router, Time};
 use sim::World;
 use tests::stage::thousand_rps;
 
@@ -15,8 +15,9 @@ fn a_request_in_flight_takes_at_most_256_bytes() {
 /// After warm-up, which is when tables have grown to the run's peak.
 #[test]
 fn a_request_allocates_nothing() {
-    let (config, plan) = thousand_rps();
-    let router = Router::new(Arc::clone(&config), plan.seed, router_core::Time::ZERO);
+    let (config, resolved) = thousand_rps();
+    let plan = resolved.plan;
+    let router = Router::new(Arc::clone(&config), plan.seed, Time::ZERO);
     let mut world = World::new(&plan, Driver::new(router, ()));
     // Past the outage's beginning, so that retries, rests and fallbacks are warm as well.
     while world.tally().calls < 100_000 {
