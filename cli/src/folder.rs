@@ -36,6 +36,8 @@ pub(crate) fn place(
         settle(&folder, artefacts)?
     } else {
         let aside = base.join(scenario).join(format!(".{run}.{}", process::id()));
+        // What a killed process of the same number left behind.
+        let _ = fs::remove_dir_all(&aside);
         let ours = missing(&aside);
         let written = write_all(&aside, artefacts).and_then(|()| fs::rename(&aside, &folder));
         match written {

@@ -41,6 +41,9 @@ impl<'a> Landed<'a> {
         let judged = judge(prepared, flown);
         let mut notes = prepared.notes.clone();
         notes.extend(flown.calls.as_ref().and_then(reports::CallLog::remark));
+        if flown.partial {
+            notes.push("it was stopped before its end, so nothing was judged".to_owned());
+        }
         let silent = silent_faults(prepared, flown);
         notes.extend(silent.iter().cloned());
         let mut open = silent;
@@ -55,6 +58,12 @@ impl<'a> Landed<'a> {
             again.record.expect("it was asked for")
         });
         let exit = decide(flown, &judged, &open);
+        // No expectation speaks of these, and whoever reads a file later sees no exit code.
+        match exit {
+            Exit::Invariant | Exit::Metastable => notes.insert(0, verdict(exit, flown, &open)),
+            Exit::Pass | Exit::Failed | Exit::Undecided => {}
+            Exit::Usage | Exit::Environment | Exit::Nondeterminism => {}
+        }
         Self { prepared, flown, command, seed, judged, notes, open, window, exit }
     }
 
@@ -139,34 +148,49 @@ impl<'a> Landed<'a> {
         }
     }
 
-    /// What went wrong, on standard error: the verdict, how to see it again, how it came about,
-    /// where to look.
+    /// Says on standard error what went wrong, if anything did.
     pub(crate) fn complain(&self, folder: &Path) {
-        let mut lines = match self.exit {
-            Exit::Pass => return,
-            Exit::Failed => vec!["an expectation failed".to_owned()],
-            Exit::Undecided => vec![format!("undecided: {}", self.open.join("; "))],
-            Exit::Metastable => {
-                let fault = self.flown.figures.unrecovered().map(|f| f.name.as_str());
-                vec![format!("no recovery after `{}` healed", fault.unwrap_or_default())]
-            }
-            Exit::Invariant => {
-                let count = self.flown.violated;
-                let what = format!("an invariant of the router was violated, {count} in all:");
-                let violations = self.flown.violations.iter().take(SHOWN);
-                [what].into_iter().chain(violations.map(|v| format!("  {v}"))).collect()
-            }
-            Exit::Usage | Exit::Environment | Exit::Nondeterminism => {
-                unreachable!("a run that was judged ended otherwise")
-            }
-        };
+        if self.exit != Exit::Pass {
+            say_error(&self.complaint(folder));
+        }
+    }
+
+    /// What went wrong: the verdict, how to see it again, how it came about, where to look.
+    fn complaint(&self, folder: &Path) -> String {
+        let mut lines = vec![verdict(self.exit, self.flown, &self.open)];
+        let violations = self.flown.violations.iter().take(SHOWN);
+        lines.extend(violations.map(|violation| format!("  {violation}")));
         lines.push(format!("replay: {}", self.command.here));
         if let (Some(window), Some(first)) = (&self.window, self.flown.violations.first()) {
-            lines.push("how the first came about (more in `violation.record`):".to_owned());
-            lines.extend(chain(window, first, SHOWN).into_iter().map(|line| format!("  {line}")));
+            let events = chain(window, first, SHOWN);
+            if !events.is_empty() {
+                lines.push("how the first came about (more in `violation.record`):".to_owned());
+            }
+            lines.extend(events.into_iter().map(|line| format!("  {line}")));
         }
         lines.push(format!("files: {}", folder.display()));
-        say_error(&lines.join("\n"));
+        lines.join("\n")
+    }
+}
+
+/// How a run ended, in a line.
+fn verdict(exit: Exit, flown: &Flown, open: &[String]) -> String {
+    match exit {
+        Exit::Pass => "everything held".to_owned(),
+        Exit::Failed => "an expectation failed".to_owned(),
+        Exit::Undecided => format!("undecided: {}", open.join("; ")),
+        Exit::Metastable => {
+            let fault = flown.figures.unrecovered().map(|fault| fault.name.as_str());
+            format!("metastable: no recovery after `{}` healed", fault.unwrap_or_default())
+        }
+        Exit::Invariant => {
+            let count = flown.violated;
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+            format!("an invariant of the router was violated {times}: this is a bug of the router")
+        }
+        Exit::Usage | Exit::Environment | Exit::Nondeterminism => {
+            unreachable!("a run that was judged ended otherwise")
+        }
     }
 }
 
@@ -203,5 +227,41 @@ fn decide(flown: &Flown, judged: &[Judged], open: &[String]) -> Exit {
         Exit::Pass
     } else {
         Exit::Undecided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router_core::{Invariant, RequestId, Time, Violation};
+
+    use super::*;
+    use crate::prepare::{Wanted, prepare};
+
+    /// No scenario can make the router break an invariant, so one is said to be broken.
+    #[test]
+    fn a_violation_is_told_with_its_replay_and_how_it_came_about() {
+        let wanted = Wanted { scenario: "healthy-baseline", ..Wanted::default() };
+        let prepared = prepare(&wanted).expect("it is in the library");
+        let mut flown = fly(&prepared, 3, Watch::default(), |_, _| {});
+        flown.violated = 2;
+        flown.violations.push(Violation {
+            invariant: Invariant::Conservation,
+            at: Time::from_secs(60),
+            request: Some(RequestId::new(0, 634, 0)),
+            detail: "never finished".to_owned(),
+        });
+        let typed = "seawall run healthy-baseline --seed 3".to_owned();
+        let (scope, digest) = ("3".to_owned(), "abc".to_owned());
+        let command = Command { portable: typed.clone(), here: typed, scope, digest };
+        let landed = Landed::new(&prepared, 3, &flown, &command);
+        assert_eq!(landed.exit, Exit::Invariant);
+        let files = landed.artefacts(false);
+        let window = String::from_utf8_lossy(&files["violation.record"]);
+        assert!(window.starts_with("seawall record 1\n"));
+        let summary = String::from_utf8_lossy(&files["summary.txt"]);
+        assert!(
+            summary.contains("\nnote             an invariant of the router was violated 2 times")
+        );
+        insta::assert_snapshot!(landed.complaint(Path::new(&command.folder())));
     }
 }

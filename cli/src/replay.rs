@@ -1,8 +1,10 @@
 //! The command that repeats a run, and the folder that is named after it.
 
 use std::path::Path;
+use std::thread;
 
 use crate::prepare::Prepared;
+use crate::say_error;
 use crate::source::portable;
 use crate::verb::run::Args;
 
@@ -13,9 +15,10 @@ pub(crate) struct Command {
     pub(crate) portable: String,
     /// As it stands on the screen: it works in this folder, on this machine.
     pub(crate) here: String,
-    /// Its seeds.
-    scope: String,
-    digest: String,
+    /// Its seeds, and how far they went.
+    pub(crate) scope: String,
+    /// Of all it was given.
+    pub(crate) digest: String,
 }
 
 impl Command {
@@ -45,9 +48,25 @@ impl Command {
         Self { portable, here, scope, digest }
     }
 
+    /// Says how to repeat the run.
+    pub(crate) fn tell(&self) {
+        say_error(&format!("replay: {}", self.here));
+    }
+
     /// What the run's folder is called: its seeds, and the digest of all it was given.
     pub(crate) fn folder(&self) -> String {
         format!("{}-{}", self.scope, self.digest)
+    }
+}
+
+/// Does something if it is dropped by a panic: a panic that cannot be repeated teaches nothing.
+pub(crate) struct OnPanic<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            (self.0)();
+        }
     }
 }
 
@@ -63,7 +82,23 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::{OnPanic, quoted};
+
+    #[test]
+    fn only_a_panic_is_told_of() {
+        let told = Cell::new(0);
+        drop(OnPanic(|| told.set(told.get() + 1)));
+        assert_eq!(told.get(), 0);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _guard = OnPanic(|| told.set(told.get() + 1));
+            panic!("as a broken router would");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(told.get(), 1);
+    }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {

@@ -70,16 +70,31 @@ impl Kind {
     /// What `word` names.
     pub(crate) fn source(self, word: &str) -> Result<Source, Stop> {
         if is_path(word) {
-            return Source::file(Path::new(word));
+            return Source::file(Path::new(word)).map_err(|stop| self.without_ending(word, stop));
         }
-        let found = match self {
-            Self::Scenario => library::find(word),
-            Self::Router => library::router(word),
-        };
-        found.map(Source::entry).ok_or_else(|| {
+        self.of_library(word).map(Source::entry).ok_or_else(|| {
             let (message, hint) = self.unknown(word);
             Stop::usage(format!("{message}\nhint: {hint}"))
         })
+    }
+
+    fn of_library(self, name: &str) -> Option<library::Entry> {
+        match self {
+            Self::Scenario => library::find(name),
+            Self::Router => library::router(name),
+        }
+    }
+
+    /// Hints at the library where a file of its name is not there.
+    fn without_ending(self, word: &str, stop: Stop) -> Stop {
+        let name = word.strip_suffix(".toml").filter(|_| !Path::new(word).exists());
+        match name.and_then(|name| self.of_library(name)) {
+            Some(entry) => {
+                let hint = format!("hint: `{}` alone is the one of the library", entry.name);
+                Stop { message: format!("{}\n{hint}", stop.message), ..stop }
+            }
+            None => stop,
+        }
     }
 
     /// That nothing is called `word`, and what it was probably meant to be.

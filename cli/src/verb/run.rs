@@ -9,7 +9,7 @@ use crate::exit::{Exit, Stop};
 use crate::folder::{Placed, place};
 use crate::landed::Landed;
 use crate::prepare::{Prepared, Wanted, prepare};
-use crate::replay::Command;
+use crate::replay::{Command, OnPanic};
 use crate::verb::seeds;
 use crate::verb::twice::Twin;
 use crate::{colour, progress, say, say_error, source};
@@ -87,8 +87,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
 /// Runs one seed.
 fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
     let twin = args.twice.then(|| Twin::start(args)).transpose()?;
-    let flown = watched(args, prepared);
     let command = Command::of(args, prepared, prepared.seed, None);
+    let flown = {
+        let _guard = OnPanic(|| command.tell());
+        watched(args, prepared)
+    };
     let landed = Landed::new(prepared, prepared.seed, &flown, &command);
     let artefacts = landed.artefacts(args.png);
     let (folder, placed) =

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Stop};
 use crate::folder::{Placed, place};
 use crate::landed::Landed;
 use crate::prepare::Prepared;
-use crate::replay::Command;
+use crate::replay::{Command, OnPanic};
 use crate::source::portable;
 use crate::verb::run::{Args, open};
 use crate::{colour, progress, say, say_error};
@@ -86,9 +86,14 @@ fn spread(
                         break;
                     }
                     let seed = prepared.seed.wrapping_add(index);
+                    let command = Command::of(args, prepared, seed, None);
+                    let _guard = OnPanic(|| {
+                        command.tell();
+                        // The other threads need not go on.
+                        next.store(count, Ordering::Relaxed);
+                    });
                     let flown = fly(prepared, seed, Watch::default(), |_, _| {});
                     let digest = format!("{:032x}", flown.digest);
-                    let command = Command::of(args, prepared, seed, None);
                     let exit = Landed::new(prepared, seed, &flown, &command).exit;
                     let run = SeedRun::of(seed, digest, &flown.figures, expected);
                     // A poisoned lock means that another seed's thread panicked, which the scope

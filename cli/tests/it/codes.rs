@@ -79,7 +79,7 @@ fn a_run_that_stays_bad_after_its_cause_is_gone_is_four() {
     let desk = Desk::new().with("storm.toml", STORM).with("bare.toml", BARE);
     let said = desk.seawall("run storm.toml -r bare.toml").ended(4);
     assert!(said.out.contains("\nPASS     users are answered"), "{}", said.out);
-    assert!(said.err.starts_with("no recovery after `slow` healed\nreplay: seawall run storm"));
+    assert!(said.err.starts_with("metastable: no recovery after `slow` healed\nreplay: "));
     // It is the second, third and fourth tries that do it.
     let once = STORM.replace("tries = 4", "tries = 1");
     let desk = desk.with("storm.toml", &once);
@@ -116,6 +116,7 @@ fn bad_usage_and_bad_files_are_two_and_nothing_is_written() {
     for line in [
         "run viral-spik",
         "run there-is-none.toml",
+        "run viral-spike.toml -r starter",
         "run viral-spike -r stater",
         "run viral-spike --seed seven",
         "run viral-spike --seeds 4 --twice",
@@ -157,4 +158,14 @@ fn a_disk_that_is_full_in_the_middle_is_seven_and_nothing_is_left() {
     let said = Said::from(shell.output().expect("there is a shell")).ended(7);
     assert!(said.err.contains("cannot write a/b/max-tokens-tax/19-"), "{said:?}");
     assert_eq!(desk.names("."), [""; 0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_summary_that_cannot_be_printed_is_seven() {
+    let desk = Desk::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let mut command = desk.command("run max-tokens-tax --first 100");
+    let said = Said::from(command.stdout(full).output().expect("it can be started")).ended(7);
+    assert!(said.err.starts_with("cannot write to standard output: "), "{}", said.err);
 }
