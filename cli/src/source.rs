@@ -56,7 +56,7 @@ pub(crate) fn portable(word: &str) -> &str {
 /// Whether a word is meant as a file: it says so, or there is one.
 pub(crate) fn is_path(word: &str) -> bool {
     let path = Path::new(word);
-    path.extension().is_some() || path.is_file()
+    path.extension().is_some() || path.exists() && !path.is_dir()
 }
 
 /// What a word can name.

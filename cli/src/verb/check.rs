@@ -157,20 +157,26 @@ impl Checker {
         }
     }
 
-    /// Checks the files that a suite names, against its own router unless another was named.
+    /// Checks what a suite names, against its own router unless another was named.
     fn members(&mut self, source: &Source, suite: &Suite) -> Result<(), Stop> {
         let router = beside(source, &suite.router.value);
         let own = if self.given { None } else { Some(Router::named(&router)) };
         let usual = own.map(|own| mem::replace(&mut self.router, own));
         let scenarios = suite.scenarios.iter().map(|scenario| beside(source, &scenario.value));
-        let mut files =
-            [router].into_iter().chain(scenarios).filter(|word| Path::new(word).is_file());
-        let done = files.try_for_each(|word| self.word(&word));
+        // What is not there has been said.
+        let scenarios =
+            scenarios.filter(|word| is_file(word) || Kind::Scenario.source(word).is_ok());
+        let router = Some(router).filter(|word| is_file(word));
+        let done = router.into_iter().chain(scenarios).try_for_each(|word| self.word(&word));
         if let Some(usual) = usual {
             self.router = usual;
         }
         done
     }
+}
+
+fn is_file(word: &str) -> bool {
+    Path::new(word).is_file()
 }
 
 /// What a suite names that is not there.
@@ -179,7 +185,7 @@ fn absent(source: &Source, suite: &Suite) -> Vec<Mistake> {
     let named = router.chain(suite.scenarios.iter().map(|scenario| (Kind::Scenario, scenario)));
     let missing = named.filter_map(|(kind, word)| {
         let path = beside(source, &word.value);
-        if kind.source(&path).is_ok() || Path::new(&path).is_file() {
+        if is_file(&path) || kind.source(&path).is_ok() {
             return None;
         }
         let (message, hint) = kind.unknown(&word.value);

@@ -136,6 +136,19 @@ fn there_is_no_colour_where_nobody_sees_it() {
     assert!(!said.out.contains('\x1b') && !said.err.contains('\x1b'));
 }
 
+/// The second process has no standard input, so it cannot read what the first one did.
+#[cfg(unix)]
+#[test]
+fn a_second_process_that_fails_is_told_of_and_leaves_nothing() {
+    let router = Desk::new().seawall("print starter").out;
+    let desk = Desk::new().with("router.toml", &router);
+    let mut command = desk.command(&format!("{RUN} -r /dev/stdin --twice --first 100"));
+    let stdin = fs::File::open(desk.path("router.toml")).expect("it was written");
+    let said = Said::from(command.stdin(stdin).output().expect("it can be started")).ended(7);
+    assert!(said.err.starts_with("the second run did not come to its end\n"), "{}", said.err);
+    assert_eq!(desk.names("runs"), ["latest", "max-tokens-tax"]);
+}
+
 /// The same run must write the same bytes on another day, on another machine, in another folder.
 #[cfg(unix)]
 #[test]

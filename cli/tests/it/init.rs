@@ -9,7 +9,7 @@ fn what_init_writes_is_right_and_is_what_runs_then() {
     assert!(said.out.ends_with("\nnext: seawall run viral-spike --open\n"), "{}", said.out);
     assert_eq!(desk.names("."), [".github", "router.toml", "seawall.toml"]);
     let checked = desk.seawall("check").ended(0);
-    assert_eq!(checked.out, "seawall.toml: a valid suite\nrouter.toml: a valid router\n");
+    insta::assert_snapshot!(checked.whole());
     let said = desk.seawall("run viral-spike").ended(0);
     // The suite's router and objectives, without a word about them on the command line.
     assert!(said.out.contains("\nviral-spike, router router.toml, seed 7\n"), "{}", said.out);
