@@ -13,7 +13,7 @@ use router_core::{
     Spec, Time, Upstream, Usage,
 };
 use sim::World;
-use tests::stage::thousand_rps;
+use tests::stage;
 
 fn main() {
     divan::main();
@@ -24,7 +24,7 @@ fn main() {
 /// submitted.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn thousand_rps(bencher: Bencher<'_, '_>) {
-    let (config, resolved) = thousand_rps();
+    let (config, resolved) = stage::thousand_rps();
     let run = || {
         let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
         let brain = Router::new(Arc::clone(&config), resolved.plan.seed, Time::ZERO);
