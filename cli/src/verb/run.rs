@@ -94,14 +94,16 @@ fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
     };
     let landed = Landed::new(prepared, prepared.seed, &flown, &command);
     let artefacts = landed.artefacts(args.png);
-    let (folder, placed) =
-        place(&args.out, &prepared.scenario.stem, &command.folder(), &artefacts)?;
+    let proof = twin.map(|twin| twin.prove(args, prepared, &artefacts));
+    let placed = place(&args.out, &prepared.scenario.stem, &command.folder(), &artefacts);
+    // If two runs differ, that says more than that one of them differs from an older one.
+    let same = proof.transpose()?;
+    let (folder, placed) = placed?;
     say(&landed.on_screen(&folder, colour()))?;
     if placed == Placed::Unchanged {
         say("unchanged        the same run was there, byte for byte\n")?;
     }
-    if let Some(twin) = twin {
-        let files = twin.prove(args, prepared, &artefacts)?;
+    if let Some(files) = same {
         say(&format!("twice            two processes wrote the same bytes in {files} files\n"))?;
     }
     landed.complain(&folder);
