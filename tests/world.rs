@@ -279,7 +279,12 @@ fn providers(count: usize) -> impl Strategy<Value = Vec<Provider>> {
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    let fail = (0_usize..FailureKind::ALL.len(), prop::option::of(millis(0..3_000)));
+    let after = prop_oneof![
+        4 => millis(0..3_000),
+        1 => (0_u64..3_000).prop_map(|n| Span::from_nanos(n * 999_999)),
+        1 => (0_u64..9).prop_map(|days| Span::from_secs(days * 864_000)),
+    ];
+    let fail = (0_usize..FailureKind::ALL.len(), prop::option::of(after));
     prop::option::weighted(0.7, fail).prop_map(|fail| match fail {
         None => Answer::Ok,
         Some((kind, retry_after)) => {
@@ -288,7 +293,8 @@ fn answer() -> impl Strategy<Value = Answer> {
     })
 }
 
-fn effect() -> impl Strategy<Value = Effect> {
+/// What a fault may do.
+pub fn effects() -> impl Strategy<Value = Effect> {
     prop_oneof![
         Just(Effect::Outage(Outage::Refuse)),
         Just(Effect::Outage(Outage::BlackHole)),
@@ -305,7 +311,7 @@ fn effect() -> impl Strategy<Value = Effect> {
 
 fn faults(deployments: usize) -> impl Strategy<Value = Vec<Fault>> {
     let times = (0_u64..4_000, prop::option::weighted(0.8, 1_u64..3_000));
-    let fault = (prop::bits::u8::masked(31), times, percent(1..=100), effect());
+    let fault = (prop::bits::u8::masked(31), times, percent(1..=100), effects());
     prop::collection::vec(fault, 0..4).prop_map(move |faults| {
         let faults = faults.into_iter().enumerate();
         faults

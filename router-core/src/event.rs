@@ -379,7 +379,8 @@ pub enum Outcome {
     Serve(AttemptId, Usage),
     /// Cut by the total timeout after its first token, and configured to keep what came.
     Partial(AttemptId, Usage),
-    /// Tried and not answered; the last failure is what the client sees.
+    /// Tried and not answered; the last failure is what the client sees, without its usage and
+    /// with its `Retry-After` in whole milliseconds: rounded up, 49.7 days at most.
     Exhaust(Failure),
     /// Never tried.
     Reject(Rejection),

@@ -6,9 +6,9 @@
 //! was built with, so one list of timed inputs always yields one list of outputs.
 //!
 //! # The contract
-//! 1. Before an input, deadlines earlier than its instant act, in their order; deadlines *at* its
-//!    instant act after it. News that arrives exactly at a deadline is in time, and a late timer
-//!    changes when things happen, never in what order.
+//! 1. Before an input, deadlines earlier than its instant act, in their order. Deadlines *at* an
+//!    instant act on its tick, or before the first input of a later one. News that arrives exactly
+//!    at a deadline is in time, and a late timer changes when things happen, never in what order.
 //! 2. A late deadline acts as of the input's instant: rests, waits and timeouts that it begins
 //!    count from there, so a starved driver cuts short nothing that it starts.
 //! 3. An [`Input::Tick`] nobody asked for changes nothing and draws nothing.

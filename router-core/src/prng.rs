@@ -55,10 +55,6 @@ pub enum Purpose {
     OutputTokens = 18,
     /// A client's own retry jitter.
     Client = 19,
-    /// How long a user waits before leaving.
-    Patience = 20,
-    /// Time to connect.
-    Connect = 21,
     /// Time to first token.
     FirstToken = 22,
     /// Time per output token.
@@ -69,8 +65,6 @@ pub enum Purpose {
     Fault = 25,
     /// Which rows a sampled table keeps.
     Sample = 26,
-    /// Which trace row a request takes.
-    Trace = 27,
     /// Random worlds of a property test or a swarm.
     Swarm = 28,
 }

@@ -356,6 +356,16 @@ fn news_exactly_at_a_deadline_is_in_time() {
 }
 
 #[test]
+fn it_is_in_time_whatever_else_the_instant_brings() {
+    let mut stage = Stage::new(&spec(&[1]));
+    stage.submit(ms(0), 1);
+    stage.submit(ms(0), 2);
+    for n in [2, 1] {
+        assert_eq!(stage.news(ms(5_000), n, 1, Upstream::Connected), []);
+    }
+}
+
+#[test]
 fn without_streaming_only_connect_and_total_count_and_the_end_commits() {
     let mut stage = Stage::new(&spec(&[1]));
     stage.submit_with(ms(0), 1, |r| r.stream = false);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use router_core::{
-    Brain, Config, DeploymentId, Digest, Input, Observation, Outcome, Output, Ratio, Rejection,
-    Router, Span, Time,
+    Brain, Config, DeploymentId, Digest, GroupId, Input, Observation, Outcome, Output, Ratio,
+    Rejection, RequestId, Router, Span, Time,
 };
 use sim::{Effect, Fault, Outage};
 use tests::tape::{Tape, replay, replay_from};
-use tests::world::{Setting, settings, swarm};
+use tests::world::{Setting, effects, settings, swarm};
 
 /// Every instant that an output names, moved.
 fn moved(output: Output, by: Span) -> Output {
@@ -66,11 +66,20 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
     output
 }
 
-/// Ends of requests, and how many were submitted.
-fn ends(inputs: &[(Time, Input)], outputs: &[(Time, Output)]) -> (usize, usize) {
-    let submitted = inputs.iter().filter(|(_, input)| matches!(input, Input::Submit(_)));
-    let finished = outputs.iter().filter(|(_, output)| matches!(output, Output::Finish(..)));
-    (submitted.count(), finished.count())
+/// The requests that were submitted, and those that finished, each as often as it was, in order.
+fn ends(inputs: &[(Time, Input)], outputs: &[(Time, Output)]) -> (Vec<RequestId>, Vec<RequestId>) {
+    let submitted = inputs.iter().filter_map(|(_, input)| {
+        let Input::Submit(request) = input else { return None };
+        Some(request.id)
+    });
+    let finished = outputs.iter().filter_map(|(_, output)| {
+        let Output::Finish(id, _) = output else { return None };
+        Some(*id)
+    });
+    let (mut submitted, mut finished): (Vec<_>, Vec<_>) = (submitted.collect(), finished.collect());
+    submitted.sort_unstable();
+    finished.sort_unstable();
+    (submitted, finished)
 }
 
 proptest! {
@@ -198,6 +207,55 @@ proptest! {
             effect: Effect::Outage(Outage::Refuse),
         });
         prop_assert_eq!(digest(&with), digest(&setting));
+    }
+
+    /// Two halves that share no deployment, limit or retry budget: what happens to one changes
+    /// nothing for the other.
+    #[test]
+    fn a_fault_of_one_group_leaves_another_alone(setting in settings(), effect in effects()) {
+        let mut calm = setting;
+        calm.spec.router.retry_budget.ratio = None;
+        calm.spec.router.in_flight = 4_096;
+        let split = calm.spec.clone();
+        let (one, other) = (calm.spec.deployments.len(), calm.spec.groups.len());
+        for mut deployment in split.deployments {
+            deployment.name = format!("other-{}", deployment.name);
+            deployment.shared.clear();
+            calm.spec.deployments.push(deployment);
+        }
+        for mut group in split.groups {
+            group.name = format!("other-{}", group.name);
+            group.members.iter_mut().for_each(|m| m.deployment = format!("other-{}", m.deployment));
+            group.fallbacks.iter_mut().for_each(|name| *name = format!("other-{name}"));
+            calm.spec.groups.push(group);
+        }
+        calm.plan.providers.extend(calm.plan.providers.clone());
+        for mut demand in calm.plan.demands.clone() {
+            demand.group = GroupId::at(demand.group.index() + other);
+            calm.plan.demands.push(demand);
+        }
+        let sources = calm.plan.demands.len() / 2;
+        let mut sick = calm.clone();
+        sick.plan.faults.push(Fault {
+            name: "of one half".into(),
+            on: (0..one).map(DeploymentId::at).collect(),
+            from: Time::ZERO,
+            until: None,
+            of: Ratio::ONE,
+            effect,
+        });
+        let of_the_other = |setting: &Setting| -> Vec<(Time, RequestId, Outcome)> {
+            let outputs = setting.tape().outputs;
+            let finished = outputs.into_iter().filter_map(|(at, output)| {
+                let Output::Finish(id, outcome) = output else { return None };
+                (usize::from(id.source()) >= sources).then_some((at, id, outcome))
+            });
+            finished.collect()
+        };
+        let ends = of_the_other(&calm);
+        prop_assert!(!ends.is_empty());
+        let differs = ends.iter().zip(&of_the_other(&sick)).find(|(a, b)| a != b).map(|(a, b)| (*a, *b));
+        prop_assert_eq!(differs, None);
     }
 
     #[test]

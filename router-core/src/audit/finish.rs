@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::{Auditor, Invariant};
-use crate::{AttemptId, Failure, GroupId, Outcome, Rejection, RequestId, Time};
+use crate::{AttemptId, Failure, GroupId, Outcome, Rejection, RequestId, Span, Time};
 
 type Said = Option<(Invariant, String)>;
 
@@ -94,9 +94,17 @@ impl Auditor {
 
     fn exhausted(&self, id: RequestId, failure: Failure) -> Said {
         let flight = self.flights.get(&id)?;
-        // What the failed call is billed for is told when the attempt ends.
-        let plain = |failure: Failure| Failure { usage: None, ..failure };
-        if flight.failed.is_none_or(|failed| plain(failed.failure) != plain(failure)) {
+        // What the failed call is billed for is told when the attempt ends; clients are told to
+        // wait for whole milliseconds.
+        let longest = Span::from_millis(u64::from(u32::MAX) - 1);
+        let whole =
+            |span: Span| Span::from_millis(span.as_nanos().div_ceil(1_000_000)).min(longest);
+        let told = |failure: Failure| Failure {
+            usage: None,
+            retry_after: failure.retry_after.map(whole),
+            ..failure
+        };
+        if flight.failed.is_none_or(|failed| told(failed.failure) != failure) {
             let detail = format!("did not fail last with {:?}", failure.kind);
             return Some((Invariant::Conservation, detail));
         }

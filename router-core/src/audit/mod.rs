@@ -110,6 +110,8 @@ pub struct Auditor {
     front: Time,
     /// The input being handled, until its turn has come.
     pending: Option<Input>,
+    /// Whether that input is, or was, a tick: only a tick acts on deadlines at its own instant.
+    ticked: bool,
     /// Of which attempt late news may be confessed, and whether it corrects the books.
     late: Option<(AttemptId, bool)>,
     draining: bool,
@@ -135,6 +137,7 @@ impl Auditor {
             now: start,
             front: start,
             pending: None,
+            ticked: false,
             late: None,
             draining: false,
             flights: BTreeMap::new(),
@@ -185,7 +188,7 @@ impl Auditor {
                 self.list(id);
             }
         }
-        while let Some(&(due, id)) = self.due.first().filter(|(due, _)| *due <= self.now) {
+        while let Some(&(due, id)) = self.due.first().filter(|(due, _)| self.is_up(*due)) {
             self.due.remove(&(due, id));
             if let Some(flight) = self.flights.get_mut(&id) {
                 flight.listed = Time::MAX;
@@ -212,6 +215,11 @@ impl Auditor {
         for id in open {
             self.breach(Invariant::Conservation, Some(id), || "never finished".into());
         }
+    }
+
+    /// Whether this input was to act on a deadline.
+    fn is_up(&self, due: Time) -> bool {
+        due < self.now || self.ticked && due == self.now
     }
 
     fn premise(&mut self, invariant: Invariant) {
@@ -277,7 +285,7 @@ impl Auditor {
             return;
         }
         match self.flights.get(&id) {
-            Some(flight) if !flight.deciding && flight.due() <= self.now => {
+            Some(flight) if !flight.deciding && self.is_up(flight.due()) => {
                 self.fire(id, flight.due());
             }
             Some(_) | None => {}
@@ -359,6 +367,7 @@ impl Journal for Auditor {
         }
         self.now = self.now.max(now);
         self.late = None;
+        self.ticked = matches!(input, Input::Tick);
         self.pending = Some(input.clone());
     }
 

@@ -175,7 +175,12 @@ impl Dice {
             self.pick(&[FailureKind::Server, FailureKind::RateLimit, FailureKind::Reset])
         };
         let mut failure = Failure::new(kind, 500);
-        failure.retry_after = self.once_in(4).then(|| self.ms(12_000));
+        failure.retry_after = self.once_in(4).then(|| {
+            // Whole milliseconds, odd nanoseconds, and longer than 32 bits of milliseconds.
+            let units = [1_000_000, 999_999, 1_000_000_000_000];
+            let unit = self.pick(&units);
+            Span::from_nanos(unit * self.below(12_000))
+        });
         failure.should_retry = self.once_in(8).then(|| self.once_in(2));
         failure.usage = self.once_in(8).then(|| self.usage());
         failure
