@@ -21,7 +21,7 @@ pub(crate) fn sig3(value: f64) -> String {
         d if d > 9 => "0".to_owned(),
         d if d > 0 => format!("{value:.0$}", d.unsigned_abs() as usize),
         d => {
-            let unit = 10f64.powi(-d);
+            let unit = libm::exp10((-d).into());
             let whole = (value / unit).round() * unit;
             grouped(&format!("{whole:.0}"))
         }

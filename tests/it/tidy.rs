@@ -25,10 +25,19 @@ const LINES_MAX: usize = 600;
 const EXACT: [&str; 1] = ["router-core"];
 /// Where the order of everything follows from the seed.
 const SEEDED: [&str; 2] = ["router-core", "sim"];
+/// What gives the same bytes on every machine.
+const SAME_BYTES: [&str; 2] = ["sim/src", "reports/src"];
 
 const FLOATS: [&str; 2] = ["f32", "f64"];
 const UNSEEDED: [&str; 6] =
     ["HashMap", "HashSet", "RandomState", "Instant", "SystemTime", "thread_rng"];
+/// What the standard library takes from the platform, and `libm` gives everywhere alike. (Roots
+/// and fused products are exact.)
+const PLATFORM: [&str; 27] = [
+    "exp", "exp2", "exp_m1", "ln", "ln_1p", "log", "log2", "log10", "powf", "powi", "cbrt",
+    "hypot", "sin", "cos", "sin_cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "gamma",
+];
 const UNFINISHED: [&str; 6] =
     ["todo!", "unimplemented!", "dbg!", "#[ignore", "#[allow(", "#![allow("];
 
@@ -72,6 +81,11 @@ fn router_core_has_no_floats() {
 #[test]
 fn the_core_and_the_world_have_no_clock_and_no_unordered_map() {
     hold(each_file(&SEEDED, |path, text| mentions(path, text, &UNSEEDED)));
+}
+
+#[test]
+fn bytes_that_are_promised_take_no_function_from_the_platform() {
+    hold(each_file(&SAME_BYTES, from_platform));
 }
 
 #[test]
@@ -145,6 +159,15 @@ fn a_token_is_found_in_code_and_not_in_words() {
     assert_eq!(mentions("c.rs", code, &FLOATS), ["c.rs:2: `f64`", "c.rs:3: `f32`"]);
     let clock = "use std::time::{Duration, Instant};";
     assert_eq!(mentions("t.rs", clock, &UNSEEDED), ["t.rs:1: `Instant`"]);
+}
+
+#[test]
+fn a_function_of_the_platform_is_found() {
+    let code = "let a = 2f64.powi(3)\n    .ln();\nlet b = map(f64::exp2);\nx.powf (y)";
+    let wanted = ["p.rs:1: `powi`", "p.rs:2: `ln`", "p.rs:3: `exp2`", "p.rs:4: `powf`"];
+    assert_eq!(from_platform("p.rs", code), wanted);
+    let fine = "libm::exp2(x.sqrt()); Scale::log(a.exp, n.explain()); // x.ln()\nln(2u8.pow(2))";
+    assert_eq!(from_platform("p.rs", fine), Vec::<String>::new());
 }
 
 #[test]
@@ -231,6 +254,27 @@ fn mentions(path: &str, source: &str, tokens: &[&str]) -> Vec<String> {
             let number = word.starts_with(|c: char| c.is_ascii_digit()) && !word.starts_with("0x");
             let hit = tokens.iter().find(|t| word == **t || number && word.ends_with(**t));
             complaints.extend(hit.map(|token| format!("{path}:{line}: `{token}`")));
+        }
+    }
+    complaints
+}
+
+/// Where a method of [`PLATFORM`] is called, or named as one of a float.
+fn from_platform(path: &str, source: &str) -> Vec<String> {
+    let code = code_of(source);
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut complaints = Vec::new();
+    for (line, text) in (1..).zip(code.lines()) {
+        for name in PLATFORM {
+            let called = |(at, _): (usize, &str)| {
+                let (before, after) = (&text[..at], &text[at + name.len()..]);
+                let method = before.ends_with('.') && after.trim_start().starts_with('(');
+                let path = ["f64::", "f32::"].iter().any(|float| before.ends_with(float));
+                method || path && !after.starts_with(is_part)
+            };
+            if text.match_indices(name).any(called) {
+                complaints.push(format!("{path}:{line}: `{name}`"));
+            }
         }
     }
     complaints

@@ -29,7 +29,7 @@ impl Scale {
     /// The pixel of `value`; a value beyond an end is drawn at the end.
     pub(crate) fn at(&self, value: f64) -> f64 {
         let share = if self.log {
-            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+            libm::log10(value.max(self.low) / self.low) / libm::log10(self.high / self.low)
         } else {
             (value - self.low) / (self.high - self.low)
         };
@@ -41,7 +41,7 @@ impl Scale {
 pub(crate) fn ticks(high: f64, wanted: usize) -> Vec<f64> {
     let high = if high.is_finite() && high > 0.0 { high } else { 1.0 };
     let rough = high / wanted.max(1) as f64;
-    let decade = 10f64.powf(rough.log10().floor());
+    let decade = libm::exp10(libm::log10(rough).floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0]
         .into_iter()
         .map(|m| m * decade)
@@ -53,10 +53,10 @@ pub(crate) fn ticks(high: f64, wanted: usize) -> Vec<f64> {
 
 /// 1, 2 and 5 (or 1 alone, over many decades) times powers of ten that enclose `low..=high`.
 pub(crate) fn log_ticks(low: f64, high: f64) -> Vec<f64> {
-    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let (first, last) = (libm::log10(low).floor() as i32, libm::log10(high).ceil() as i32);
     let steps: &[f64] = if last - first > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let all: Vec<f64> = (first..=last)
-        .flat_map(|decade| steps.iter().map(move |s| s * 10f64.powi(decade)))
+        .flat_map(|decade| steps.iter().map(move |s| s * libm::exp10(decade.into())))
         .collect();
     let below = all.iter().rposition(|t| *t <= low * 1.000_001).unwrap_or(0);
     let above = all.iter().position(|t| *t >= high * 0.999_999).unwrap_or(all.len() - 1);
