@@ -1,12 +1,14 @@
 //! Quantities as people write them: `500/min`, `250 ms`, `20 %`, `x4`. Exact integers inside.
 
 mod print;
+mod range;
 mod scan;
 
 use std::fmt;
 
 use router_core::{Rate, Ratio, RetryBudgetSpec, Span};
 
+pub use range::decimal_within;
 use scan::{Number, number};
 
 /// What a text measures, and so which units it may carry.
@@ -171,7 +173,7 @@ impl Unit {
     ///
     /// # Errors
     /// If it is no such quantity: a missing or unknown unit, no number, a negative one, or one
-    /// that is too large or too fine to be held exactly.
+    /// that is too large or too fine to be held exactly; a rate also if no limit could be so.
     pub fn parse(self, text: &str) -> Result<Quantity, Bad> {
         let off = text.trim() == "off";
         let read = match self {
@@ -179,7 +181,7 @@ impl Unit {
             Self::Trip if off => Ok(Quantity::Trip(None)),
             Self::Budget if off => Ok(Quantity::Budget(None)),
             Self::Time | Self::Timeout => span(text).map(Quantity::Time),
-            Self::Rate => rate(text).map(Quantity::Rate),
+            Self::Rate => rate(text).and_then(range::admissible).map(Quantity::Rate),
             Self::Frequency => frequency(text).map(Quantity::Frequency),
             Self::Share => share(text).map(Quantity::Share),
             Self::Factor => factor(text).map(Quantity::Factor),
@@ -217,6 +219,9 @@ enum Problem {
     TooFine(&'static str),
     Zero,
     AboveOne,
+    /// Which part of a rate, and from what to what it may be.
+    PartRange(&'static str, &'static str),
+    TooSlow,
 }
 
 impl Problem {
@@ -242,6 +247,13 @@ impl Problem {
             Self::AboveOne => {
                 let hint = "a share is between `0 %` and `100 %`".to_owned();
                 (format!("`{shown}` is more than 100 %"), hint)
+            }
+            Self::PartRange(part, range) => {
+                (format!("the {part} of `{shown}` is out of range"), format!("it must be {range}"))
+            }
+            Self::TooSlow => {
+                let hint = "write a smaller burst or a larger rate".to_owned();
+                (format!("`{shown}` takes more than a year to refill"), hint)
             }
         };
         Bad { reason, hint }

@@ -127,10 +127,11 @@ fn length(node: &Node) -> Option<Spanned<LengthSpec>> {
     let length = match &node.value {
         Value::Of(_) => LengthSpec::Fixed(node.value.of()?),
         Value::List(list) => {
-            LengthSpec::Quantiles(list.iter().filter_map(|one| one.value.of()).collect())
+            let point = |one: &Node| Some(Spanned::new(one.value.of()?, one.at.clone()));
+            LengthSpec::Quantiles(list.iter().filter_map(point).collect())
         }
         Value::Table(section) => LengthSpec::LogNormal {
-            median: section.get("median")?,
+            median: section.spanned("median")?,
             sigma: section.get("sigma")?,
             max: section.get("max")?,
         },

@@ -45,11 +45,16 @@ fn default(field: &Field) -> Option<Value> {
 
 fn kind(of: &Kind) -> Value {
     match of {
-        Kind::Quantity(unit) => json!({ "type": "string", "pattern": unit.pattern() }),
+        Kind::Quantity(unit) | Kind::Within(unit, ..) => {
+            json!({ "type": "string", "pattern": unit.pattern() })
+        }
         Kind::Count { least, most } => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
-        Kind::Decimal => json!({ "type": "number", "minimum": 0 }),
+        Kind::Decimal(least, most) => {
+            let number = |text: &str| text.parse::<f64>().expect("a bound is a number");
+            json!({ "type": "number", "minimum": number(least), "maximum": number(most) })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Choice(words) => json!({ "enum": words }),
@@ -119,8 +124,9 @@ fn below(kind: &Kind, path: &str, text: &mut String) {
         Kind::Many(kind) | Kind::List(kind) => below(kind, path, text),
         Kind::Either(kinds) => kinds.iter().for_each(|kind| below(kind, path, text)),
         Kind::Quantity(_)
+        | Kind::Within(..)
         | Kind::Count { .. }
-        | Kind::Decimal
+        | Kind::Decimal(..)
         | Kind::Flag
         | Kind::Text
         | Kind::Choice(_)

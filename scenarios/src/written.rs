@@ -151,14 +151,14 @@ pub enum LengthSpec {
     /// `{ median = ..., sigma = ..., max = ... }`.
     LogNormal {
         /// The middle value.
-        median: u32,
+        median: Spanned<u32>,
         /// The standard deviation of the logarithm.
         sigma: f64,
         /// The longest.
         max: u32,
     },
     /// A list: the values at equally spaced quantiles, least to greatest.
-    Quantiles(Vec<u32>),
+    Quantiles(Vec<Spanned<u32>>),
 }
 
 /// `client`.

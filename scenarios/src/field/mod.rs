@@ -40,6 +40,8 @@ pub struct Field {
 pub enum Kind {
     /// A text with a unit.
     Quantity(Unit),
+    /// The same, from this to that, both written with their unit.
+    Within(Unit, &'static str, &'static str),
     /// A number of things.
     Count {
         /// The fewest.
@@ -47,8 +49,8 @@ pub enum Kind {
         /// The most.
         most: u64,
     },
-    /// A number with decimals, not negative, without a unit: a shape parameter.
-    Decimal,
+    /// A number with decimals, from this to that, without a unit: a shape parameter.
+    Decimal(&'static str, &'static str),
     /// `true` or `false`.
     Flag,
     /// A text.
@@ -116,11 +118,13 @@ impl Field {
             return None;
         };
         Some(match &self.kind {
-            Kind::Quantity(unit) => unit.parse(text).expect("a default is of its unit"),
+            Kind::Quantity(unit) | Kind::Within(unit, ..) => {
+                unit.parse(text).expect("a default is of its unit")
+            }
             Kind::Count { .. } => Quantity::Count(text.parse().expect("a default is a number")),
             Kind::Flag => Quantity::Flag(text == "true"),
             Kind::Text | Kind::Choice(_) => Quantity::Text(text.to_owned()),
-            Kind::Decimal
+            Kind::Decimal(..)
             | Kind::Secret
             | Kind::Endpoint
             | Kind::Table(_)
@@ -138,9 +142,11 @@ impl Kind {
     /// What one should write, for `expected ...`.
     pub(crate) fn noun(&self) -> String {
         match self {
-            Self::Quantity(unit) => format!("{}, like `\"{}\"`", unit.noun(), first(unit)),
+            Self::Quantity(unit) | Self::Within(unit, ..) => {
+                format!("{}, like `\"{}\"`", unit.noun(), first(unit))
+            }
             Self::Count { .. } => "a whole number".to_owned(),
-            Self::Decimal => "a number".to_owned(),
+            Self::Decimal(..) => "a number".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Text => "a text in quotes".to_owned(),
             Self::Choice(words) => match words {

@@ -1,13 +1,19 @@
 //! The keys of a scenario file.
 
-use super::{
-    Keys, Kind, RATE, SHARE, TIME, Table, count, given, later, nested, optional, required,
-};
+use super::{Keys, Kind, RATE, SHARE, Table, count, given, later, nested, optional, required};
 use crate::quantity::Unit;
 
-const FREQUENCY: Kind = Kind::Quantity(Unit::Frequency);
-const FACTOR: Kind = Kind::Quantity(Unit::Factor);
-const TOKENS: Kind = count(0, 10_000_000);
+const FREQUENCY: Kind = Kind::Within(Unit::Frequency, "1/31 d", "1M/s");
+const FACTOR: Kind = Kind::Within(Unit::Factor, "x0.001", "x10000");
+const TOKENS: Kind = count(1, 10_000_000);
+/// A time that may be nothing. Far below the clock's 584 years, so that what is added up of many
+/// stays on it.
+const WAIT: Kind = Kind::Within(Unit::Time, "0 s", "31 d");
+/// A time that is not nothing.
+const LASTS: Kind = Kind::Within(Unit::Time, "1 ms", "31 d");
+/// At 10, one standard deviation is a factor of 22,000; nothing measured comes near.
+const SIGMA: Kind = Kind::Decimal("0", "10");
+const TAIL: Kind = Kind::Decimal("0.001", "1000");
 
 /// A scenario, whole.
 pub static SCENARIO_FILE: Table = Table {
@@ -49,7 +55,7 @@ static DEMAND: Table = Table {
         optional("spike", Kind::Table(&SPIKE), "what comes on top"),
         optional("output_max", count(1, 10_000_000), "the `max_tokens` every request names"),
         optional("stream", Kind::Flag, "whether answers are streamed; true unless given"),
-        optional("patience", TIME, "how long a user waits for the first token"),
+        optional("patience", LASTS, "how long a user waits for the first token"),
         nested("properties", Kind::Map(Keys::Name, &Kind::Text), "labels, four at most"),
         later("subjects", "what requests are charged to"),
         later("priority", "who goes first"),
@@ -61,7 +67,7 @@ static NORMAL: Table = Table {
     fields: &[
         optional("arrivals", Kind::Text, "a built-in twin of a public trace"),
         optional("rate", FREQUENCY, "calls per time"),
-        optional("lasts", TIME, "how long calls keep coming"),
+        optional("lasts", LASTS, "how long calls keep coming"),
         optional("process", Kind::Choice(&["poisson", "constant"]), "how calls follow each other"),
         optional("tokens", Kind::Either(&[Kind::Text, Kind::Table(&LENGTHS)]), "how long they are"),
         optional(
@@ -86,7 +92,7 @@ static LOG_NORMAL: Table = Table {
     doc: "Lognormal token counts.",
     fields: &[
         required("median", TOKENS, "the middle value"),
-        required("sigma", Kind::Decimal, "the standard deviation of the logarithm"),
+        required("sigma", SIGMA, "the standard deviation of the logarithm"),
         required("max", TOKENS, "the longest"),
     ],
 };
@@ -95,29 +101,29 @@ static CLIENT: Table = Table {
     doc: "A client library; what it leaves out is as in `openai-python`.",
     fields: &[
         optional("tries", count(1, 255), "how many tries in all"),
-        optional("backoff", TIME, "before the second try"),
-        optional("backoff_max", TIME, "the longest wait"),
+        optional("backoff", WAIT, "before the second try"),
+        optional("backoff_max", WAIT, "the longest wait"),
         optional("jitter_from", SHARE, "waits are multiplied by a draw from this up to one"),
-        optional("retry_after_max", TIME, "above it the call fails at once"),
-        optional("timeout", TIME, "of one try"),
+        optional("retry_after_max", WAIT, "above it the call fails at once"),
+        optional("timeout", LASTS, "of one try"),
     ],
 };
 
 static SPIKE: Table = Table {
     doc: "The rate rises evenly to the peak, holds, and decays to normal.",
     fields: &[
-        required("at", TIME, "when the rise begins"),
+        required("at", WAIT, "when the rise begins"),
         required("peak", FREQUENCY, "the rate at the peak, normal calls included"),
-        required("rise", TIME, "how long until the peak"),
-        required("hold", TIME, "how long it stays"),
-        required("half_life", TIME, "in how long half of the excess is gone"),
+        required("rise", WAIT, "how long until the peak"),
+        required("hold", WAIT, "how long it stays"),
+        required("half_life", LASTS, "in how long half of the excess is gone"),
     ],
 };
 
 static PROVIDER: Table = Table {
     doc: "What answers, where it differs from the preset.",
     fields: &[
-        optional("connect", TIME, "how long a connection takes"),
+        optional("connect", WAIT, "how long a connection takes"),
         optional("service", Kind::Table(&SERVICE), "how long an answer takes"),
         optional("concurrency", Kind::Either(CONCURRENCY), "how many calls are served at once"),
         optional("when_full", Kind::Either(WHEN_FULL), "what happens to a call beyond that"),
@@ -146,8 +152,8 @@ static QUEUE: Table = Table {
 static SERVICE: Table = Table {
     doc: "How long an answer takes: `exponential`, `constant`, or `ttft` and `per_token`.",
     fields: &[
-        optional("exponential", TIME, "exponential in all, with this mean"),
-        optional("constant", TIME, "the same each time"),
+        optional("exponential", WAIT, "exponential in all, with this mean"),
+        optional("constant", WAIT, "the same each time"),
         optional("ttft", Kind::Table(&FIRST_TOKEN), "to the first token"),
         optional("per_token", Kind::Table(&PER_TOKEN), "from one token to the next"),
     ],
@@ -156,22 +162,31 @@ static SERVICE: Table = Table {
 static FIRST_TOKEN: Table = Table {
     doc: "Time to first token: a lognormal body and a heavy tail.",
     fields: &[
-        optional("median", TIME, "the body's median, at no load"),
-        optional("sigma", Kind::Decimal, "the body's standard deviation of the logarithm"),
+        optional("median", WAIT, "the body's median, at no load"),
+        optional("sigma", SIGMA, "the body's standard deviation of the logarithm"),
         optional("tail", SHARE, "the share of calls in the tail"),
-        optional("tail_factor", Kind::Decimal, "a tail call takes this many times its body"),
-        optional("tail_shape", Kind::Decimal, "the shape of the tail's Pareto draw"),
-        optional("max", TIME, "the longest it takes"),
-        optional("per_input_token", TIME, "what each prompt token adds"),
+        optional("tail_factor", TAIL, "a tail call takes this many times its body"),
+        optional("tail_shape", TAIL, "the shape of the tail's Pareto draw"),
+        optional("max", WAIT, "the longest it takes"),
+        optional(
+            "per_input_token",
+            Kind::Within(Unit::Time, "0 s", "1 s"),
+            "what each prompt token adds",
+        ),
     ],
 };
 
+/// An answer's time per token is held in 32 bits of nanoseconds: 4.29 s at most.
 static PER_TOKEN: Table = Table {
     doc: "Time from one token to the next.",
     fields: &[
-        optional("median", TIME, "the median over calls, at no load"),
-        optional("sigma", Kind::Decimal, "its standard deviation of the logarithm"),
-        optional("growth", Kind::Decimal, "what each other call in service adds, as a share"),
+        optional(
+            "median",
+            Kind::Within(Unit::Time, "0 s", "4 s"),
+            "the median over calls, at no load",
+        ),
+        optional("sigma", SIGMA, "its standard deviation of the logarithm"),
+        optional("growth", SIGMA, "what each other call in service adds, as a share"),
     ],
 };
 
@@ -201,8 +216,8 @@ static FAULT: Table = Table {
     doc: "Something that goes wrong: where, when, and one effect.",
     fields: &[
         required("on", Kind::Many(&Kind::Text), "where: `biggest`, `vendor:`, `tier:`, a name"),
-        optional("at", TIME, "from when; the start unless given"),
-        optional("lasts", TIME, "how long; to the end unless given"),
+        optional("at", WAIT, "from when; the start unless given"),
+        optional("lasts", LASTS, "how long; to the end unless given"),
         optional("of", SHARE, "the share of the calls it touches; all unless given"),
         optional("outage", Kind::Text, "`refuse`, `black-hole` or a status such as `503`"),
         optional("errors", SHARE, "of a brownout: the share that fails with a 503"),
@@ -219,5 +234,5 @@ static FAULT: Table = Table {
 
 static STORM: Table = Table {
     doc: "429s though no quota is exceeded.",
-    fields: &[optional("retry_after", TIME, "what they say; nothing unless given")],
+    fields: &[optional("retry_after", WAIT, "what they say; nothing unless given")],
 };

@@ -287,15 +287,23 @@ impl<'t> Reader<'t> {
     ) -> Option<Quantity> {
         let at = toml.span();
         let read = match (kind, toml.get_ref()) {
-            (Kind::Quantity(unit), DeValue::String(text)) => unit.parse(text),
+            (Kind::Quantity(_) | Kind::Within(..), DeValue::String(text)) => measured(kind, text),
             // A bare number lacks a unit, which the unit's own parser says best.
-            (Kind::Quantity(unit), DeValue::Integer(number)) => unit.parse(&number.to_string()),
-            (Kind::Quantity(unit), DeValue::Float(number)) => unit.parse(number.as_str()),
+            (Kind::Quantity(_) | Kind::Within(..), DeValue::Integer(number)) => {
+                measured(kind, &number.to_string())
+            }
+            (Kind::Quantity(_) | Kind::Within(..), DeValue::Float(number)) => {
+                measured(kind, number.as_str())
+            }
             (Kind::Count { least, most }, DeValue::Integer(number)) => {
                 counted(number, *least, *most)
             }
-            (Kind::Decimal, DeValue::Float(number)) => quantity::decimal(number.as_str()),
-            (Kind::Decimal, DeValue::Integer(number)) => quantity::decimal(&number.to_string()),
+            (Kind::Decimal(least, most), DeValue::Float(number)) => {
+                quantity::decimal_within(number.as_str(), least, most)
+            }
+            (Kind::Decimal(least, most), DeValue::Integer(number)) => {
+                quantity::decimal_within(&number.to_string(), least, most)
+            }
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Quantity::Flag(*flag)),
             (Kind::Text, DeValue::String(text)) => {
                 let place = (at.clone(), at.clone());
@@ -399,16 +407,26 @@ fn is_url(text: &str) -> bool {
 /// Whether what is written may be meant as `kind`, going by its type alone.
 fn has_shape(kind: &Kind, written: &DeValue<'_>) -> bool {
     match kind {
-        Kind::Quantity(_) | Kind::Text | Kind::Choice(_) | Kind::Secret | Kind::Endpoint => {
-            written.is_str()
-        }
+        Kind::Quantity(_) | Kind::Within(..) => written.is_str(),
+        Kind::Text | Kind::Choice(_) | Kind::Secret | Kind::Endpoint => written.is_str(),
         Kind::Count { .. } => written.is_integer(),
-        Kind::Decimal => written.is_float() || written.is_integer(),
+        Kind::Decimal(..) => written.is_float() || written.is_integer(),
         Kind::Flag => written.is_bool(),
         Kind::Table(_) | Kind::Map(..) => written.is_table(),
         Kind::List(_) => written.is_array(),
         Kind::Short(..) | Kind::Many(_) | Kind::Either(_) => true,
         Kind::Later => false,
+    }
+}
+
+/// A text of a kind that has a unit.
+fn measured(kind: &Kind, text: &str) -> Result<Quantity, Bad> {
+    if let Kind::Within(unit, least, most) = kind {
+        unit.parse_within(text, least, most)
+    } else if let Kind::Quantity(unit) = kind {
+        unit.parse(text)
+    } else {
+        unreachable!("only these have a unit")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Demand by number: which group, how calls arrive, how long they are, who waits for them.
 
+use core::ops::Range;
 use std::sync::Arc;
 
 use router_core::{GroupId, Span, Time};
@@ -16,6 +17,8 @@ pub(super) struct Demands {
     pub(super) demands: Vec<Demand>,
     /// When the last arrival may come.
     pub(super) horizon: Time,
+    /// The most calls that may come, about.
+    calls: f64,
     /// Each spike from the start of its rise until an eighth of the excess is left.
     pub(super) spikes: Vec<(Time, Time)>,
     pub(super) properties: Vec<Property>,
@@ -26,8 +29,6 @@ const AZURE: &str = "azure-conversation";
 
 /// More calls than this in a run are a mistake in a unit.
 const CALLS_MAX: f64 = 1e9;
-const RATE_MAX: f64 = 1e6;
-const LONGEST: Span = Span::from_secs(366 * 86_400);
 /// An eighth of the excess is left after three half-lives.
 const SPIKE_HALF_LIVES: u64 = 3;
 
@@ -40,6 +41,7 @@ pub(super) fn demands(
     let mut all = Demands {
         demands: Vec::new(),
         horizon: Time::ZERO,
+        calls: 0.0,
         spikes: Vec::new(),
         properties: Vec::new(),
     };
@@ -87,12 +89,6 @@ fn demand(
     let properties = properties(spec, &mut all.properties, said);
     let client = client(spec.normal.client.as_ref(), said);
     let (input, output) = lengths(&spec.normal, said);
-    if let Some(patience) = spec.patience.as_ref().filter(|patience| patience.value.is_zero()) {
-        said.wrong(&patience.at, "nobody waits for no time at all");
-    }
-    if let Some(most) = spec.output_max.as_ref().filter(|most| most.value == 0) {
-        said.wrong(&most.at, "`max_tokens` is at least 1");
-    }
     let written = arrivals(name, spec, said);
     let Some(group) = group else {
         said.not_applicable(format!("demand `{0}`: there is no group `{0}` here", name.value));
@@ -108,6 +104,13 @@ fn demand(
         (input, output) = (Lengths::Trace, Lengths::Trace);
         arrivals = Arrivals::Trace(rows.clone());
         spike = None;
+    }
+    let before = all.calls;
+    all.calls += calls(spec);
+    if let Some(lasts) = spec.normal.lasts.as_ref().filter(|_| before <= CALLS_MAX)
+        && all.calls > CALLS_MAX
+    {
+        said.wrong(&lasts.at, "with the demands before it, this makes more than a billion calls");
     }
     all.horizon = all.horizon.max(horizon);
     all.spikes.extend(spike);
@@ -139,15 +142,7 @@ fn arrivals(name: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Optio
         return None;
     };
     let before = said.mistakes.len();
-    if !(rate.value > 0.0 && rate.value <= RATE_MAX) {
-        said.wrong(&rate.at, "a rate is above 0 and at most 1,000,000/s");
-    }
-    if lasts.value.is_zero() || lasts.value > LONGEST {
-        said.wrong(&lasts.at, "demand lasts longer than nothing and at most 366 days");
-    }
-    let seconds = lasts.value.as_nanos() as f64 / 1e9;
-    let peak = spec.spike.as_ref().map_or(rate.value, |spike| spike.peak.value);
-    if peak * seconds > CALLS_MAX {
+    if calls(spec) > CALLS_MAX {
         said.wrong(&lasts.at, "this makes more than a billion calls");
     }
     let process = normal.process.as_ref().map_or(Process::Poisson, |process| process.value);
@@ -174,6 +169,13 @@ fn arrivals(name: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Optio
     }
 }
 
+/// The most calls that a demand may make, about; none counted of a twin.
+fn calls(spec: &DemandSpec) -> f64 {
+    let (Some(rate), Some(lasts)) = (&spec.normal.rate, &spec.normal.lasts) else { return 0.0 };
+    let peak = spec.spike.as_ref().map_or(rate.value, |spike| spike.peak.value);
+    peak * lasts.value.as_nanos() as f64 / 1e9
+}
+
 fn twin_arrivals(twin: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Option<Written> {
     let normal = &spec.normal;
     if let Some(spike) = &spec.spike {
@@ -197,11 +199,8 @@ fn twin_arrivals(twin: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> 
 }
 
 fn check_spike(spike: &SpikeSpec, rate: f64, lasts: Span, said: &mut Said) {
-    if !(spike.peak.value > rate && spike.peak.value <= RATE_MAX) {
-        said.wrong(&spike.peak.at, "a peak is above the normal rate and at most 1,000,000/s");
-    }
-    if spike.half_life.value.is_zero() {
-        said.wrong(&spike.half_life.at, "a half-life is longer than nothing");
+    if spike.peak.value <= rate {
+        said.wrong(&spike.peak.at, "a peak is above the normal rate");
     }
     let over = spike.at.value + spike.rise.value + spike.hold.value;
     if over > lasts {
@@ -249,30 +248,37 @@ fn lengths(normal: &NormalSpec, said: &mut Said) -> (Lengths, Lengths) {
 }
 
 fn length(written: &Spanned<LengthSpec>, said: &mut Said) -> Lengths {
-    const MOST: u32 = 10_000_000;
-    let good = match &written.value {
-        LengthSpec::Fixed(count) => (1..=MOST).contains(count),
-        LengthSpec::LogNormal { median, sigma, max } => {
-            *median >= 1 && median <= max && *max <= MOST && (0.0..=10.0).contains(sigma)
-        }
-        LengthSpec::Quantiles(points) => {
-            (2..=21).contains(&points.len())
-                && points.is_sorted()
-                && points[0] >= 1
-                && points.iter().all(|point| *point <= MOST)
-        }
-    };
-    if !good {
-        let hint = "write a number from 1 to 10,000,000, or `{ median, sigma, max }` with the \
-                    median at most `max` and sigma at most 10, or 2 to 21 ascending quantiles";
-        said.wrong_because(&written.at, "these lengths cannot be", hint);
-    }
     match &written.value {
         LengthSpec::Fixed(count) => Lengths::Fixed(*count),
         LengthSpec::LogNormal { median, sigma, max } => {
-            Lengths::LogNormal { median: f64::from(*median), sigma: *sigma, max: *max }
+            if median.value > *max {
+                let message = format!("the median is more than `max`, which is {max}");
+                said.wrong(&median.at, message);
+            }
+            Lengths::LogNormal { median: f64::from(median.value), sigma: *sigma, max: *max }
         }
-        LengthSpec::Quantiles(points) => Lengths::Quantiles(Arc::from(points.as_slice())),
+        LengthSpec::Quantiles(points) => {
+            quantiles(points, &written.at, said);
+            Lengths::Quantiles(points.iter().map(|point| point.value).collect())
+        }
+    }
+}
+
+/// Equally spaced quantiles, least to greatest.
+fn quantiles(points: &[Spanned<u32>], at: &Range<usize>, said: &mut Said) {
+    const MOST: usize = 21;
+    let hint = "write 2 to 21 numbers, least to greatest: the quantiles at equal distances";
+    if points.len() < 2 {
+        let message = format!("a list of {} is no distribution", points.len());
+        said.wrong_because(at, message, hint);
+    }
+    if let Some(point) = points.get(MOST) {
+        let message = format!("this list has {} numbers; at most {MOST} are allowed", points.len());
+        said.wrong_because(&point.at, message, hint);
+    }
+    if let Some(pair) = points.windows(2).find(|pair| pair[0].value > pair[1].value) {
+        let message = format!("{} is less than {} before it", pair[1].value, pair[0].value);
+        said.wrong_because(&pair[1].at, message, hint);
     }
 }
 
@@ -296,15 +302,6 @@ fn client(written: Option<&ClientSpec>, said: &mut Said) -> Client {
             retry_after_max,
             timeout,
         }) => {
-            if let Some(tries) = tries.as_ref().filter(|tries| tries.value == 0) {
-                said.wrong(&tries.at, "a client tries at least once");
-            }
-            if let Some(timeout) = timeout.as_ref().filter(|timeout| timeout.value.is_zero()) {
-                said.wrong(&timeout.at, "a try takes longer than nothing");
-            }
-            if let Some(jitter_from) = jitter_from {
-                super::fault::share(jitter_from, said);
-            }
             let usual = Client::openai_python();
             Client {
                 tries_max: tries.as_ref().map_or(usual.tries_max, |tries| tries.value),

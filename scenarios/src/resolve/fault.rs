@@ -29,13 +29,7 @@ fn fault(
     let on = places(name, spec, fleet, said);
     let effect = effect(name, spec, said);
     let from = Time::ZERO + spec.at.as_ref().map_or(Span::ZERO, |at| at.value);
-    if let Some(lasts) = spec.lasts.as_ref().filter(|lasts| lasts.value.is_zero()) {
-        said.wrong(&lasts.at, "a fault lasts longer than nothing");
-    }
-    let of = spec.of.as_ref().map_or(Ratio::ONE, |of| {
-        share(of, said);
-        of.value
-    });
+    let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (on, effect) = (on?, effect?);
     if on.is_empty() {
         let wanted: Vec<String> = spec.on.iter().map(|s| format!("`{}`", s.value)).collect();
@@ -125,28 +119,11 @@ fn effect(name: &Spanned<String>, spec: &FaultSpec, said: &mut Said) -> Option<E
     if let Some(texts) = &spec.answers {
         return answers(texts, said);
     }
-    if let Some(errors) = &spec.errors {
-        share(errors, said);
-    }
     Some(Effect::Brownout {
         errors: spec.errors.as_ref().map_or(Ratio::ZERO, |errors| errors.value),
-        first_token: factor(spec.ttft.as_ref(), said),
-        per_token: factor(spec.per_token.as_ref(), said),
+        first_token: spec.ttft.as_ref().map_or(1.0, |times| times.value),
+        per_token: spec.per_token.as_ref().map_or(1.0, |times| times.value),
     })
-}
-
-pub(super) fn share(ratio: &Spanned<Ratio>, said: &mut Said) {
-    if !ratio.value.is_share() {
-        said.wrong(&ratio.at, "a share is at most 100 %");
-    }
-}
-
-fn factor(written: Option<&Spanned<f64>>, said: &mut Said) -> f64 {
-    let Some(written) = written else { return 1.0 };
-    if !(written.value > 0.0 && written.value <= 10_000.0) {
-        said.wrong(&written.at, "a factor is above 0 and at most 10,000");
-    }
-    written.value
 }
 
 fn outage(text: &str) -> Option<Outage> {
@@ -179,6 +156,9 @@ fn answers(texts: &Spanned<Vec<Spanned<String>>>, said: &mut Said) -> Option<Eff
     (read.len() == texts.value.len() && !read.is_empty()).then_some(Effect::Answers(read))
 }
 
+/// As any other time of a scenario.
+const WAIT_MAX: Span = Span::from_secs(31 * 86_400);
+
 fn answer(text: &str) -> Option<Answer> {
     if text.trim() == "ok" {
         return Some(Answer::Ok);
@@ -194,7 +174,8 @@ fn answer(text: &str) -> Option<Answer> {
             } else {
                 wait.parse().ok()?
             };
-            retry_after = Some(wait);
+            retry_after = Some(wait).filter(|wait| *wait <= WAIT_MAX);
+            retry_after?;
         } else {
             kind = FailureKind::ALL.into_iter().find(|kind| kind.name() == word)?;
         }
@@ -237,7 +218,16 @@ mod tests {
         assert_eq!(answer("429 retry-after=5000ms"), fail(429, FailureKind::RateLimit, five));
         assert_eq!(answer("429 quota-spent"), fail(429, FailureKind::QuotaSpent, None));
         assert_eq!(answer("529"), fail(529, FailureKind::Server, None));
-        for wrong in ["", "OK", "200", "429 retry-after", "429 retry-after=-1", "429 soon", "999"] {
+        for wrong in [
+            "",
+            "OK",
+            "200",
+            "429 retry-after",
+            "429 retry-after=-1",
+            "429 soon",
+            "999",
+            "429 retry-after=2678401",
+        ] {
             assert_eq!(answer(wrong), None, "{wrong}");
         }
     }

@@ -86,7 +86,8 @@ pub struct Fleet<'a> {
     pub endpoints: &'a [Endpoint],
 }
 
-/// Gives `scenario` its meaning for the router `fleet`.
+/// Gives `scenario` its meaning for the router `fleet`. Its values are as the reader leaves them:
+/// each in the range that the table of fields gives its key.
 ///
 /// # Errors
 /// Every mistake of the file that shows only here, each with its place.

@@ -11,7 +11,7 @@ use super::select::{FORMS, Selector};
 use super::{Fleet, Said};
 use crate::written::{
     FirstTokenSpec, Most, PerTokenSpec, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec,
-    ServiceSpec, Spanned,
+    ServiceSpec,
 };
 
 /// What a request without `max_tokens` is taken to ask for, as `router.output_reserve` is by
@@ -51,7 +51,6 @@ pub(super) fn providers(
             said.wrong_because(&name.at, format!("`{}` selects nothing", name.value), FORMS);
             continue;
         };
-        check(name, spec, said);
         let found = selector.find(fleet);
         if found.is_empty() {
             said.not_applicable(format!("provider `{}`: there is none here", name.value));
@@ -139,28 +138,6 @@ fn size(quota: &mut Quota, id: DeploymentId, config: &Config, said: &mut Said) -
         number
     });
     true
-}
-
-/// What no quantity's own form excludes.
-fn check(name: &Spanned<String>, spec: &ProviderSpec, said: &mut Said) {
-    if let Some(errors) = &spec.errors {
-        super::fault::share(errors, said);
-    }
-    if spec.concurrency == Some(Most::Of(0)) {
-        said.wrong(&name.at, "a provider works on at least one call at once");
-    }
-    let Some(ServiceSpec::Tokens { ttft, per_token }) = &spec.service else { return };
-    let spread = [ttft.sigma, per_token.sigma, per_token.growth];
-    if spread.into_iter().flatten().any(|value| !(0.0..=10.0).contains(&value)) {
-        said.wrong(&name.at, "`sigma` and `growth` are from 0 to 10");
-    }
-    let tail = [ttft.tail_factor, ttft.tail_shape];
-    if tail.into_iter().flatten().any(|value| !(value > 0.0 && value <= 1_000.0)) {
-        said.wrong(&name.at, "`tail_factor` and `tail_shape` are above 0 and at most 1,000");
-    }
-    if ttft.tail.is_some_and(|share| !share.is_share()) {
-        said.wrong(&name.at, "`tail` is a share, at most 100 %");
-    }
 }
 
 /// Changes what `spec` names; true if that says what the quota is.

@@ -189,10 +189,7 @@ fn every_mistake_is_reported_with_its_place() {
     two.ttft = Some(at(4.0));
     scenario.faults.push((named("two"), two));
     scenario.faults.push((named("spike"), outage("vendor:")));
-    scenario.providers.push((
-        named("*"),
-        ProviderSpec { errors: Some(at(Ratio::new(3, 2).unwrap())), ..ProviderSpec::default() },
-    ));
+    scenario.providers.push((named("vendor:"), ProviderSpec::default()));
     let mistakes = resolved(&scenario).unwrap_err();
     let messages: Vec<&str> = mistakes.iter().map(|m| m.message.as_str()).collect();
     assert_eq!(messages.len(), 7, "{messages:#?}");
@@ -311,4 +308,34 @@ outage = \"200\"
     let shown = crate::file::show("bad.toml", text, &resolved(&spec).unwrap_err());
     let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn lengths_that_cannot_be_are_said_to_be_so_where_they_stand() {
+    for (tokens, expected) in [
+        (
+            "{ input = { median = 9, sigma = 1, max = 8 }, output = 1 }",
+            "x:1:51: the median is more than `max`, which is 8",
+        ),
+        ("{ input = [1, 3, 2, 1], output = 1 }", "x:1:47: 2 is less than 3 before it"),
+        ("{ input = 1, output = [7] }", "x:1:52: a list of 1 is no distribution"),
+    ] {
+        let text = format!("demand.x.normal = {{ tokens = {tokens} }}");
+        let spec = crate::scenario::read("x", &text).unwrap();
+        let shown = crate::file::show("x", &text, &resolved(&spec).unwrap_err());
+        let shown = shown.iter().map(ToString::to_string).collect::<String>();
+        assert!(shown.contains(expected), "{expected}\n{shown}");
+    }
+}
+
+#[test]
+fn all_demands_together_make_at_most_a_billion_calls() {
+    let mut scenario = steady();
+    scenario.demands[0].1.normal.rate = Some(at(1e5));
+    assert!(resolved(&scenario).is_ok());
+    let mut more = scenario.demands[0].clone();
+    more.0 = named("backup");
+    scenario.demands.push(more);
+    let mistakes = resolved(&scenario).unwrap_err();
+    assert!(mistakes[0].message.ends_with("more than a billion calls"), "{mistakes:?}");
 }

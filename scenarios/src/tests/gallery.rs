@@ -24,6 +24,7 @@ fn cases() -> Vec<Case> {
     cases.extend(lines());
     cases.extend(fleets());
     cases.extend(worlds());
+    cases.extend(absurd());
     cases
 }
 
@@ -128,6 +129,32 @@ fn worlds() -> Vec<Case> {
         ("negative shape", Scenario, "[provider.x]\nservice.ttft.sigma = -0.5\n".to_owned()),
         ("suite", Suite, "[suite]\nseeds = 0\nscenario = \"x\"\n[slo]\nx = true\n".to_owned()),
     ]
+}
+
+/// Numbers that no world could have.
+fn absurd() -> Vec<Case> {
+    let lines = [
+        ("quota of nothing", "provider.x.quota", "{ requests = \"0/min\", tokens = \"0/s\" }"),
+        (
+            "quota by direction",
+            "provider.x.quota",
+            "{ input_tokens = \"1/min burst 0\", output_tokens = \"18446744073709551615/ns\" }",
+        ),
+        ("spread", "provider.x.service", "{ ttft.sigma = 11, per_token.growth = 1e9 }"),
+        ("tail", "provider.x.service.ttft", "{ tail_factor = 0, tail_shape = 1001 }"),
+        ("slow tokens", "provider.x.service.per_token", "{ median = \"5 s\" }"),
+        ("slow connection", "provider.x.connect", "\"99999 d\""),
+        ("demand", "demand.x.normal", "{ rate = \"0/s\", lasts = \"32 d\" }"),
+        ("demand of nothing", "demand.x", "{ normal.lasts = \"0 s\", patience = \"0 s\" }"),
+        ("spike", "demand.x.spike", "{ peak = \"1G/s\", half_life = \"0 s\" }"),
+        ("lengths", "demand.x.normal.tokens", "{ input = 0, output = [0, 1] }"),
+        ("client", "demand.x.normal.client", "{ tries = 0, timeout = \"0 s\" }"),
+        ("factors", "fault.x", "{ on = \"*\", ttft = \"x0\", per_token = \"x10001\" }"),
+        ("fault's times", "fault.x", "{ on = \"*\", at = \"366 d\", lasts = \"0 s\" }"),
+        ("storm", "fault.x", "{ on = \"*\", rate_limits.retry_after = \"366 d\" }"),
+    ];
+    let case = |(name, key, value)| (name, FileKind::Scenario, format!("{key} = {value}\n"));
+    lines.into_iter().map(case).collect()
 }
 
 #[test]

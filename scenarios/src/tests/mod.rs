@@ -40,8 +40,9 @@ fn tables(table: &'static Table) -> Vec<&'static Table> {
             Kind::Map(_, kind) | Kind::Many(kind) | Kind::List(kind) => below(kind, found),
             Kind::Either(kinds) => kinds.iter().for_each(|kind| below(kind, found)),
             Kind::Quantity(_)
+            | Kind::Within(..)
             | Kind::Count { .. }
-            | Kind::Decimal
+            | Kind::Decimal(..)
             | Kind::Flag
             | Kind::Text
             | Kind::Choice(_)

@@ -87,6 +87,33 @@ fn what_is_no_quantity_is_refused_with_its_reason() {
             "`18446744073709551615 ns` is too large; write it like `60 s`",
         ),
         (Unit::Rate, "500", "`500` has no unit; write `500/min`"),
+        (Unit::Rate, "0/min", "the amount of `0/min` is out of range; it must be from 1 to 1000G"),
+        (
+            Unit::Rate,
+            "1001G/min",
+            "the amount of `1001G/min` is out of range; it must be from 1 to 1000G",
+        ),
+        (
+            Unit::Rate,
+            "1/min burst 0",
+            "the burst of `1/min burst 0` is out of range; it must be from 1 to 1000G",
+        ),
+        (
+            Unit::Rate,
+            "1/999999 ns",
+            "the period of `1/999999 ns` is out of range; it must be from 1 ms to 31 d",
+        ),
+        (
+            Unit::Rate,
+            "5/32 d",
+            "the period of `5/32 d` is out of range; it must be from 1 ms to 31 d",
+        ),
+        (
+            Unit::Rate,
+            "1/day burst 367",
+            "`1/day burst 367` takes more than a year to refill; write a smaller burst or a larger \
+             rate",
+        ),
         (Unit::Rate, "5/0 s", "`5/0 s` is per no time at all; write it like `500/min`"),
         (Unit::Rate, "0.5/min", "`0.5/min` is finer than one; write fewer decimals"),
         (Unit::Rate, "5 s", "`s` is not a unit of a rate; units: `/s`, `/min`, `/h`, `/day`"),
@@ -136,12 +163,15 @@ pub(super) fn span() -> impl Strategy<Value = Span> {
 
 fn quantity() -> impl Strategy<Value = (Unit, Quantity)> {
     let period = || span().prop_filter("a period is some time", |span| !span.is_zero());
-    let rate = (any::<u64>(), period(), any::<Option<u64>>());
+    // What takes a year to refill is refused.
+    let rate = (1..=1_000_000_000_000_u64, 1..=31 * 86_400_000_u64, prop::option::of(1..=11_u64));
     let trip = (0..=1_000_000_u32, any::<u32>(), span());
     prop_oneof![
         span().prop_map(|span| (Unit::Time, Quantity::Time(span))),
         Just((Unit::Timeout, Quantity::Time(Span::MAX))),
-        rate.prop_map(|(amount, period, burst)| {
+        rate.prop_map(|(amount, ms, times)| {
+            let period = Span::from_millis(ms);
+            let burst = times.map(|times| (amount * times).min(1_000_000_000_000));
             (Unit::Rate, Quantity::Rate(Rate { amount, period, burst }))
         }),
         (any::<u64>(), period()).prop_map(|(micros, period)| {
