@@ -9,6 +9,7 @@ use router_core::{
 };
 use sim::{Plan, World};
 
+use crate::exit::{Exit, Stop};
 use crate::prepare::Prepared;
 
 /// How closely a run is watched.
@@ -65,12 +66,15 @@ const STRIDE: u64 = 16_384;
 type Watchers = ((Fold, Auditor), (Digest, (Option<CallLog>, Option<Window>)));
 
 /// Runs the prepared world once, under `seed`. `progress` hears of virtual time now and then.
+///
+/// # Errors
+/// If more calls are under way at once than a world can hold.
 pub(crate) fn fly(
     prepared: &Prepared,
     seed: u64,
     watch: Watch,
     mut progress: impl FnMut(Time, Time),
-) -> Flown {
+) -> Result<Flown, Stop> {
     let seed = Seed::from_u64(seed);
     let plan = Plan { seed, ..prepared.resolved.plan.clone() };
     let config: &Arc<Config> = &prepared.config;
@@ -83,16 +87,25 @@ pub(crate) fn fly(
     let mut world = World::new(&plan, Driver::new(router, watchers));
     let enough = watch.first.unwrap_or(u64::MAX);
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
-    while world.tally().calls < enough && world.now() <= until && world.step_many(STRIDE) {
+    // A run that stops at a call stops at that very call.
+    let stride = if watch.first.is_some() { 1 } else { STRIDE };
+    while world.tally().calls < enough && world.now() <= until && world.step_many(stride) {
         let (now, horizon) = world.progress();
         progress(now, horizon);
+        if world.is_crowded() {
+            let message = format!(
+                "at {now} s there are 16 million calls at once, more than a run can hold\n\
+                 hint: a lower rate, or clients and timeouts that wait less"
+            );
+            return Err(Stop { exit: Exit::Environment, message });
+        }
     }
     let (end, fired) = (world.now(), world.fired());
     let ((fold, mut auditor), (digest, (calls, window))) = world.into_driver().into_journal();
     if watch.first.is_none() {
         auditor.at_rest();
     }
-    Flown {
+    Ok(Flown {
         figures: fold.finish(end),
         digest: digest.value(),
         partial: watch.first.is_some(),
@@ -101,7 +114,7 @@ pub(crate) fn fly(
         fired,
         calls,
         record: window.map(Window::finish),
-    }
+    })
 }
 
 /// Records one stretch of a run.
@@ -166,7 +179,7 @@ mod tests {
         let prepared = prepare(&wanted).expect("it is in the library");
         let record = |stretch| {
             let watch = Watch { record: Some(stretch), first: Some(5_000), ..Watch::default() };
-            fly(&prepared, 1, watch, |_, _| {}).record.expect("it was asked for")
+            fly(&prepared, 1, watch, |_, _| {}).expect("it fits").record.expect("it was asked for")
         };
         let (whole, window) =
             (record(Stretch::WHOLE), record(Stretch::around(Time::from_secs(60))));

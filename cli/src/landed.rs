@@ -55,6 +55,7 @@ impl<'a> Landed<'a> {
         let window = flown.violations.first().map(|violation| {
             let record = Some(Stretch::around(violation.at));
             let again = fly(prepared, seed, Watch { record, ..Watch::default() }, |_, _| {});
+            let again = again.expect("the same run came to its end before");
             again.record.expect("it was asked for")
         });
         let exit = decide(flown, &judged, &open);
@@ -242,7 +243,7 @@ mod tests {
     fn a_violation_is_told_with_its_replay_and_how_it_came_about() {
         let wanted = Wanted { scenario: "healthy-baseline", ..Wanted::default() };
         let prepared = prepare(&wanted).expect("it is in the library");
-        let mut flown = fly(&prepared, 3, Watch::default(), |_, _| {});
+        let mut flown = fly(&prepared, 3, Watch::default(), |_, _| {}).expect("it fits");
         flown.violated = 2;
         flown.violations.push(Violation {
             invariant: Invariant::Conservation,

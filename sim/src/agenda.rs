@@ -46,7 +46,8 @@ impl Agenda {
     }
 
     /// # Panics
-    /// At 2^24 concurrent calls or 2^37 events: more than a machine could hold or a day handle.
+    /// At 2^24 concurrent calls, which [`crate::World::is_crowded`] warns of, or at 2^37 events,
+    /// which take days.
     pub(crate) fn schedule(&mut self, at: Time, due: Due) {
         let (class, kind, payload) = match due {
             Due::Fault(index) => (0, 0, index),

@@ -96,6 +96,11 @@ pub(crate) enum Verdict {
 }
 
 impl Clients {
+    /// How many calls there are places for by now.
+    pub(crate) fn seats(&self) -> u32 {
+        self.slots.capacity()
+    }
+
     pub(crate) fn new(plan: &Plan, agenda: &mut Agenda) -> Self {
         let source = |(index, demand): (usize, &Demand)| Source {
             demand: demand.clone(),

@@ -45,6 +45,11 @@ struct Server {
 }
 
 impl Providers {
+    /// How many attempts there are places for by now.
+    pub(crate) fn seats(&self) -> u32 {
+        self.attempts.capacity()
+    }
+
     pub(crate) fn new(plan: &Plan) -> Self {
         let mut books = Vec::new();
         let mut shared: Vec<(u16, Option<usize>)> = Vec::new();

@@ -71,7 +71,8 @@ impl<B: Brain, J: Journal> World<B, J> {
     /// # Panics
     /// If a quota's rate is of nothing or per no time. While running: if the router dispatches
     /// a request that is not in flight or to a deployment without a provider, if a trace goes back
-    /// in time, or if the router never stops asking to be woken at one instant.
+    /// in time, if the router never stops asking to be woken at one instant, or beyond 2^24 calls
+    /// at once (see [`Self::is_crowded`]).
     pub fn new(plan: &Plan, driver: Driver<B, J>) -> Self {
         let mut agenda = Agenda::new();
         let providers = Providers::new(plan);
@@ -128,6 +129,13 @@ impl<B: Brain, J: Journal> World<B, J> {
     /// Runs to the end.
     pub fn run(&mut self) {
         while self.step() {}
+    }
+
+    /// Whether there are nearly as many calls at once as a world can number: 2^24, less 2^16. A
+    /// caller looks from time to time and stops; running on panics.
+    pub fn is_crowded(&self) -> bool {
+        let (calls, attempts) = (self.net.clients.seats(), self.net.providers.seats());
+        calls.max(attempts) >= (1 << 24) - (1 << 16)
     }
 
     /// The time of the latest event.

@@ -90,7 +90,7 @@ fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
     let command = Command::of(args, prepared, prepared.seed, None);
     let flown = {
         let _guard = OnPanic(|| command.tell());
-        watched(args, prepared)
+        watched(args, prepared)?
     };
     let landed = Landed::new(prepared, prepared.seed, &flown, &command);
     let artefacts = landed.artefacts(args.png);
@@ -114,7 +114,7 @@ fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
 }
 
 /// Runs one seed with everything on, showing progress.
-fn watched(args: &Args, prepared: &Prepared) -> Flown {
+fn watched(args: &Args, prepared: &Prepared) -> Result<Flown, Stop> {
     let record = args.record.then_some(Stretch::WHOLE);
     let watch = Watch { record, calls: true, first: args.first };
     let horizon = prepared.resolved.frame.horizon.as_nanos() / 1_000_000_000;

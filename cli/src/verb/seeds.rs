@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args, prepared: &Prepared, count: u32) -> Result<Exit, 
         .asked()
         .map(|(name, asked)| (name.to_owned(), asked.expectation.clone()))
         .collect();
-    let landed = spread(args, prepared, u64::from(count), &expected);
+    let landed = spread(args, prepared, u64::from(count), &expected)?;
     // One seed is kept whole: the first that ended worst. It runs once more for that.
     let exit = landed.iter().map(|(_, exit)| *exit).max().unwrap_or(Exit::Pass);
     let worst = landed.iter().find(|(_, e)| *e == exit).map_or(prepared.seed, |(run, _)| run.seed);
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, prepared: &Prepared, count: u32) -> Result<Exit, 
         artefacts: "",
     };
     let record = args.record.then_some(Stretch::WHOLE);
-    let flown = fly(prepared, worst, Watch { record, calls: true, first: None }, |_, _| {});
+    let flown = fly(prepared, worst, Watch { record, calls: true, first: None }, |_, _| {})?;
     let alone = Command::of(args, prepared, worst, None);
     let one = Landed::new(prepared, worst, &flown, &alone);
     let mut artefacts = one.artefacts(args.png);
@@ -72,7 +72,7 @@ fn spread(
     prepared: &Prepared,
     count: u64,
     expected: &[(String, Expectation)],
-) -> Vec<(SeedRun, Exit)> {
+) -> Result<Vec<(SeedRun, Exit)>, Stop> {
     let next = AtomicU64::new(0);
     let landed = Mutex::new(Vec::new());
     let bar = progress::bar(count, "flying", "seeds");
@@ -92,14 +92,15 @@ fn spread(
                         // The other threads need not go on.
                         next.store(count, Ordering::Relaxed);
                     });
-                    let flown = fly(prepared, seed, Watch::default(), |_, _| {});
-                    let digest = format!("{:032x}", flown.digest);
-                    let exit = Landed::new(prepared, seed, &flown, &command).exit;
-                    let run = SeedRun::of(seed, digest, &flown.figures, expected);
+                    let run = fly(prepared, seed, Watch::default(), |_, _| {}).map(|flown| {
+                        let digest = format!("{:032x}", flown.digest);
+                        let exit = Landed::new(prepared, seed, &flown, &command).exit;
+                        (SeedRun::of(seed, digest, &flown.figures, expected), exit)
+                    });
                     // A poisoned lock means that another seed's thread panicked, which the scope
                     // passes on.
                     if let Ok(mut landed) = landed.lock() {
-                        landed.push((index, (run, exit)));
+                        landed.push((index, run));
                     }
                     bar.inc(1);
                 }

@@ -85,7 +85,7 @@ impl Drop for Twin {
 fn first_event(args: &Args, prepared: &Prepared) -> Result<Option<String>, Stop> {
     let twin = Twin::start(&Args { record: true, ..args.clone() })?;
     let watch = Watch { record: Some(Stretch::WHOLE), calls: false, first: args.first };
-    let record = fly(prepared, prepared.seed, watch, |_, _| {}).record.unwrap_or_default();
+    let record = fly(prepared, prepared.seed, watch, |_, _| {})?.record.unwrap_or_default();
     let only = |record: Vec<u8>| Artefacts::from([("record".to_owned(), record)]);
     let theirs = twin.finish()?.remove("record").unwrap_or_default();
     Ok(first_difference(&only(record.into_bytes()), &only(theirs)))
