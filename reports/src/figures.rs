@@ -75,6 +75,7 @@ impl Figures {
         let bin = Bin {
             groups: vec![CallsInBin::default(); groups],
             deployments: vec![AttemptsInBin::default(); deployments],
+            members: part.members.clone(),
         };
         Self {
             end: frame.horizon,

@@ -200,6 +200,9 @@ impl Fold {
         let members = &self.figures.members[first..end];
         if let Some(member) = members.iter().position(|member| member.deployment == deployment) {
             self.part().members[first + member] += 1;
+            if let Some(bin) = self.cursor.bin {
+                self.figures.bins[bin].members[first + member] += 1;
+            }
         }
     }
 

@@ -174,6 +174,7 @@ impl World {
                     a.cost_pico += 255_000_000;
                 }
             }
+            f.bins[bin].members[d] += 1;
             let at = &mut f.bins[bin].deployments[d];
             at.dispatched += 1;
             if fails {

@@ -14,6 +14,8 @@ pub struct Bin {
     pub groups: Vec<CallsInBin>,
     /// By [`router_core::DeploymentId`].
     pub deployments: Vec<AttemptsInBin>,
+    /// Attempts dispatched by membership, beside [`crate::Figures::members`].
+    pub members: Vec<u64>,
 }
 
 /// Calls of one group that arrived in a bin.

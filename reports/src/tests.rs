@@ -108,7 +108,7 @@ fn a_chart_says_in_its_title_what_it_shows() {
     assert_eq!(title(World::silent(), "latency"), "No call got a first token");
     assert_eq!(title(World::silent(), "share"), "No attempt was dispatched");
     assert_eq!(title(World::calm(), "rests"), "No deployment ever rested");
-    assert_eq!(title(World::alone(), "share"), "the-only-one got every attempt");
+    assert_eq!(title(World::alone(), "share"), "the-only-one got every one of chat's attempts");
     let lost = title(World::typical(), "lost-time");
     assert!(lost.ends_with("of the lost time went into backoff after az-eu 429s"), "{lost}");
 }
@@ -133,22 +133,43 @@ fn every_group_that_was_asked_for_has_its_own_shares() {
     ]);
     let mut figures = Figures::new(&config, sample::frame());
     figures.whole.groups[..2].iter_mut().for_each(|calls| calls.offered = 9);
-    for (attempts, n) in figures.bins[0].deployments.iter_mut().zip([1, 3, 5]) {
-        attempts.dispatched = n;
-    }
+    // `two` is in a group that nobody asked for as well.
+    figures.bins[0].members = vec![1, 3, 5, 90];
+    figures.whole.members = vec![1, 3, 5, 90];
     let charts = report(&figures, &[]).charts();
     let titles: Vec<(&str, &str)> =
         charts.iter().map(|chart| (chart.name.as_str(), chart.title())).collect();
     assert_eq!(
         titles[2..4],
         [
-            (
-                "share-a_b",
-                "two got 75.0 % of the attempts on the members of a/b; its weight asks for 25.0 %"
-            ),
-            ("share-a_b-1", "three got every attempt on the members of a_b"),
+            ("share-a_b", "one got 25.0 % of a/b's attempts; its weight asks for 75 %"),
+            ("share-a_b-1", "three got every one of a_b's attempts"),
         ]
     );
+}
+
+#[test]
+fn a_share_is_one_of_its_group_whoever_helps() {
+    let config = sample::config(&[
+        ("chat", &[("az", 2, 0), ("oai", 1, 0)]),
+        ("backup", &[("haiku", 1, 0), ("idle", 1, 0)]),
+    ]);
+    let mut figures = Figures::new(&config, sample::frame());
+    figures.whole.groups[0].offered = 9;
+    figures.bins[0].members = vec![60, 40, 100, 0];
+    figures.whole.members = vec![60, 40, 100, 0];
+    for (attempts, n) in figures.whole.deployments.iter_mut().zip([60, 40, 100, 0]) {
+        attempts.dispatched = n;
+    }
+    let report = report(&figures, &[]);
+    let chart = report.chart("share").expect("it is always drawn");
+    assert_eq!(chart.title(), "az got 60.0 % of chat's attempts; its weight asks for 66.7 %");
+    let svg = chart.svg();
+    for text in ["60.0 %, weight 66.7 %", "haiku (backup)", "50.0 % of all attempts"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(!svg.contains("idle"), "who did nothing has no place in the stack");
+    assert!(report.summary(false).contains("60.0 %  66.7 %"), "the table says the same");
 }
 
 #[test]

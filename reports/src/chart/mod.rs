@@ -23,7 +23,7 @@ use self::scene::Scene;
 use self::share::{ShareRow, Shares};
 use crate::blame::{self, Blame};
 use crate::words::{count, percent, seconds, secs};
-use crate::{Coarse, Figures};
+use crate::{Coarse, ExpectedShare, Figures};
 
 /// Bins are merged until a series has no more than this many: finer is noise to the eye.
 const BINS: usize = 240;
@@ -188,7 +188,7 @@ fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
         .collect();
     if let [] | [_] = offered.as_slice() {
         let group = offered.first().copied();
-        return vec![chart("share", share(figures, backdrop, merged, group, true))];
+        return vec![chart("share", share(figures, backdrop, merged, (group, true)))];
     }
     let mut charts: Vec<Chart> = Vec::new();
     for g in offered.into_iter().take(SHARES) {
@@ -196,72 +196,69 @@ fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
         if charts.iter().any(|chart| chart.name == name) {
             name = format!("{name}-{g}");
         }
-        charts.push(chart(&name, share(figures, backdrop, merged, Some(g), false)));
+        charts.push(chart(&name, share(figures, backdrop, merged, (Some(g), false))));
     }
     charts
 }
 
-/// Shares of the deployments of `group`, and of all others too if `everybody`.
+/// Shares of the members of `group`, and of those of all other groups above them if `everybody`.
 fn share(
     figures: &Figures,
     backdrop: &Backdrop,
     merged: usize,
-    group: Option<usize>,
-    everybody: bool,
+    (group, everybody): (Option<usize>, bool),
 ) -> Scene {
-    let whole = &figures.whole.deployments;
-    let members = figures.members.iter().filter(|m| Some(m.group.index()) == group);
-    let mut order: Vec<(usize, Option<f64>)> =
-        members.map(|m| (m.deployment.index(), (m.share > 0.0).then_some(m.share))).collect();
-    if everybody {
-        let others = (0..whole.len()).filter(|d| whole[*d].dispatched > 0);
-        let others: Vec<usize> = others.filter(|d| order.iter().all(|(o, _)| o != d)).collect();
-        order.extend(others.into_iter().map(|d| (d, None)));
-    }
-    let attempts = |d: usize| {
-        let merge = |bins: &[crate::Bin]| bins.iter().map(|b| b.deployments[d].dispatched).sum();
-        figures.bins.chunks(merged).map(merge).collect()
+    let row = |(i, member): (usize, &ExpectedShare)| {
+        let merge = |bins: &[crate::Bin]| bins.iter().map(|bin| bin.members[i]).sum();
+        let (deployment, its) = (member.deployment.index(), member.group.index());
+        let (name, own) = (figures.deployments[deployment].clone(), Some(its) == group);
+        ShareRow {
+            name: if own { name } else { format!("{name} ({})", figures.groups[its]) },
+            attempts: figures.bins.chunks(merged).map(merge).collect(),
+            total: figures.whole.members[i],
+            weight: (own && member.share > 0.0).then_some(member.share),
+            own,
+        }
     };
-    let rows: Vec<ShareRow> = order
-        .iter()
-        .map(|&(d, weight)| ShareRow {
-            name: figures.deployments[d].clone(),
-            attempts: attempts(d),
-            weight,
-        })
-        .collect();
-    let all: u64 = rows.iter().map(ShareRow::total).sum();
-    let scope = match group {
-        Some(group) if !everybody => format!(" on the members of {}", figures.groups[group]),
-        Some(_) | None => String::new(),
-    };
-    let title = share_title(&rows, all, &scope);
+    let all: Vec<ShareRow> = figures.members.iter().enumerate().map(row).collect();
+    let (mut rows, mut others): (Vec<ShareRow>, Vec<ShareRow>) =
+        all.into_iter().partition(|row| row.own);
+    others.retain(|row| everybody && row.total > 0);
+    let group = group.map_or("", |group| &figures.groups[group]);
+    let title = share_title(&rows, group);
+    rows.append(&mut others);
     let bin = secs(figures.frame.bin.as_nanos()) * merged as f64;
-    share::share(&title, &Shares { bin, rows }, backdrop)
+    share::share(&title, &Shares { group: group.to_owned(), bin, rows }, backdrop)
 }
 
-/// Names the deployment whose share is farthest from its weight's.
-fn share_title(rows: &[ShareRow], all: u64, scope: &str) -> String {
+/// Names the member of `group` whose share is farthest from its weight's.
+fn share_title(rows: &[ShareRow], group: &str) -> String {
     /// Differences of less than two points are chance.
     const CHANCE: f64 = 0.02;
-    if all == 0 {
-        return format!("No attempt{scope} was dispatched");
+    let all: u64 = rows.iter().map(|row| row.total).sum();
+    if rows.is_empty() {
+        return "No attempt was dispatched".to_owned();
     }
-    let got = |row: &ShareRow| row.total() as f64 / all as f64;
+    if all == 0 {
+        return format!("None of {group}'s attempts was dispatched");
+    }
+    let got = |row: &ShareRow| row.total as f64 / all as f64;
     if let [one] = rows {
-        return format!("{} got every attempt{scope}", one.name);
+        return format!("{} got every one of {group}'s attempts", one.name);
     }
     let off = |row: &ShareRow| row.weight.map_or(0.0, |weight| (got(row) - weight).abs());
-    let far = rows.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
+    // Of two members both are off by as much: the first is named, whatever rounding says.
+    let grains = |row: &ShareRow| (off(row) * 1e9).round();
+    let far = rows.iter().rev().max_by(|a, b| grains(a).total_cmp(&grains(b)));
     match far.and_then(|row| Some((row, row.weight?))) {
         Some((row, weight)) if off(row) > CHANCE => format!(
-            "{} got {} of the attempts{scope}; its weight asks for {}",
+            "{} got {} of {group}'s attempts; its weight asks for {}",
             row.name,
             percent(got(row)),
-            percent(weight)
+            share::asked(weight)
         ),
-        Some(_) => format!("The weights were kept{scope}: no share is off by 2 points or more"),
-        None => format!("Who got how many of the attempts{scope}"),
+        Some(_) => format!("{group}'s weights were kept: no share is off by 2 points or more"),
+        None => format!("Who got how many of {group}'s attempts"),
     }
 }
 

@@ -10,75 +10,100 @@ use crate::words;
 
 const HEIGHT: f64 = 280.0;
 
-/// What was dispatched to each of a group's deployments.
+/// What was dispatched to each member of a group, and to who helped out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shares {
+    /// What the group is called.
+    pub(crate) group: String,
     /// The width of a bin, in seconds.
     pub(crate) bin: f64,
+    /// The group's own members come first.
     pub(crate) rows: Vec<ShareRow>,
 }
 
-/// One deployment's part.
+/// One member's part.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShareRow {
     pub(crate) name: String,
     /// Attempts per bin.
     pub(crate) attempts: Vec<u64>,
-    /// The share its weight asks for, if it has one.
+    /// Attempts in all, those after the horizon included.
+    pub(crate) total: u64,
+    /// The share of its group that its weight asks for, if it has one.
     pub(crate) weight: Option<f64>,
+    /// Whether it is a member of the group whose shares these are.
+    pub(crate) own: bool,
 }
 
-impl ShareRow {
-    /// Attempts in all.
-    pub(crate) fn total(&self) -> u64 {
-        self.attempts.iter().sum()
-    }
-}
-
-/// Stacked shares; dashes stand where the weights would put the borders.
+/// Stacked shares; dashes stand where the weights would put the borders between the members.
 pub(crate) fn share(title: &str, shares: &Shares, backdrop: &Backdrop) -> Scene {
     let few = shares.rows.len() <= SERIES.len();
-    let marked = few && shares.rows.iter().any(|row| row.weight.is_some());
-    let dashes = if marked { "; dashes: where the weights would put the borders" } else { "" };
-    let remark = format!(
-        "share of the attempts dispatched, in bins of {}{dashes}",
-        words::round_seconds(shares.bin)
-    );
-    let mut plot = Plot::new((title, &remark), backdrop, HEIGHT);
+    let marked = few && shares.rows.iter().any(|row| row.weight.is_some_and(|w| w < 1.0));
+    let mut plot = Plot::new((title, &remark(shares, marked)), backdrop, HEIGHT);
     let y = Scale::linear((0.0, 1.0), (plot.bottom, plot.top));
     let ticks = [0.0, 0.25, 0.5, 0.75, 1.0];
     plot.grid(y, &ticks, |v| format!("{:.0} %", v * 100.0));
     let rows = gather(&shares.rows);
-    let bins = rows.iter().map(|row| row.attempts.len()).max().unwrap_or(0);
-    let at = |row: &ShareRow, bin: usize| row.attempts.get(bin).copied().unwrap_or(0);
-    let sums: Vec<u64> = (0..bins).map(|b| rows.iter().map(|row| at(row, b)).sum()).collect();
-    let all: u64 = sums.iter().sum();
-    if all == 0 {
+    let sums = per_bin(&rows);
+    if sums.iter().all(|sum| *sum == 0) {
         plot.nothing("nothing was dispatched");
         return plot.scene;
     }
-    let mut below = vec![0_u64; bins];
+    let mut below = vec![0_u64; sums.len()];
     let mut names = Vec::new();
-    let (mut asked, mut borders) = (0.0, Vec::new());
     for (i, row) in rows.iter().enumerate() {
         let colour = colour_of(i, rows.len(), shares.rows.len());
-        let above: Vec<u64> = below.iter().enumerate().map(|(b, low)| low + at(row, b)).collect();
+        let add = |(bin, low): (usize, &u64)| low + row.attempts.get(bin).copied().unwrap_or(0);
+        let above: Vec<u64> = below.iter().enumerate().map(add).collect();
         for run in runs(&sums) {
             stack(&mut plot, y, shares.bin, (&below, &above, &sums), run, colour);
         }
-        names.push(name(row, colour, all, middle_of_end(&below, &above, &sums, y)));
-        asked += row.weight.unwrap_or(0.0);
-        if row.weight.is_some() && asked < 0.999 {
-            borders.push(asked);
-        }
+        names.push(name(row, colour, &rows, middle_of_end(&below, &above, &sums, y)));
         below = above;
     }
     plot.veil(&backdrop.bands);
-    for border in borders.into_iter().filter(|_| marked) {
-        plot.scene.dashes((plot.left, plot.right), y.at(border), INK, 1.0);
+    if marked {
+        borders(&mut plot, y, &rows);
     }
     plot.names(&names);
     plot.scene
+}
+
+/// What is drawn, in words.
+fn remark(shares: &Shares, marked: bool) -> String {
+    let (group, bin) = (&shares.group, words::round_seconds(shares.bin));
+    let alone = shares.rows.iter().all(|row| row.own);
+    let own = alone && !shares.rows.is_empty();
+    let of = if own { format!("{group}'s") } else { "all".to_owned() };
+    let dashes = match (marked, alone) {
+        (false, _) => String::new(),
+        (true, true) => "; dashes: its weights".to_owned(),
+        (true, false) => format!("; dashes: {group}'s weights, had it served all"),
+    };
+    let beside =
+        if alone { String::new() } else { format!("; numbers at its members: within {group}") };
+    format!("share of {of} attempts, in bins of {bin}{dashes}{beside}")
+}
+
+/// Dashes where the weights would put the borders between a group's members.
+fn borders(plot: &mut Plot, y: Scale, rows: &[ShareRow]) {
+    let mut asked = 0.0;
+    for weight in rows.iter().filter_map(|row| row.weight) {
+        asked += weight;
+        if asked < 0.999 {
+            plot.scene.dashes((plot.left, plot.right), y.at(asked), INK, 1.0);
+        }
+    }
+}
+
+/// Attempts of all rows, bin by bin.
+fn per_bin(rows: &[ShareRow]) -> Vec<u64> {
+    let bins = rows.iter().map(|row| row.attempts.len()).max().unwrap_or(0);
+    let mut sums = vec![0; bins];
+    for row in rows {
+        sums.iter_mut().zip(&row.attempts).for_each(|(sum, n)| *sum += n);
+    }
+    sums
 }
 
 /// The rows that get a colour of their own, and the rest as one.
@@ -87,22 +112,18 @@ fn gather(rows: &[ShareRow]) -> Vec<ShareRow> {
         return rows.to_vec();
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|i| (core::cmp::Reverse(rows[*i].total()), *i));
-    let (mut kept, rest) = (order[..SERIES.len() - 1].to_vec(), &order[SERIES.len() - 1..]);
-    kept.sort_unstable();
-    let mut gathered: Vec<ShareRow> = kept.iter().map(|i| rows[*i].clone()).collect();
-    let bins = rows.iter().map(|row| row.attempts.len()).max().unwrap_or(0);
-    let mut others = ShareRow {
+    order.sort_by_key(|i| (core::cmp::Reverse(rows[*i].total), *i));
+    let rest = order.split_off(SERIES.len() - 1);
+    order.sort_unstable();
+    let mut gathered: Vec<ShareRow> = order.iter().map(|i| rows[*i].clone()).collect();
+    let rest: Vec<ShareRow> = rest.iter().map(|i| rows[*i].clone()).collect();
+    gathered.push(ShareRow {
         name: format!("{} others", rest.len()),
-        attempts: vec![0; bins],
-        weight: rest.iter().map(|i| rows[*i].weight).sum(),
-    };
-    for row in rest.iter().map(|i| &rows[*i]) {
-        for (sum, n) in others.attempts.iter_mut().zip(&row.attempts) {
-            *sum += n;
-        }
-    }
-    gathered.push(others);
+        attempts: per_bin(&rest),
+        total: rest.iter().map(|row| row.total).sum(),
+        weight: rest.iter().map(|row| row.weight).sum(),
+        own: rest.iter().all(|row| row.own),
+    });
     gathered
 }
 
@@ -157,8 +178,22 @@ fn middle_of_end(below: &[u64], above: &[u64], sums: &[u64], y: Scale) -> f64 {
     y.at(middle)
 }
 
-fn name(row: &ShareRow, colour: RGBColor, all: u64, y: f64) -> Name {
-    let got = words::percent(row.total() as f64 / all as f64);
-    let asked = row.weight.map_or_else(String::new, |w| format!(", weight {}", words::percent(w)));
-    Name { text: row.name.clone(), remark: format!("{got}{asked}"), colour, y }
+/// What a weight asks for: `70 %`, `33.3 %`.
+pub(super) fn asked(weight: f64) -> String {
+    let percent = weight * 100.0;
+    let whole = percent.round();
+    if (percent - whole).abs() < 1e-9 { format!("{whole} %") } else { words::percent(weight) }
+}
+
+/// A member's name with its share of its group; that of a helper with its share of everything.
+fn name(row: &ShareRow, colour: RGBColor, rows: &[ShareRow], y: f64) -> Name {
+    let all =
+        |own: bool| -> u64 { rows.iter().filter(|row| row.own || !own).map(|row| row.total).sum() };
+    let got = words::percent(row.total as f64 / all(row.own).max(1) as f64);
+    let beside = match row.weight {
+        Some(weight) => format!(", weight {}", asked(weight)),
+        None if row.own => String::new(),
+        None => " of all attempts".to_owned(),
+    };
+    Name { text: row.name.clone(), remark: format!("{got}{beside}"), colour, y }
 }
