@@ -54,21 +54,18 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         (None, Some(suite)) => (Kind::Router.source(&suite.router.value)?, Vec::new()),
         (None, None) => (Kind::Router.source(STARTER)?, vec![STARTER_NOTE.to_owned()]),
     };
-    let read =
-        (scenario::read(&scenario.name, &scenario.text), router::read(&router.name, &router.text));
-    let (spec, fleet) = match read {
-        (Ok(spec), Ok(fleet)) => (spec, fleet),
-        (spec, fleet) => {
-            let both = spec.err().into_iter().chain(fleet.err());
-            return Err(mistaken(both.flatten().collect::<Vec<_>>()));
-        }
-    };
+    let fleet = router::read(&router.name, &router.text).map_err(|wrong| {
+        // Without a router a scenario can only be read.
+        let read = scenario::read(&scenario.name, &scenario.text).err().unwrap_or_default();
+        mistaken(read.into_iter().chain(wrong).collect())
+    })?;
     let trace = wanted.trace.map(source::trace).transpose()?;
     let rows = trace.as_ref().map(|trace| Arc::clone(&trace.rows));
     let instead = Override { seed: wanted.seed, trace: rows };
     let seen = Fleet { config: &fleet.config, endpoints: &fleet.endpoints };
-    let resolved = resolve::resolve(&spec, seen, &instead)
-        .map_err(|mistakes| misplaced(&scenario, &mistakes))?;
+    let (spec, resolved) =
+        resolve::read_and_resolve(&scenario.name, &scenario.text, seen, &instead)
+            .map_err(mistaken)?;
     let mut expected = resolved.expectations.clone();
     let mut not_applicable = resolved.not_applicable.clone();
     let slo = suite.map(|suite| suite.slo).unwrap_or_default();

@@ -27,6 +27,12 @@ pub(crate) fn read_section(
     file: &str,
     text: &str,
 ) -> Result<(ScenarioSpec, Section), Vec<Diagnostic>> {
+    let (reader, scenario, root) = partly(file, text);
+    reader.finish((scenario, root))
+}
+
+/// What can be read of a scenario; the reader knows what cannot.
+pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioSpec, Section) {
     let (mut reader, root) = Reader::read(file, text, &SCENARIO_FILE);
     let demands = root.sections("demand").map(|(name, s)| (name.clone(), demand(s)));
     let providers =
@@ -42,7 +48,7 @@ pub(crate) fn read_section(
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
         expectations: expectations(root.map("expect"), &mut reader),
     };
-    reader.finish((scenario, root))
+    (reader, scenario, root)
 }
 
 /// Named expectations, each text understood.
@@ -188,7 +194,7 @@ fn service(section: &Section, reader: &mut Reader<'_>) -> Option<ServiceSpec> {
     });
     let mut ways = [exponential, constant, tokens].into_iter().flatten();
     let way = ways.next();
-    if (way.is_none() || ways.next().is_some()) && !reader.complained(&section.at) {
+    if ways.next().is_some() || way.is_none() && !section.flawed {
         let message = "a service is `exponential`, or `constant`, or `ttft` and `per_token`";
         let hint = Some("write one of them: `{ exponential = \"100 ms\" }`".to_owned());
         reader.report(Mistake { at: section.at.clone(), message: message.to_owned(), hint });

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 use scenarios::diagnostic::{Diagnostic, Severity};
 use scenarios::file::{FileKind, show};
-use scenarios::resolve::{Fleet, Override, resolve};
+use scenarios::resolve::{Fleet, Override, read_and_resolve};
 use scenarios::router::{self, RouterFile};
 use scenarios::suite::Suite;
 use scenarios::written::Mistake;
@@ -112,14 +112,11 @@ impl Checker {
     fn source(&mut self, source: &Source) -> Result<(), Stop> {
         let (name, text) = (&source.name, &source.text);
         let kind = FileKind::of(text);
-        let mut findings = Findings { found: kind.check(name, text), remarks: Vec::new() };
-        let (noun, suite) = match kind {
-            FileKind::Router => ("router", None),
-            FileKind::Scenario => {
-                self.meet(source, &mut findings);
-                ("scenario", None)
-            }
-            FileKind::Suite => ("suite", suite::read(name, text).ok()),
+        let check = || Findings { found: kind.check(name, text), remarks: Vec::new() };
+        let (noun, mut findings, suite) = match kind {
+            FileKind::Router => ("router", check(), None),
+            FileKind::Scenario => ("scenario", self.meet(source), None),
+            FileKind::Suite => ("suite", check(), suite::read(name, text).ok()),
         };
         if let Some(suite) = &suite {
             findings.found.extend(show(name, text, &absent(source, suite)));
@@ -135,24 +132,21 @@ impl Checker {
     }
 
     /// Brings a scenario together with the router, where more mistakes may show.
-    fn meet(&self, source: &Source, findings: &mut Findings) {
-        // What is wrong with it alone has been said.
-        let Ok(spec) = scenario::read(&source.name, &source.text) else { return };
+    fn meet(&self, source: &Source) -> Findings {
+        let name = &self.router.name;
         let Some(router) = &self.router.file else {
-            let name = &self.router.name;
-            findings.remarks.push(format!("not tried against {name}, which cannot be read"));
-            return;
+            let found = scenario::read(&source.name, &source.text).err().unwrap_or_default();
+            let remark = format!("not tried against {name}, which cannot be read");
+            return Findings { found, remarks: vec![remark] };
         };
         let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
-        match resolve(&spec, fleet, &Override::default()) {
-            Err(mistakes) => {
-                findings.found.extend(show(&source.name, &source.text, &mistakes));
-            }
-            Ok(resolved) => {
-                let name = &self.router.name;
+        match read_and_resolve(&source.name, &source.text, fleet, &Override::default()) {
+            Err(found) => Findings { found, remarks: Vec::new() },
+            Ok((_, resolved)) => {
                 let absent = resolved.not_applicable.iter();
                 let absent = absent.map(|line| format!("does not apply to {name}: {line}"));
-                findings.remarks.extend(resolved.warnings.iter().cloned().chain(absent));
+                let remarks = resolved.warnings.iter().cloned().chain(absent).collect();
+                Findings { found: Vec::new(), remarks }
             }
         }
     }

@@ -25,7 +25,15 @@ pub(crate) struct Reader<'t> {
     places: Places,
     /// Whether parts of the file could not be read at all.
     broken: bool,
+    /// Whether it is no TOML, or another kind of file.
+    foreign: bool,
+    /// The names of tables in which something was complained about, [`WHOLE`] for the file: what
+    /// seems absent there may be what could not be read.
+    flawed: Vec<Range<usize>>,
 }
+
+/// The place of what stands nowhere in particular.
+pub(crate) const WHOLE: Range<usize> = 0..0;
 
 /// Where things stand, by their path: the key and the value.
 #[derive(Default)]
@@ -60,6 +68,8 @@ impl<'t> Reader<'t> {
             found: Vec::new(),
             places: Places::default(),
             broken: !errors.is_empty(),
+            foreign: !errors.is_empty(),
+            flawed: Vec::new(),
         };
         for error in errors {
             let message = error.message().trim().replace('\n', ", ");
@@ -69,7 +79,7 @@ impl<'t> Reader<'t> {
         if let Some(message) = another_kind(root.get_ref(), table).filter(|_| !reader.broken) {
             // Its keys are right where they belong; a message for each would say nothing.
             reader.complain(0..0, message, None);
-            reader.broken = true;
+            (reader.broken, reader.foreign) = (true, true);
             let section = reader.table(table, "", 0..0, &DeTable::new());
             return (reader, section);
         }
@@ -81,6 +91,16 @@ impl<'t> Reader<'t> {
     /// Whether parts of the file could not be read at all: what seems missing may be there.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether nothing of the file can be relied on.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Whether something was complained about in the table whose name is at `name`.
+    pub(crate) fn is_flawed(&self, name: &Range<usize>) -> bool {
+        self.flawed.contains(name)
     }
 
     /// Reports a mistake of the reader's own or of whoever interprets the values.
@@ -135,6 +155,7 @@ impl<'t> Reader<'t> {
         at: Range<usize>,
         toml: &DeTable<'_>,
     ) -> Section {
+        let before = self.found.len();
         let mut misspelt = Vec::new();
         for (key, value) in toml.iter() {
             let name = key.get_ref().as_ref();
@@ -147,6 +168,9 @@ impl<'t> Reader<'t> {
                     // An unknown key may hold a secret under a name of somebody else's.
                     self.hide_texts(value);
                     self.broken |= path.is_empty();
+                    if path.is_empty() && value.get_ref().is_table() {
+                        self.flawed.push(WHOLE);
+                    }
                     let place = if path.is_empty() {
                         "at the top of the file".to_owned()
                     } else {
@@ -169,7 +193,8 @@ impl<'t> Reader<'t> {
             let node = self.field(field, path, &at, toml);
             Entry { field, written: toml.contains_key(field.name), node }
         });
-        Section { table, entries: entries.collect(), at: at.clone() }
+        let entries = entries.collect();
+        Section { table, entries, at: at.clone(), flawed: self.found.len() > before }
     }
 
     fn missing(&mut self, fields: &[&Field], path: &str, at: &Range<usize>) {
@@ -197,6 +222,9 @@ impl<'t> Reader<'t> {
             let read = self.value(&field.kind, &path, value);
             if read.is_some() {
                 return read;
+            }
+            if matches!(field.kind, Kind::Map(..)) {
+                self.flawed.push(WHOLE);
             }
         }
         self.absent(field, &path, table_at.clone())
@@ -272,8 +300,14 @@ impl<'t> Reader<'t> {
                 let hint = "a name is made of letters, digits and `. _ / -`".to_owned();
                 self.complain(key.span(), message, Some(hint));
             }
-            if let Some(node) = self.value(kind, &path, value) {
-                read.push((Spanned::new(name.to_owned(), key.span()), node));
+            let before = self.found.len();
+            match self.value(kind, &path, value) {
+                Some(node) => read.push((Spanned::new(name.to_owned(), key.span()), node)),
+                None if matches!(kind, Kind::Table(_)) => self.flawed.push(WHOLE),
+                None => {}
+            }
+            if self.found.len() > before {
+                self.flawed.push(key.span());
             }
         }
         read

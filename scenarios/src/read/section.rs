@@ -26,6 +26,8 @@ pub(crate) struct Section {
     pub(crate) table: &'static Table,
     pub(crate) entries: Vec<Entry>,
     pub(crate) at: Range<usize>,
+    /// Whether something in it was complained about, so that what seems absent may be there.
+    pub(crate) flawed: bool,
 }
 
 /// A field and what it holds.
@@ -124,7 +126,7 @@ impl Section {
             };
             let entries =
                 table.now().map(|field| Entry { field, written: false, node: value(field) });
-            let section = Self { table, entries: entries.collect(), at: at.clone() };
+            let section = Self { table, entries: entries.collect(), at: at.clone(), flawed: false };
             entry.node = Some(Spanned::new(Value::Table(section), at.clone()));
         }
     }

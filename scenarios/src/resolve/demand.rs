@@ -7,6 +7,7 @@ use router_core::{GroupId, Span, Time};
 use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
 
 use super::{Fleet, Override, Property, Said};
+use crate::read::WHOLE;
 use crate::written::{
     ClientSpec, DemandSpec, LengthSpec, Mistake, NormalSpec, Process, ScenarioSpec, Spanned,
     SpikeSpec, TokensSpec,
@@ -50,18 +51,17 @@ pub(super) fn demands(
         let trace = traced.as_ref().filter(|(at, _)| *at == index).map(|(_, rows)| rows);
         demand(name, spec, fleet, trace, &mut all, said);
     }
-    if all.demands.is_empty() && said.mistakes.is_empty() {
+    if all.demands.is_empty() && said.is_silent() {
         match scenario.demands.first() {
             Some((name, _)) => said.wrong_because(
                 &name.at,
                 "this router has none of the groups that calls are for",
                 "`[demand.\"*\"]` is for a router's first group, whatever its name",
             ),
-            None => said.mistakes.push(Mistake {
-                at: 0..0,
-                message: "nobody calls".to_owned(),
-                hint: Some("add a `[demand.\"*\"]`".to_owned()),
-            }),
+            None => {
+                let hint = Some("add a `[demand.\"*\"]`".to_owned());
+                said.lacks(&WHOLE, Mistake { at: WHOLE, message: "nobody calls".to_owned(), hint });
+            }
         }
     }
     all
@@ -137,8 +137,9 @@ fn arrivals(name: &Spanned<String>, spec: &DemandSpec, said: &mut Said) -> Optio
         return twin_arrivals(twin, spec, said);
     }
     let (Some(rate), Some(lasts)) = (&normal.rate, &normal.lasts) else {
-        let hint = "normal = { rate = \"8/s\", lasts = \"1 h\" }";
-        said.wrong_because(&name.at, "`normal` needs a `rate` and how long it `lasts`", hint);
+        let message = "`normal` needs a `rate` and how long it `lasts`".to_owned();
+        let hint = Some("normal = { rate = \"8/s\", lasts = \"1 h\" }".to_owned());
+        said.lacks(&name.at, Mistake { at: name.at.clone(), message, hint });
         return None;
     };
     let before = said.mistakes.len();

@@ -4,6 +4,7 @@ use reports::{Expectation, Frame};
 use router_core::Config;
 
 use super::{Asked, Expected, Said};
+use crate::read::WHOLE;
 use crate::written::{Mistake, Spanned};
 
 /// Reads `written`, drops what does not apply, and says so.
@@ -56,7 +57,7 @@ fn asked(
             } else {
                 "`during=` may be `normal` or `spike`".to_owned()
             };
-            said.wrong_because(&text.at, message, hint);
+            said.lacks(&WHOLE, Mistake { at: text.at.clone(), message, hint: Some(hint) });
             return None;
         }
     }

@@ -5,7 +5,7 @@ use sim::{Answer, Effect, Fault, Outage};
 
 use super::select::{FORMS, Selector};
 use super::{Fleet, Said};
-use crate::written::{FaultSpec, ScenarioSpec, Spanned};
+use crate::written::{FaultSpec, Mistake, ScenarioSpec, Spanned};
 
 /// The faults that apply to this router.
 pub(super) fn faults(
@@ -66,7 +66,7 @@ fn places(
     said: &mut Said,
 ) -> Option<Vec<DeploymentId>> {
     if spec.on.is_empty() {
-        said.wrong_because(&name.at, "this fault is on nothing", "on = \"biggest\"");
+        lacks(name, "this fault is on nothing", "on = \"biggest\"", said);
         return None;
     }
     let mut on = Vec::new();
@@ -95,7 +95,7 @@ fn effect(name: &Spanned<String>, spec: &FaultSpec, said: &mut Said) -> Option<E
         0 => {
             let hint = "give it `outage`, `rate_limits`, `answers`, or some of `errors`, `ttft` \
                         and `per_token`";
-            said.wrong_because(&name.at, "this fault does nothing", hint);
+            lacks(name, "this fault does nothing", hint, said);
             return None;
         }
         _ => {
@@ -124,6 +124,11 @@ fn effect(name: &Spanned<String>, spec: &FaultSpec, said: &mut Said) -> Option<E
         first_token: spec.ttft.as_ref().map_or(1.0, |times| times.value),
         per_token: spec.per_token.as_ref().map_or(1.0, |times| times.value),
     })
+}
+
+fn lacks(name: &Spanned<String>, message: &str, hint: &str, said: &mut Said) {
+    let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+    said.lacks(&name.at, Mistake { at: name.at.clone(), message, hint });
 }
 
 fn outage(text: &str) -> Option<Outage> {

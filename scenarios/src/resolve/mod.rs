@@ -21,6 +21,8 @@ use reports::{Expectation, Frame};
 use router_core::{Config, Seed};
 use sim::{Plan, TraceRow};
 
+use crate::diagnostic::Diagnostic;
+use crate::scenario;
 use crate::written::{Endpoint, Mistake, ScenarioSpec, Spanned};
 
 /// A scenario, resolved for one router.
@@ -101,24 +103,64 @@ pub fn resolve(
 ) -> Result<Resolved, Vec<Mistake>> {
     assert_eq!(fleet.config.deployments().len(), fleet.endpoints.len(), "one endpoint each");
     let mut said = Said::default();
-    let demands = demand::demands(scenario, fleet, instead, &mut said);
-    let providers = provider::providers(scenario, fleet, &mut said);
+    let resolved = resolve_all(scenario, fleet, instead, &mut said);
+    said.all().map(|()| resolved)
+}
+
+/// Reads the scenario file `text`, which is called `file` in messages, and gives it its meaning for
+/// the router `fleet`.
+///
+/// # Errors
+/// Everything that is wrong with the file, in its order: what shows when it is read and what shows
+/// when it is resolved. What is only the echo of another mistake is left out; so is all that
+/// resolving would show if the file is no TOML at all.
+///
+/// # Panics
+/// As [`resolve`].
+pub fn read_and_resolve(
+    file: &str,
+    text: &str,
+    fleet: Fleet<'_>,
+    instead: &Override,
+) -> Result<(ScenarioSpec, Resolved), Vec<Diagnostic>> {
+    assert_eq!(fleet.config.deployments().len(), fleet.endpoints.len(), "one endpoint each");
+    let (mut reader, scenario, _) = scenario::partly(file, text);
+    if reader.is_foreign() {
+        return Err(reader.finish(()).expect_err("it was complained about"));
+    }
+    let mut said = Said::default();
+    let resolved = resolve_all(&scenario, fleet, instead, &mut said);
+    let lacking = said.lacking.into_iter().filter(|(within, _)| !reader.is_flawed(within));
+    let news = lacking.map(|(_, mistake)| mistake).chain(said.mistakes);
+    // A place around a complaint holds what was read instead of the value that was refused.
+    let news: Vec<Mistake> = news.filter(|mistake| !reader.complained(&mistake.at)).collect();
+    news.into_iter().for_each(|mistake| reader.report(mistake));
+    reader.finish((scenario, resolved))
+}
+
+fn resolve_all(
+    scenario: &ScenarioSpec,
+    fleet: Fleet<'_>,
+    instead: &Override,
+    said: &mut Said,
+) -> Resolved {
+    let demands = demand::demands(scenario, fleet, instead, said);
+    let providers = provider::providers(scenario, fleet, said);
     let horizon = demands.horizon;
-    let faults = fault::faults(scenario, fleet, horizon, &mut said);
+    let faults = fault::faults(scenario, fleet, horizon, said);
     let frame = frame::frame(horizon, &demands.spikes, &faults);
     let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();
     let written = &scenario.expectations;
-    let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), &mut said);
-    said.mistakes()?;
+    let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), said);
     let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
-    Ok(Resolved {
+    Resolved {
         plan: Plan { seed, demands: demands.demands, providers, faults },
         frame,
         expectations,
-        not_applicable: said.not_applicable,
-        warnings: said.warnings,
+        not_applicable: core::mem::take(&mut said.not_applicable),
+        warnings: core::mem::take(&mut said.warnings),
         properties: demands.properties,
-    })
+    }
 }
 
 /// Reads the SLOs of a suite for a run of `config` that is looked at through `frame`: what applies,
@@ -133,7 +175,7 @@ pub fn slos(
 ) -> Result<(Vec<Expected>, Vec<String>), Vec<Mistake>> {
     let mut said = Said::default();
     let expected = expect::expectations(written, config, frame, None, &mut said);
-    said.mistakes()?;
+    said.all()?;
     Ok((expected, said.not_applicable))
 }
 
@@ -141,18 +183,29 @@ pub fn slos(
 #[derive(Default)]
 struct Said {
     mistakes: Vec<Mistake>,
+    /// Of something that is not there, and in which table it should be.
+    lacking: Vec<(Range<usize>, Mistake)>,
     not_applicable: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Said {
     /// All mistakes so far, in the order of the file.
-    fn mistakes(&mut self) -> Result<(), Vec<Mistake>> {
-        if self.mistakes.is_empty() {
-            return Ok(());
-        }
-        self.mistakes.sort_by_key(|mistake| mistake.at.start);
-        Err(core::mem::take(&mut self.mistakes))
+    fn all(&mut self) -> Result<(), Vec<Mistake>> {
+        let mut all = core::mem::take(&mut self.mistakes);
+        all.extend(self.lacking.drain(..).map(|(_, mistake)| mistake));
+        all.sort_by_key(|mistake| mistake.at.start);
+        if all.is_empty() { Ok(()) } else { Err(all) }
+    }
+
+    /// Whether nothing is wrong so far.
+    const fn is_silent(&self) -> bool {
+        self.mistakes.is_empty() && self.lacking.is_empty()
+    }
+
+    /// That something is missing in the table whose name is at `within`.
+    fn lacks(&mut self, within: &Range<usize>, mistake: Mistake) {
+        self.lacking.push((within.clone(), mistake));
     }
 
     fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>) {

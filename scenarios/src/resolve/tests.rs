@@ -304,7 +304,7 @@ outage = \"200\"
 [expect]
 \"fast\" = [\"ttft.p99 {during=brownuot} < 2 s\"]
 ";
-    let spec = crate::scenario::read("bad.toml", text).unwrap();
+    let spec = scenario::read("bad.toml", text).unwrap();
     let shown = crate::file::show("bad.toml", text, &resolved(&spec).unwrap_err());
     let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"));
@@ -321,7 +321,7 @@ fn lengths_that_cannot_be_are_said_to_be_so_where_they_stand() {
         ("{ input = 1, output = [7] }", "x:1:52: a list of 1 is no distribution"),
     ] {
         let text = format!("demand.x.normal = {{ tokens = {tokens} }}");
-        let spec = crate::scenario::read("x", &text).unwrap();
+        let spec = scenario::read("x", &text).unwrap();
         let shown = crate::file::show("x", &text, &resolved(&spec).unwrap_err());
         let shown = shown.iter().map(ToString::to_string).collect::<String>();
         assert!(shown.contains(expected), "{expected}\n{shown}");

@@ -1,5 +1,6 @@
 //! Files good and bad, and arbitrary bytes.
 
+mod at_once;
 mod gallery;
 mod quantities;
 mod round_trip;
