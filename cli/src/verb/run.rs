@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Open the report in a browser at the end.
     #[arg(long)]
     pub(crate) open: bool,
-    /// Stop when about N calls have arrived, and judge nothing.
+    /// Stop when N calls have arrived, and judge nothing.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     pub(crate) first: Option<u64>,
 }
