@@ -33,10 +33,10 @@ pub fn lost_time(figures: &Figures, part: &Part) -> Vec<Blame> {
     let mut blames = Vec::new();
     for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
         for (kind, lost) in FailureKind::ALL.into_iter().zip(&attempts.lost) {
-            let what = several(kind);
+            let what = several(kind).to_owned() + &on(figures, name);
             let mut add = |cause, ns| blames.push(Blame { cause, amount: u128::from(ns) });
-            add(format!("backoff after {name} {what}"), lost.waited_ns);
-            add(format!("{name} {what}"), lost.dead_ns);
+            add(format!("backoff after {what}"), lost.waited_ns);
+            add(what, lost.dead_ns);
         }
     }
     let client = part.calls.client_wait_ns;
@@ -50,7 +50,7 @@ pub fn failures(figures: &Figures, part: &Part) -> Vec<Blame> {
     let mut blames = Vec::new();
     for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
         for (kind, n) in FailureKind::ALL.into_iter().zip(&attempts.failures) {
-            let cause = format!("{name} {}", several(kind));
+            let cause = several(kind).to_owned() + &on(figures, name);
             blames.push(Blame { cause, amount: u128::from(*n) });
         }
     }
@@ -143,6 +143,12 @@ fn excluded(part: &Part, deployment: usize) -> Option<String> {
     Some(format!("of the times it could not be chosen, {} were since {why}", percent(share)))
 }
 
+/// Where something happened; a router's only deployment needs no name. (The name comes last, as
+/// one called `a` would turn into an article.)
+fn on(figures: &Figures, name: &str) -> String {
+    if figures.deployments.len() > 1 { format!(" on {name}") } else { String::new() }
+}
+
 fn sorted(mut blames: Vec<Blame>) -> Vec<Blame> {
     blames.retain(|blame| blame.amount > 0);
     blames.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.cause.cmp(&b.cause)));
@@ -175,4 +181,31 @@ pub(crate) fn counted(n: u64, kind: FailureKind) -> String {
     let several = if kind == FailureKind::RateLimit { "rate limits" } else { several(kind) };
     let what = if n == 1 { several.strip_suffix('s').unwrap_or(several) } else { several };
     format!("{} {what}", count(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sample;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_names_its_deployment_last_and_only_if_there_is_another() {
+        let blamed = |members: &[sample::Member]| {
+            let config = sample::config(&[("chat", members)]);
+            let mut figures = Figures::new(&config, sample::frame());
+            let attempts = &mut figures.whole.deployments[0];
+            attempts.failures[FailureKind::Connect as usize] = 3;
+            attempts.lost[FailureKind::Connect as usize].waited_ns = 9;
+            let expectation = Expectation::parse("amplification < 1.2").unwrap();
+            let lost = lost_time(&figures, &figures.whole).remove(0).cause;
+            (explain(&figures, &expectation).unwrap(), lost)
+        };
+        let (failed, lost) = blamed(&[("a", 1, 0)]);
+        assert_eq!(failed, "100 % of the failed attempts were connection failures");
+        assert_eq!(lost, "backoff after connection failures");
+        let (failed, lost) = blamed(&[("a", 1, 0), ("b", 1, 0)]);
+        assert_eq!(failed, "100 % of the failed attempts were connection failures on a");
+        assert_eq!(lost, "backoff after connection failures on a");
+    }
 }

@@ -110,7 +110,7 @@ fn a_chart_says_in_its_title_what_it_shows() {
     assert_eq!(title(World::calm(), "rests"), "No deployment ever rested");
     assert_eq!(title(World::alone(), "share"), "the-only-one got every one of chat's attempts");
     let lost = title(World::typical(), "lost-time");
-    assert!(lost.ends_with("of the lost time went into backoff after az-eu 429s"), "{lost}");
+    assert!(lost.ends_with("of the lost time went into backoff after 429s on az-eu"), "{lost}");
 }
 
 #[test]
