@@ -28,7 +28,7 @@ pub struct Histogram<const SUB: u32, const UNIT: u32, const TOP: u32> {
 }
 
 impl<const SUB: u32, const UNIT: u32, const TOP: u32> Histogram<SUB, UNIT, TOP> {
-    const BUCKETS: usize = ((TOP - SUB + 1) << SUB) as usize;
+    pub(crate) const BUCKETS: usize = ((TOP - SUB + 1) << SUB) as usize;
 
     /// Counts one span.
     pub fn record(&mut self, span: Span) {

@@ -46,10 +46,12 @@ pub struct AttemptsInBin {
     pub failed: u64,
 }
 
-/// A fine series of all calls, by arrival, that sliding windows are laid over.
+/// A fine series of all calls, by arrival, that sliding windows are laid over. Of 31 days, the
+/// longest that scenarios may last, it takes at most 200 MB.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pulse {
-    /// The width of a beat: 1 s, or as much of 30 s as keeps the series to 7,200 beats.
+    /// The width of a beat: 1 s, or as much of 30 s as keeps the series to 7,200 beats; 30 s, a
+    /// whole window of a recovery, where nothing does.
     pub step: Span,
     /// Beat `i` is the calls that arrived from `i * step`, up to the horizon.
     pub beats: Vec<Beat>,
@@ -107,5 +109,14 @@ mod tests {
     fn a_long_run_has_a_coarser_pulse() {
         let day = Pulse::new(Time::from_secs(86_400));
         assert_eq!((day.step, day.beats.len()), (Span::from_secs(15), 5_760));
+    }
+
+    #[test]
+    fn a_month_fits_in_memory() {
+        let month = Pulse::new(Time::from_secs(31 * 86_400));
+        assert_eq!(month.step, Span::from_secs(30), "a recovery's window is still whole beats");
+        let full_beat = size_of::<Beat>() + Coarse::BUCKETS * size_of::<u32>();
+        let bytes = month.beats.len() * full_beat;
+        assert!(bytes <= 200_000_000, "{bytes}");
     }
 }
