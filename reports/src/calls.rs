@@ -193,14 +193,11 @@ mod tests {
         let tier = ("tier".to_owned(), vec!["free".to_owned()]);
         let csv = log.csv(&["a, \"b\"".to_owned()], &[tier]);
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(
-            lines[1],
-            "r3,\"a, \"\"b\"\"\",3.000000,612.346,4000.000,failed,429,1,2,500.000,0,0,tier=free;9"
-        );
-        assert_eq!(
-            lines[2],
-            "r17,\"a, \"\"b\"\"\",17.000000,612.346,4000.000,answered,200,1,2,500.000,900,200,tier=free;9"
-        );
+        let (group, times) = ("\"a, \"\"b\"\"\"", "612.346,4000.000");
+        let end = "failed,429,1,2,500.000,0,0,tier=free;9";
+        assert_eq!(lines[1], format!("r3,{group},3.000000,{times},{end}"));
+        let end = "answered,200,1,2,500.000,900,200,tier=free;9";
+        assert_eq!(lines[2], format!("r17,{group},17.000000,{times},{end}"));
         assert_eq!((lines.len(), log.remark()), (3, None));
     }
 
