@@ -1,7 +1,8 @@
 //! Made-up figures for tests of tables and charts: typical, small and ugly ones.
 
 use router_core::{
-    Config, DeploymentId, DeploymentSpec, FailureKind, GroupSpec, MemberSpec, Span, Spec, Time,
+    Config, DeploymentId, DeploymentSpec, FailureKind, GroupSpec, MemberSpec, Price, Span, Spec,
+    Time,
 };
 
 use crate::{FaultBand, Figures, Frame, Phase, Rest};
@@ -83,7 +84,9 @@ impl World {
         let mut spec = Spec::default();
         let mut group = GroupSpec::new("chat".to_owned());
         for (name, weight) in &self.weights {
-            spec.deployments.push(DeploymentSpec::new(name.clone()));
+            let mut new = DeploymentSpec::new(name.clone());
+            new.price = Price { input: 150_000, cached: 75_000, output: 600_000 };
+            spec.deployments.push(new);
             let (deployment, weight) = (name.clone(), *weight);
             group.members.push(MemberSpec { deployment, weight, tier: 0 });
         }
@@ -138,94 +141,64 @@ impl World {
         let bin = ((now * 1e9) as u64 / f.frame.bin.as_nanos()) as usize;
         let bin = bin.min(f.bins.len() - 1);
         let in_spike = self.spike.is_some_and(|(a, b)| a as f64 <= now && now < b as f64);
-        let sum: u64 = self.weights.iter().map(|w| u64::from(w.1)).sum();
         let (mut waited, mut answered, mut attempts) = (0.0, None, 0);
         while attempts < 3 && answered.is_none() {
-            let mut draw = dice.below(sum);
-            let place = self.weights.iter().position(|w| {
-                let here = draw < u64::from(w.1);
-                draw = draw.saturating_sub(u64::from(w.1));
-                here
-            });
-            let d = place.unwrap_or(0);
             attempts += 1;
-            let fails = dice.unit() < if ill && d == 0 { 0.3 } else { 0.002 };
-            let slow = if ill && d == 0 { 4.0 } else { 1.0 + rate / 60.0 };
-            let long = dice.unit();
-            let ttft = 0.25 * slow * (1.0 + long + 4.0 * long * long * long * long * long);
-            let kind =
-                if dice.below(4) == 0 { FailureKind::Server } else { FailureKind::RateLimit };
-            let parts = [true, in_spike];
-            let whole = [Some(&mut f.whole), f.phases.first_mut()];
-            for part in whole.into_iter().zip(parts).filter(|p| p.1).filter_map(|p| p.0) {
-                let a = &mut part.deployments[d];
-                part.members[d] += 1;
-                a.dispatched += 1;
-                if fails {
-                    a.failures[kind as usize] += 1;
-                    a.lost[kind as usize].dead_ns += 200_000_000;
-                    a.lost[kind as usize].waited_ns += 700_000_000;
-                } else {
-                    a.answered += 1;
-                    a.ttft.record(Span::from_nanos((ttft * 1e9) as u64));
-                    a.total.record(Span::from_nanos(((ttft + 3.0) * 1e9) as u64));
-                    a.input_tokens += 900;
-                    a.output_tokens += 200;
-                    a.cost_pico += 255_000_000;
-                }
+            match self.attempt(f, dice, (bin, in_spike), ill, rate) {
+                Some(ttft) => answered = Some(waited + ttft),
+                None => waited += 0.9,
             }
-            f.bins[bin].members[d] += 1;
-            let at = &mut f.bins[bin].deployments[d];
-            at.dispatched += 1;
+        }
+        let ttft = answered.map(|ttft: f64| Span::from_nanos((ttft * 1e9) as u64));
+        ended(f, (now, bin, in_spike), ttft, attempts);
+    }
+
+    /// An attempt's seconds to first token, unless it fails.
+    fn attempt(
+        &self,
+        f: &mut Figures,
+        dice: &mut Dice,
+        (bin, in_spike): (usize, bool),
+        ill: bool,
+        rate: f64,
+    ) -> Option<f64> {
+        let sum: u64 = self.weights.iter().map(|w| u64::from(w.1)).sum();
+        let mut draw = dice.below(sum);
+        let place = self.weights.iter().position(|w| {
+            let here = draw < u64::from(w.1);
+            draw = draw.saturating_sub(u64::from(w.1));
+            here
+        });
+        let d = place.unwrap_or(0);
+        let fails = dice.unit() < if ill && d == 0 { 0.3 } else { 0.002 };
+        let slow = if ill && d == 0 { 4.0 } else { 1.0 + rate / 60.0 };
+        let long = dice.unit();
+        let ttft = 0.25 * slow * (1.0 + long + 4.0 * long * long * long * long * long);
+        let kind = if dice.below(4) == 0 { FailureKind::Server } else { FailureKind::RateLimit };
+        let parts = [Some(&mut f.whole), f.phases.first_mut().filter(|_| in_spike)];
+        for part in parts.into_iter().flatten() {
+            part.members[d] += 1;
+            let a = &mut part.deployments[d];
+            a.dispatched += 1;
             if fails {
-                at.failed += 1;
-                waited += 0.9;
+                a.failures[kind as usize] += 1;
+                a.lost[kind as usize].dead_ns += 200_000_000;
+                a.lost[kind as usize].waited_ns += 700_000_000;
             } else {
-                at.answered += 1;
-                answered = Some(waited + ttft);
+                a.answered += 1;
+                a.ttft.record(Span::from_nanos((ttft * 1e9) as u64));
+                a.total.record(Span::from_nanos(((ttft + 3.0) * 1e9) as u64));
+                a.input_tokens += 900;
+                a.output_tokens += 200;
+                a.cost_pico += 255_000_000;
             }
         }
-        let beat = (now * 1e9) as u64 / f.pulse.step.as_nanos();
-        if let Some(beat) = f.pulse.beats.get_mut(beat as usize) {
-            beat.ended += 1;
-            beat.answered += u64::from(answered.is_some());
-            beat.attempts += attempts;
-            if let Some(ttft) = answered {
-                beat.ttft.record(Span::from_nanos((ttft * 1e9) as u64));
-            }
-        }
-        let group = &mut f.bins[bin].groups[0];
-        group.offered += 1;
-        group.admitted += 1;
-        if let Some(ttft) = answered {
-            group.answered += 1;
-            group.ttft.record(Span::from_nanos((ttft * 1e9) as u64));
-        } else {
-            group.failed += 1;
-        }
-        for part in [Some(&mut f.whole), f.phases.first_mut().filter(|_| in_spike)] {
-            let Some(part) = part else { continue };
-            for calls in [&mut part.calls, &mut part.groups[0]] {
-                calls.offered += 1;
-                calls.submissions += 1;
-                calls.tries += 1;
-                calls.ended += 1;
-                calls.admitted += 1;
-                calls.attempts += attempts;
-                calls.cost_pico += 255_000_000;
-                match answered {
-                    Some(ttft) => {
-                        calls.answered += 1;
-                        calls.ttft.record(Span::from_nanos((ttft * 1e9) as u64));
-                        calls.total.record(Span::from_nanos(((ttft + 3.0) * 1e9) as u64));
-                    }
-                    None => {
-                        calls.failed += 1;
-                        calls.count_status(429, 1);
-                    }
-                }
-            }
-        }
+        f.bins[bin].members[d] += 1;
+        let at = &mut f.bins[bin].deployments[d];
+        at.dispatched += 1;
+        at.failed += u64::from(fails);
+        at.answered += u64::from(!fails);
+        (!fails).then_some(ttft)
     }
 
     fn rests(&self, f: &mut Figures, dice: &mut Dice) {
@@ -260,5 +233,47 @@ impl World {
             rest(last, None, from, self.horizon / 10, FailureKind::Authentication);
         }
         f.rests.sort_by_key(|rest| rest.from);
+    }
+}
+
+/// Counts a call that arrived at `now` and got its first token after `ttft`, if ever.
+fn ended(
+    f: &mut Figures,
+    (now, bin, in_spike): (f64, usize, bool),
+    ttft: Option<Span>,
+    attempts: u64,
+) {
+    let beat = (now * 1e9) as u64 / f.pulse.step.as_nanos();
+    if let Some(beat) = f.pulse.beats.get_mut(beat as usize) {
+        beat.ended += 1;
+        beat.answered += u64::from(ttft.is_some());
+        beat.attempts += attempts;
+        ttft.into_iter().for_each(|ttft| beat.ttft.record(ttft));
+    }
+    let group = &mut f.bins[bin].groups[0];
+    group.offered += 1;
+    group.admitted += 1;
+    group.answered += u64::from(ttft.is_some());
+    group.failed += u64::from(ttft.is_none());
+    ttft.into_iter().for_each(|ttft| group.ttft.record(ttft));
+    let parts = [Some(&mut f.whole), f.phases.first_mut().filter(|_| in_spike)];
+    for part in parts.into_iter().flatten() {
+        for calls in [&mut part.calls, &mut part.groups[0]] {
+            calls.offered += 1;
+            calls.submissions += 1;
+            calls.tries += 1;
+            calls.ended += 1;
+            calls.admitted += 1;
+            calls.attempts += attempts;
+            calls.cost_pico += 255_000_000;
+            if let Some(ttft) = ttft {
+                calls.answered += 1;
+                calls.ttft.record(ttft);
+                calls.total.record(ttft + Span::from_secs(3));
+            } else {
+                calls.failed += 1;
+                calls.count_status(429, 1);
+            }
+        }
     }
 }

@@ -8,7 +8,8 @@
 const PIXEL: usize = 3;
 /// The longest run that one code can stand for.
 const LONGEST: usize = 258;
-/// The first length of each length code, and how many further bits tell it exactly (RFC 1951, 3.2.5).
+/// The first length of each length code, and how many further bits tell it exactly (RFC 1951,
+/// 3.2.5).
 const LENGTHS: [(usize, u32); 29] = [
     (3, 0),
     (4, 0),
