@@ -58,7 +58,7 @@ pub(crate) fn costs(figures: &Figures) -> Table {
             name.clone(),
             tokens(attempts.input_tokens),
             tokens(attempts.output_tokens),
-            dollars(attempts.cost_pico),
+            if figures.priced { dollars(attempts.cost_pico) } else { NONE.to_owned() },
             cell(rested),
             failures(attempts),
         ]);
@@ -197,6 +197,9 @@ fn spread(histogram: &Fine) -> String {
 }
 
 fn cost(figures: &Figures) -> String {
+    if !figures.priced {
+        return "unknown: no deployment has a price".to_owned();
+    }
     let calls = &figures.whole.calls;
     let pico: u128 = figures.whole.deployments.iter().map(|d| d.cost_pico).sum();
     let per_1k = match calls.answered {
@@ -252,5 +255,27 @@ fn recovery(figures: &Figures, fault: &str) -> String {
         Recovery::After(span) => format!("users were well again {} after it ended", time(span)),
         Recovery::Never => "users were not well again within the horizon".to_owned(),
         Recovery::NoData(why) => format!("no data: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router_core::Price;
+
+    use crate::sample;
+
+    use super::*;
+
+    #[test]
+    fn without_any_price_a_cost_of_nothing_is_not_told_as_one() {
+        let told = |price| {
+            let config = sample::config_priced(&[("chat", &[("a", 1, 0)])], price);
+            let figures = Figures::new(&config, sample::frame());
+            let (_, rows) = costs(&figures).lines();
+            (rows[0].contains("$0.00"), cost(&figures))
+        };
+        let unknown = "unknown: no deployment has a price".to_owned();
+        assert_eq!(told(Price::FREE), (false, unknown));
+        assert_eq!(told(Price { output: 1, ..Price::FREE }), (true, "$0.00".to_owned()));
     }
 }

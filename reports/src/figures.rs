@@ -5,7 +5,8 @@
 //! (dispatched, failed, charged) belongs to the instant at which it happened.
 
 use router_core::{
-    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Reason, Rejection, Span, Time,
+    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Price, Reason, Rejection, Span,
+    Time,
 };
 
 use crate::{AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Pulse};
@@ -38,6 +39,8 @@ pub struct Figures {
     pub deployments: Vec<String>,
     /// How many keys each deployment has, by [`DeploymentId`].
     pub keys: Vec<u8>,
+    /// Whether any deployment had a price; if not, costs are zero and say nothing.
+    pub priced: bool,
     /// Who belongs to which group, with which share; by group, then in the group's order.
     pub members: Vec<ExpectedShare>,
     /// The whole run.
@@ -82,6 +85,7 @@ impl Figures {
             groups: config.groups().iter().map(|group| group.name.clone()).collect(),
             deployments: config.deployments().iter().map(|d| d.name.clone()).collect(),
             keys: config.deployments().iter().map(|d| d.keys).collect(),
+            priced: has_price(config),
             members: ExpectedShare::of(config),
             phases: vec![part.clone(); frame.phases.len()],
             whole: part,
@@ -111,6 +115,11 @@ impl Figures {
     pub fn deployment_named(&self, name: &str) -> Option<DeploymentId> {
         self.deployments.iter().position(|deployment| deployment == name).map(DeploymentId::at)
     }
+}
+
+/// Whether anything costs anything.
+pub(crate) fn has_price(config: &Config) -> bool {
+    config.deployments().iter().any(|deployment| deployment.price != Price::FREE)
 }
 
 /// A stretch of the run: all of it, or a phase.

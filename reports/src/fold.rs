@@ -7,6 +7,7 @@ use router_core::{
     Journal, Observation, Outcome, Output, Price, RequestId, Span, Time, Usage, Wait,
 };
 
+use crate::figures::has_price;
 use crate::rests::Rests;
 use crate::segments::Segments;
 use crate::{Figures, Frame, Part, rejection_index};
@@ -358,6 +359,7 @@ impl Journal for Fold {
             Input::Reconfigure(next) if self.config.fits(next) => {
                 self.prices.clear();
                 self.prices.extend(next.deployments().iter().map(|deployment| deployment.price));
+                self.figures.priced |= has_price(next);
                 self.config = Arc::clone(next);
             }
             Input::Reconfigure(_)

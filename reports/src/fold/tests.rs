@@ -342,7 +342,8 @@ fn new_prices_hold_from_their_reconfiguration_on() {
     );
     told.fold.input(told.now, &Input::Reconfigure(Arc::new(free)));
     told.ended(r(1), A, End::Failed(FailureKind::Server), 1);
-    assert_eq!(told.figures().whole.calls.cost_pico, 10);
+    let figures = told.figures();
+    assert_eq!((figures.whole.calls.cost_pico, figures.priced), (10, true));
 }
 
 proptest! {
