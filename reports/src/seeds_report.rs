@@ -6,7 +6,7 @@ use crate::report::word;
 use crate::rows::Rows;
 use crate::table::{Side, Table};
 use crate::words::{NONE, percent, seconds, sig3};
-use crate::{Chance, Estimate, Figures, Selectors};
+use crate::{Chance, Estimate, Figures, Selectors, junit};
 
 /// One seed's run, or as much of it as several seeds together need.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +128,35 @@ impl SeedsReport<'_> {
         rows.finish()
     }
 
+    /// `junit.xml`: a test case for each expectation, which fails if any seed failed it.
+    pub fn junit(&self) -> String {
+        junit::seeds(self)
+    }
+
+    /// How likely the `i`-th expectation holds.
+    pub(crate) fn chance(&self, i: usize) -> Chance {
+        let of = |run: &SeedRun| run.judgements.get(i).map(|judgement| judgement.verdict);
+        Chance::of(&self.runs.iter().filter_map(of).collect::<Vec<_>>())
+    }
+
+    /// How often the `i`-th expectation holds, and which seeds failed it first.
+    pub(crate) fn failed_with(&self, i: usize) -> String {
+        /// As many as one looks into.
+        const FEW: usize = 10;
+        let failed = |run: &&SeedRun| {
+            run.judgements.get(i).is_some_and(|judgement| judgement.verdict == Verdict::Fail)
+        };
+        let seeds: Vec<String> =
+            self.runs.iter().filter(failed).map(|run| run.seed.to_string()).collect();
+        let more = match seeds.len().saturating_sub(FEW) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let few = seeds[..seeds.len().min(FEW)].join(", ");
+        let chance = interval(&self.chance(i));
+        format!("P(holds), 95 %: {chance}\nfailed with seed {few}{more}")
+    }
+
     fn expectations(&self) -> Table {
         let mut table = Table::new(&[
             ("expectation", Side::Left),
@@ -140,19 +169,15 @@ impl SeedsReport<'_> {
         for (i, (name, expectation)) in self.expected.iter().enumerate() {
             let of = |run: &SeedRun| run.judgements.get(i).cloned();
             let judgements: Vec<Judgement> = self.runs.iter().filter_map(of).collect();
-            let verdicts: Vec<Verdict> = judgements.iter().map(|j| j.verdict).collect();
-            let chance = Chance::of(&verdicts);
+            let chance = self.chance(i);
             let measured: Vec<f64> = judgements.iter().filter_map(|j| j.measured).collect();
             let [mean, half] = estimate(&expectation.metric, Estimate::of(&measured));
             let held = match chance.decided {
                 0 => "no data".to_owned(),
                 decided => format!("{} of {decided}", chance.held),
             };
-            let interval = chance.interval.map_or_else(
-                || NONE.to_owned(),
-                |(low, high)| format!("{} to {}", percent(low).replace(" %", ""), percent(high)),
-            );
-            table.row(vec![name.clone(), held, interval, mean, half, expectation.to_string()]);
+            let chance = interval(&chance);
+            table.row(vec![name.clone(), held, chance, mean, half, expectation.to_string()]);
         }
         table
     }
@@ -176,6 +201,13 @@ impl SeedsReport<'_> {
         }
         table
     }
+}
+
+fn interval(chance: &Chance) -> String {
+    chance.interval.map_or_else(
+        || NONE.to_owned(),
+        |(low, high)| format!("{} to {}", percent(low).replace(" %", ""), percent(high)),
+    )
 }
 
 /// A mean and half of its interval.
@@ -247,6 +279,7 @@ mod tests {
         let runs = runs(&expected);
         insta::assert_snapshot!("seeds_summary", report(&expected, &runs).summary(false));
         insta::assert_snapshot!("seeds_csv", report(&expected, &runs).csv());
+        insta::assert_snapshot!("seeds_junit", report(&expected, &runs).junit());
     }
 
     #[test]
@@ -257,6 +290,8 @@ mod tests {
             let text = report(expected, runs).summary(true);
             assert!(text.contains("viral-spike") && !text.contains("NaN"), "{text}");
             assert!(report(expected, runs).csv().starts_with("seed,digest,success.rate,"));
+            let tests = format!("tests=\"{}\"", expected.len());
+            assert!(report(expected, runs).junit().contains(&tests));
         }
     }
 }
