@@ -31,21 +31,23 @@ pub(crate) fn document(report: &Report<'_>) -> String {
 }
 
 /// The same of several seeds: what failed in any of them is a failure, and says how many it held
-/// in; what no seed had data for is an error.
+/// in; what any seed had no data for is an error.
 pub(crate) fn seeds(report: &SeedsReport<'_>) -> String {
     let names: Vec<(&str, &Expectation)> =
         report.expected.iter().map(|(name, e)| (name.as_str(), e)).collect();
     let case = |i: usize| {
         let (chance, expectation) = (report.chance(i), names[i].1);
-        let outcome = if chance.decided == 0 {
-            Outcome::NoData(format!("no seed has data; wanted {expectation}"))
-        } else if chance.held == chance.decided {
-            Outcome::Pass
-        } else {
-            let (held, of) = (chance.held, chance.decided);
-            let message = format!("held in {held} of {of} seeds, wanted {expectation}");
+        let (held, of) = (chance.held, chance.decided);
+        let message = format!("held in {held} of {of} seeds, wanted {expectation}");
+        let outcome = if held < of {
             let text = format!("{}\n{}", report.failed_with(i), clean(report.replay));
             Outcome::Fail { message, text }
+        } else if of == 0 {
+            Outcome::NoData(format!("no seed has data; wanted {expectation}"))
+        } else if chance.undecided > 0 {
+            Outcome::NoData(format!("{message}; without data: {}", chance.undecided))
+        } else {
+            Outcome::Pass
         };
         Case { name: case_name(&names, i), outcome }
     };

@@ -283,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_without_data_is_an_error_unless_another_fails() {
+        let expected = expected();
+        let mut runs = runs(&expected);
+        for i in [0, 1] {
+            runs[0].judgements[i].verdict = Verdict::NoData;
+        }
+        let xml = report(&expected, &runs).junit();
+        assert!(xml.contains("failures=\"1\" errors=\"2\""), "{xml}");
+        let told = "held in 4 of 4 seeds, wanted success.rate &gt;= 99.88 %; without data: 1";
+        assert!(xml.contains(told), "{xml}");
+    }
+
+    #[test]
     fn no_seeds_or_one_or_no_expectation_break_nothing() {
         let expected = expected();
         let runs = runs(&expected);
