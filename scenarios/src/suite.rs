@@ -11,10 +11,8 @@ use crate::written::Spanned;
 pub struct Suite {
     /// `suite.router`, beside this file.
     pub router: Spanned<String>,
-    /// `suite.scenarios`: names from the library, or files.
+    /// `suite.scenarios`: names from the library, or files, for `check` alone.
     pub scenarios: Vec<Spanned<String>>,
-    /// `suite.seeds`: how many seeds of each.
-    pub seeds: u32,
     /// `[slo]`: a name, and one expectation or several that must all hold.
     pub slo: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
@@ -35,7 +33,6 @@ pub(crate) fn read_section(file: &str, text: &str) -> Result<(Suite, Section), V
     let suite = Suite {
         router: section.spanned("router").expect("it has a default"),
         scenarios: section.texts("scenarios"),
-        seeds: section.need("seeds"),
         slo,
     };
     reader.finish((suite, root))

@@ -1,12 +1,12 @@
 //! The keys of `seawall.toml`.
 
-use super::{Keys, Kind, Table, count, given, later, nested};
+use super::{Keys, Kind, Table, given, later, nested};
 
 /// `seawall.toml`, whole.
 pub static SUITE_FILE: Table = Table {
     doc: "A team's router, scenarios and objectives.",
     fields: &[
-        nested("suite", Kind::Table(&SUITE), "what is run"),
+        nested("suite", Kind::Table(&SUITE), "what is run and checked"),
         nested(
             "slo",
             Kind::Map(Keys::Any, &Kind::Many(&Kind::Text)),
@@ -17,10 +17,14 @@ pub static SUITE_FILE: Table = Table {
 };
 
 static SUITE: Table = Table {
-    doc: "What is run.",
+    doc: "What is run and checked.",
     fields: &[
         given("router", Kind::Text, "router.toml", "the router, beside this file"),
-        nested("scenarios", Kind::Many(&Kind::Text), "names from the library, or files"),
-        given("seeds", count(1, 10_000), "1", "how many seeds of each scenario"),
+        nested(
+            "scenarios",
+            Kind::Many(&Kind::Text),
+            "names from the library, or files: what `check` looks at; `run` is given its own",
+        ),
+        later("seeds", "how many seeds of each scenario"),
     ],
 };

@@ -31,7 +31,8 @@ fn written() -> impl Strategy<Value = Written> {
         spans.sort_unstable();
         spans
     });
-    let rate = (1..1_000_000_u64, 1..100_000_u64, prop::option::of(1..1_000_000_u64));
+    // What takes a year to refill is refused.
+    let rate = (1..1_000_000_u64, 1..100_000_u64, prop::option::of(1..300_000_u64));
     let ppm = prop::array::uniform4(0..=1_000_000_u32);
     let small = prop::array::uniform3(1..=16_u8);
     let price = any::<[u32; 3]>();
@@ -318,11 +319,11 @@ fn a_router_is_printed_with_its_defaults() {
 
 #[test]
 fn a_suite_is_read_as_written_and_again_as_printed() {
-    let text = "[suite]\nscenarios = [\"viral-spike\", \"mine.toml\"]\nseeds = 16\n\
+    let text = "[suite]\nscenarios = [\"viral-spike\", \"mine.toml\"]\n\
         [slo]\n\"users are answered\" = \"success.rate >= 99.5 %\"\n\
         cheap = [\"cost.per_1k < 2 USD\", \"amplification < 1.2\"]\n";
     let read = suite::read("seawall.toml", text).expect("it is right");
-    assert_eq!((read.router.value.as_str(), read.seeds, read.slo.len()), ("router.toml", 16, 2));
+    assert_eq!((read.router.value.as_str(), read.slo.len()), ("router.toml", 2));
     assert_eq!(read.scenarios[1].value, "mine.toml");
     assert_eq!(&text[read.slo[1].1[1].at.clone()], "\"amplification < 1.2\"");
     let printed = FileKind::Suite.print("seawall.toml", text).expect("it was read");
