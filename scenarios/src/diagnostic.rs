@@ -79,15 +79,18 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Very long lines are cut so that the carets stay in sight.
+/// Very long lines are cut so that the carets stay in sight; dots stand where.
 fn window(text: &str, column: usize) -> (String, usize) {
     const WIDTH: usize = 100;
     const BEFORE: usize = 40;
-    if text.chars().count() <= WIDTH {
+    let count = text.chars().count();
+    if count <= WIDTH {
         return (text.to_owned(), column);
     }
     let skipped = (column - 1).saturating_sub(BEFORE);
-    (text.chars().skip(skipped).take(WIDTH).collect(), column - skipped)
+    let shown = text.chars().skip(skipped).take(WIDTH).enumerate();
+    let cut = |at: usize| skipped > 0 && at < 3 || skipped + WIDTH < count && at >= WIDTH - 3;
+    (shown.map(|(at, c)| if cut(at) { '.' } else { c }).collect(), column - skipped)
 }
 
 /// A file's name and text, and what of it must not be shown.

@@ -173,7 +173,8 @@ impl Unit {
     ///
     /// # Errors
     /// If it is no such quantity: a missing or unknown unit, no number, a negative one, or one
-    /// that is too large or too fine to be held exactly; a rate also if no limit could be so.
+    /// that is too large or too fine to be held exactly; a rate or a share of failures
+    /// also if no limit or cooldown could be so.
     pub fn parse(self, text: &str) -> Result<Quantity, Bad> {
         let off = text.trim() == "off";
         let read = match self {
@@ -186,7 +187,9 @@ impl Unit {
             Self::Share => share(text).map(Quantity::Share),
             Self::Factor => factor(text).map(Quantity::Factor),
             Self::Price => price(text).map(Quantity::Price),
-            Self::Trip => trip(text).map(|trip| Quantity::Trip(Some(trip))),
+            Self::Trip => {
+                trip(text).and_then(range::sensible).map(|trip| Quantity::Trip(Some(trip)))
+            }
             Self::Budget => budget(text).map(|budget| Quantity::Budget(Some(budget))),
         };
         read.map_err(|problem| problem.explain(self, text))
@@ -219,8 +222,8 @@ enum Problem {
     TooFine(&'static str),
     Zero,
     AboveOne,
-    /// Which part of a rate, and from what to what it may be.
-    PartRange(&'static str, &'static str),
+    /// Which parts of it are out of range, and from what to what each may be.
+    Parts(Vec<(&'static str, &'static str)>),
     TooSlow,
 }
 
@@ -248,8 +251,12 @@ impl Problem {
                 let hint = "a share is between `0 %` and `100 %`".to_owned();
                 (format!("`{shown}` is more than 100 %"), hint)
             }
-            Self::PartRange(part, range) => {
-                (format!("the {part} of `{shown}` is out of range"), format!("it must be {range}"))
+            Self::Parts(parts) => {
+                let names: Vec<&str> = parts.iter().map(|(part, _)| *part).collect();
+                let is = if names.len() == 1 { "is" } else { "are" };
+                let reason = format!("the {} of `{shown}` {is} out of range", names.join(", the "));
+                let range = |(part, range): &(_, _)| format!("the {part} must be {range}");
+                (reason, parts.iter().map(range).collect::<Vec<_>>().join(", "))
             }
             Self::TooSlow => {
                 let hint = "write a smaller burst or a larger rate".to_owned();

@@ -48,7 +48,7 @@ pub(crate) fn read_section(
         Err(errors) => {
             let errors: Vec<&ConfigError> =
                 errors.iter().filter(|error| is_news(&reader, error)).collect();
-            errors.into_iter().for_each(|error| complain(&mut reader, error));
+            errors.into_iter().for_each(|error| complain(&mut reader, &spec, error));
             reader.finish(())?;
             unreachable!("a refused configuration is complained about");
         }
@@ -228,17 +228,19 @@ fn cooldown(section: &Section) -> CooldownSpec {
 
 /// Whether a mistake that the core found is more than the echo of one already reported.
 fn is_news(reader: &Reader<'_>, error: &ConfigError) -> bool {
-    let (key, value) = reader.place(&as_written(&error.path));
+    let (key, value) = reader.place(&error.path);
     !reader.is_broken() && !reader.complained(&key) && !reader.complained(&value)
 }
 
 /// Puts a mistake that the core found where it stands in the file.
-fn complain(reader: &mut Reader<'_>, error: &ConfigError) {
-    let path = as_written(&error.path);
-    let (key, value) = reader.place(&path);
+fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
+    let path = &error.path;
+    let (key, value) = reader.place(path);
     let problem = &error.problem;
     let at = if let Problem::Unknown { name, .. } = problem {
-        reader.place_of_text(&path, name).unwrap_or(key)
+        reader.place_of_text(path, name).unwrap_or(key)
+    } else if let Some(first) = first_too_many(spec, error) {
+        reader.place(&first).0
     } else if matches!(
         problem,
         Problem::Empty(_) | Problem::NoWeight | Problem::TooMany { .. } | Problem::Name
@@ -272,14 +274,19 @@ fn complain(reader: &mut Reader<'_>, error: &ConfigError) {
     reader.report(Mistake { at, message, hint });
 }
 
-/// The path that a person wrote for a path of the core's.
-fn as_written(path: &str) -> String {
-    for part in ["failures", "calls_min", "window"] {
-        if let Some(cooldown) = path.strip_suffix(part).filter(|p| p.ends_with(".cooldown.")) {
-            return format!("{cooldown}after");
+/// The first of a group's members, of the groups or of the deployments that is one too many.
+fn first_too_many(spec: &Spec, error: &ConfigError) -> Option<String> {
+    let Problem::TooMany { most, .. } = error.problem else { return None };
+    let name = match error.path.as_str() {
+        "deployment" => &spec.deployments.get(most)?.name,
+        "group" => &spec.groups.get(most)?.name,
+        path => {
+            let group = path.strip_prefix("group.")?.strip_suffix(".members")?;
+            let group = spec.groups.iter().find(|known| known.name == group)?;
+            &group.members.get(most)?.deployment
         }
-    }
-    path.to_owned()
+    };
+    Some(format!("{}.{name}", error.path))
 }
 
 /// Prices that are not known, and fallbacks that come back to where they started: harmless, as

@@ -2,7 +2,7 @@
 
 use router_core::{Rate, Span};
 
-use super::{Bad, Problem, Quantity, Unit, decimal};
+use super::{Bad, Problem, Quantity, Trip, Unit, decimal};
 
 /// As `router-core` bounds the limits of a router.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
@@ -14,19 +14,36 @@ const REFILL_MOST: Span = Span::from_secs(366 * 86_400);
 /// Refuses a rate that no limit of a router could have.
 pub(super) fn admissible(rate: Rate) -> Result<Rate, Problem> {
     let Rate { amount, period, burst } = rate;
-    if !(1..=AMOUNT_MAX).contains(&amount) {
-        return Err(Problem::PartRange("amount", AMOUNTS));
-    }
-    if period < PERIOD_LEAST || period > PERIOD_MOST {
-        return Err(Problem::PartRange("period", "from 1 ms to 31 d"));
-    }
+    let amounts = 1..=AMOUNT_MAX;
+    parts(&[
+        ("amount", AMOUNTS, amounts.contains(&amount)),
+        ("period", "from 1 ms to 31 d", (PERIOD_LEAST..=PERIOD_MOST).contains(&period)),
+        ("burst", AMOUNTS, burst.is_none_or(|burst| amounts.contains(&burst))),
+    ])?;
     let Some(burst) = burst else { return Ok(rate) };
-    if !(1..=AMOUNT_MAX).contains(&burst) {
-        return Err(Problem::PartRange("burst", AMOUNTS));
-    }
     // The bucket's depth in time must fit the clock.
     let refill = u128::from(burst) * u128::from(period.as_nanos()) / u128::from(amount);
     if refill > u128::from(REFILL_MOST.as_nanos()) { Err(Problem::TooSlow) } else { Ok(rate) }
+}
+
+/// Refuses what no cooldown of a router could have.
+pub(super) fn sensible(trip: Trip) -> Result<Trip, Problem> {
+    let Trip { failures, calls_min, window } = trip;
+    let windows = Span::from_millis(10)..=Span::from_secs(86_400);
+    parts(&[
+        // Calls without a failure would reach a share of none.
+        ("share", "from 0.0001 % to 100 %", failures > 0),
+        ("number of calls", "from 1 to 1M", (1..=1_000_000).contains(&calls_min)),
+        ("window", "from 10 ms to 1 d", windows.contains(&window)),
+    ])?;
+    Ok(trip)
+}
+
+/// Refuses the parts that are not in their range: what each is called, its range, whether it is.
+fn parts(parts: &[(&'static str, &'static str, bool)]) -> Result<(), Problem> {
+    let wrong = parts.iter().filter(|(.., fits)| !fits);
+    let wrong: Vec<_> = wrong.map(|&(part, range, _)| (part, range)).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::Parts(wrong)) }
 }
 
 impl Unit {

@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
 
 /// Wrong lines of a group.
 fn lines() -> Vec<Case> {
-    let lines: [(&str, &str); 28] = [
+    let lines: [(&str, &str); 29] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
         ("key of a later version", "breaker = { after = \"50 % of 20 in 30 s\" }"),
@@ -49,6 +49,7 @@ fn lines() -> Vec<Case> {
         ("share above one", "cooldown = { jitter = \"110 %\" }"),
         ("cooldown that is none", "cooldown = \"50 % of many in 60 s\""),
         ("cooldown of no call", "cooldown = { after = \"50 % of 0 in 60 s\" }"),
+        ("cooldown of nothing", "cooldown = { after = \"0 % of 0 in 0 s\" }"),
         ("cooldown window", "cooldown = { after = \"50 % of 5 in 1 ms\" }"),
         ("factor", "backoff = { factor = 17 }"),
         ("negative number", "backoff = { factor = -1 }"),

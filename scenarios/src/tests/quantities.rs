@@ -87,26 +87,30 @@ fn what_is_no_quantity_is_refused_with_its_reason() {
             "`18446744073709551615 ns` is too large; write it like `60 s`",
         ),
         (Unit::Rate, "500", "`500` has no unit; write `500/min`"),
-        (Unit::Rate, "0/min", "the amount of `0/min` is out of range; it must be from 1 to 1000G"),
+        (
+            Unit::Rate,
+            "0/min",
+            "the amount of `0/min` is out of range; the amount must be from 1 to 1000G",
+        ),
         (
             Unit::Rate,
             "1001G/min",
-            "the amount of `1001G/min` is out of range; it must be from 1 to 1000G",
+            "the amount of `1001G/min` is out of range; the amount must be from 1 to 1000G",
         ),
         (
             Unit::Rate,
             "1/min burst 0",
-            "the burst of `1/min burst 0` is out of range; it must be from 1 to 1000G",
+            "the burst of `1/min burst 0` is out of range; the burst must be from 1 to 1000G",
         ),
         (
             Unit::Rate,
             "1/999999 ns",
-            "the period of `1/999999 ns` is out of range; it must be from 1 ms to 31 d",
+            "the period of `1/999999 ns` is out of range; the period must be from 1 ms to 31 d",
         ),
         (
             Unit::Rate,
             "5/32 d",
-            "the period of `5/32 d` is out of range; it must be from 1 ms to 31 d",
+            "the period of `5/32 d` is out of range; the period must be from 1 ms to 31 d",
         ),
         (
             Unit::Rate,
@@ -130,6 +134,18 @@ fn what_is_no_quantity_is_refused_with_its_reason() {
             Unit::Trip,
             "50 %",
             "`50 %` is not a share of failures; write it like `50 % of 10 in 60 s` or `off`",
+        ),
+        (
+            Unit::Trip,
+            "0 % of 0 in 0 s",
+            "the share, the number of calls, the window of `0 % of 0 in 0 s` are out of range; \
+             the share must be from 0.0001 % to 100 %, the number of calls must be from 1 to 1M, \
+             the window must be from 10 ms to 1 d",
+        ),
+        (
+            Unit::Trip,
+            "50 % of 5 in 25 h",
+            "the window of `50 % of 5 in 25 h` is out of range; the window must be from 10 ms to 1 d",
         ),
         (
             Unit::Budget,
@@ -165,7 +181,8 @@ fn quantity() -> impl Strategy<Value = (Unit, Quantity)> {
     let period = || span().prop_filter("a period is some time", |span| !span.is_zero());
     // What takes a year to refill is refused.
     let rate = (1..=1_000_000_000_000_u64, 1..=31 * 86_400_000_u64, prop::option::of(1..=11_u64));
-    let trip = (0..=1_000_000_u32, any::<u32>(), span());
+    let window = (10..=86_400_000_u64).prop_map(Span::from_millis);
+    let trip = (1..=1_000_000_u32, 1..=1_000_000_u32, window);
     prop_oneof![
         span().prop_map(|span| (Unit::Time, Quantity::Time(span))),
         Just((Unit::Timeout, Quantity::Time(Span::MAX))),

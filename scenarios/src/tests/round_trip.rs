@@ -33,7 +33,7 @@ fn written() -> impl Strategy<Value = Written> {
     });
     // What takes a year to refill is refused.
     let rate = (1..1_000_000_u64, 1..100_000_u64, prop::option::of(1..300_000_u64));
-    let ppm = prop::array::uniform4(0..=1_000_000_u32);
+    let ppm = prop::array::uniform4(1..=1_000_000_u32);
     let small = prop::array::uniform3(1..=16_u8);
     let price = any::<[u32; 3]>();
     (1..=32_u8, weights, any::<u8>(), spans, rate, ppm, small, any::<[bool; 6]>(), price).prop_map(
