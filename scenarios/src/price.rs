@@ -58,11 +58,21 @@ pub(crate) fn providers() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.0)
 }
 
+/// The models of `provider` in the table; none if it is not there.
+pub(crate) fn models(provider: &str) -> impl Iterator<Item = &'static str> {
+    let provider = family(provider);
+    ROWS.iter().filter(move |row| row.0 == provider).map(|row| row.1)
+}
+
+fn family(provider: &str) -> &str {
+    if provider == "azure" { "azure-openai" } else { provider }
+}
+
 /// What `provider` asks for `model`, in pico-dollars per token; `None` if the table does not
 /// know. A model's dated name (`gpt-4o-mini-2024-07-18`) costs what its plain one does; where the
 /// source names no cached price, cached tokens cost what others do.
 pub fn lookup(provider: &str, model: &str) -> Option<Price> {
-    let provider = if provider == "azure" { "azure-openai" } else { provider };
+    let provider = family(provider);
     let find = |model: &str| ROWS.iter().find(|row| row.0 == provider && row.1 == model);
     let &(_, _, input, cached, output) = find(model).or_else(|| find(undated(model)))?;
     let pico = |price: u32| u64::from(price) * 100;

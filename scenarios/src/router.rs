@@ -297,15 +297,18 @@ fn warnings(reader: &Reader<'_>, spec: &Spec, endpoints: &[Endpoint]) -> Vec<Dia
         deployment.price == Price::FREE && reader.is_absent(&path)
     });
     let unpriced = priceless.map(|(deployment, endpoint)| {
-        let misspelt = nearest(&endpoint.provider, price::providers())
-            .filter(|known| *known != endpoint.provider);
-        let (key, hint) = match misspelt {
-            Some(known) => ("provider", format!("did you mean the provider `{known}`?")),
-            None => ("model", PRICE.to_owned()),
+        let Endpoint { provider, model, .. } = endpoint;
+        let mut models = price::models(provider).peekable();
+        let (key, meant) = if models.peek().is_some() {
+            ("model", nearest(model, models))
+        } else {
+            ("provider", nearest(provider, price::providers()))
         };
         let (_, at) = reader.place(&format!("deployment.{}.{key}", deployment.name));
-        let message = format!("the price of `{}` is not known; it counts as free", deployment.name);
-        reader.source().diagnostic(at, message).warning().hint(hint)
+        let meant = meant.map(|known| format!("; did you mean the {key} `{known}`?"));
+        let (name, meant) = (&deployment.name, meant.unwrap_or_default());
+        let message = format!("the price of `{name}` is not known, so it counts as free{meant}");
+        reader.source().diagnostic(at, message).warning().hint(PRICE)
     });
     let mut walk = Walk { reader, spec, left: Vec::new(), stack: Vec::new(), found: Vec::new() };
     spec.groups.iter().for_each(|group| walk.enter(group));

@@ -3,12 +3,14 @@
 
 use router_core::{Config, DeploymentId, Ratio, Span};
 use sim::{
-    Abandoned, Algorithm, FirstToken, PerToken, Provider, Quota, Reserves, RetryAfter, Service,
-    WhenFull, preset,
+    Abandoned, Algorithm, FirstToken, PRESETS, PerToken, Provider, Quota, Reserves, RetryAfter,
+    Service, WhenFull, preset,
 };
 
 use super::select::{FORMS, Selector};
 use super::{Fleet, Said};
+use crate::diagnostic::did_you_mean;
+use crate::quantity::Quantity;
 use crate::written::{
     FirstTokenSpec, Most, PerTokenSpec, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec,
     ServiceSpec,
@@ -36,9 +38,11 @@ pub(super) fn providers(
             let mut provider = preset(&endpoint.provider).unwrap_or_else(|| {
                 let name = &fleet.config.deployment(id).name;
                 let unknown = &endpoint.provider;
+                let meant = did_you_mean(unknown, PRESETS.into_iter());
                 said.warn(format!(
-                    "deployment `{name}`: no preset for provider `{unknown}`, so it \
-                               answers as a typical one"
+                    "deployment `{name}`: no preset for provider `{unknown}`, so it answers as a \
+                     typical one, {}; {meant}",
+                    typical_in_words()
                 ));
                 generic()
             });
@@ -104,6 +108,12 @@ fn typical() -> (FirstToken, PerToken) {
         per_input_token: Span::ZERO,
     };
     (first_token, PerToken { median: Span::from_micros(21_600), sigma: 0.15, growth: 0.000_1 })
+}
+
+fn typical_in_words() -> String {
+    let (first_token, per_token) = typical();
+    let [first, each] = [first_token.median, per_token.median].map(Quantity::Time);
+    format!("with {first} to the first token and {each} per token")
 }
 
 /// Gives `quota` the size that the router itself believes in; false if it names none. A provider

@@ -339,3 +339,18 @@ fn all_demands_together_make_at_most_a_billion_calls() {
     let mistakes = resolved(&scenario).unwrap_err();
     assert!(mistakes[0].message.ends_with("more than a billion calls"), "{mistakes:?}");
 }
+
+#[test]
+fn a_provider_nobody_knows_is_said_to_be_typical_and_what_it_may_have_been() {
+    let (config, mut endpoints) = router();
+    endpoints[1].provider = "opneai".to_owned();
+    endpoints[2].provider = "acme".to_owned();
+    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let found = resolve(&steady(), fleet, &Override::default()).unwrap();
+    let said = |name: &str| found.warnings.iter().find(|line| line.contains(name)).unwrap();
+    let typical = "so it answers as a typical one, with 640 ms to the first token and 21600 us per \
+                   token; ";
+    assert!(said("opneai").ends_with(&format!("{typical}did you mean `openai`?")));
+    let known = "known: `openai`, `azure-openai`, `anthropic`";
+    assert!(said("acme").ends_with(&format!("{typical}{known}")), "{:?}", found.warnings);
+}

@@ -174,3 +174,17 @@ fn every_scenario_of_the_library_has_a_meaning_for_the_starter_router() {
         assert!(!resolved.expect(entry.name).plan.demands.is_empty(), "{}", entry.name);
     }
 }
+
+#[test]
+fn an_unknown_price_is_free_and_a_misspelt_name_is_said() {
+    for (old, new, meant) in [
+        ("\"openai\"", "\"opneai\"", "; did you mean the provider `openai`?"),
+        ("gpt-4o-mini", "gpt-4o-mni", "; did you mean the model `gpt-4o-mini`?"),
+        ("\"openai\"", "\"vllm\"", ""),
+    ] {
+        let file = router::read("router.toml", &SMALL.replacen(old, new, 1)).expect("it is right");
+        let said: Vec<&str> = file.warnings.iter().map(|w| w.message.as_str()).collect();
+        let free = "the price of `oai` is not known, so it counts as free";
+        assert_eq!(said, [format!("{free}{meant}")]);
+    }
+}
