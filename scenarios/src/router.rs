@@ -180,17 +180,17 @@ fn group(name: &str, section: &Section) -> GroupSpec {
             tier: member.need("tier"),
         })
         .collect();
-    spec.strategy = match section.need::<String>("strategy").as_str() {
-        "least-in-flight" => Strategy::LeastInFlight,
-        _ => Strategy::Weighted,
-    };
+    let words = [("weighted", Strategy::Weighted), ("least-in-flight", Strategy::LeastInFlight)];
+    spec.strategy = section.word("strategy", &words).unwrap_or(spec.strategy);
     if let Some(times) = section.section("timeouts") {
         spec.timeouts = TimeoutsSpec {
             connect: times.need("connect"),
             first_token: times.need("first_token"),
             idle: times.need("idle"),
             total: times.need("total"),
-            partial: times.need::<String>("on_total") == "partial",
+            partial: times
+                .word("on_total", &[("error", false), ("partial", true)])
+                .unwrap_or(false),
         };
     }
     if let Some(backoff) = section.section("backoff") {

@@ -42,7 +42,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
         title: root.need("title"),
         question: root.need("question"),
         seed: root.get("seed"),
-        demonstrates_failure: root.get::<String>("demonstrates").is_some(),
+        demonstrates_failure: root.word("demonstrates", &[("failure", true)]).unwrap_or(false),
         demands: demands.collect(),
         providers,
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
@@ -92,15 +92,14 @@ fn demand(section: &Section) -> DemandSpec {
 }
 
 fn normal(section: &Section) -> NormalSpec {
-    let process = section.spanned::<String>("process").map(|word| {
-        let process = if word.value == "constant" { Process::Constant } else { Process::Poisson };
-        Spanned::new(process, word.at)
-    });
+    let words = [("poisson", Process::Poisson), ("constant", Process::Constant)];
+    let process = section.word("process", &words);
+    let process = process.zip(section.node("process"));
     NormalSpec {
         arrivals: section.spanned("arrivals"),
         rate: section.spanned("rate"),
         lasts: section.spanned("lasts"),
-        process,
+        process: process.map(|(process, node)| Spanned::new(process, node.at.clone())),
         tokens: section.node("tokens").and_then(tokens),
         client: section.node("client").and_then(client),
     }
@@ -166,12 +165,10 @@ fn client(node: &Node) -> Option<ClientSpec> {
 fn provider(section: &Section, reader: &mut Reader<'_>) -> ProviderSpec {
     let concurrency = section.node("concurrency").map(|node| match node.value.of() {
         Some(count) => Most::Of(count),
-        None => Most::Unlimited,
+        None => only(node, "unlimited", Most::Unlimited),
     });
-    let abandoned = section.get::<String>("abandoned").map(|word| match word.as_str() {
-        "stops" => Abandoned::Stops,
-        _ => Abandoned::RunsOn,
-    });
+    let words = [("runs-on", Abandoned::RunsOn), ("stops", Abandoned::Stops)];
+    let abandoned = section.word("abandoned", &words);
     ProviderSpec {
         connect: section.get("connect"),
         service: section.section("service").and_then(|s| service(s, reader)),
@@ -224,41 +221,45 @@ fn per_token_spec(section: &Section) -> PerTokenSpec {
 
 fn when_full(node: &Node) -> Option<WhenFull> {
     match &node.value {
-        Value::Of(_) => Some(WhenFull::Refuse),
+        Value::Of(_) => Some(only(node, "refuse", WhenFull::Refuse)),
         Value::Table(section) => {
-            let lifo = section.need::<String>("order") == "lifo";
-            let order = if lifo { Order::Lifo } else { Order::Fifo };
+            let order = section.word("order", &[("fifo", Order::Fifo), ("lifo", Order::Lifo)])?;
             Some(WhenFull::Queue { bound: section.get("queue")?, order })
         }
         Value::Map(_) | Value::List(_) => None,
     }
 }
 
+/// What stands for the one word that `node` may hold beside a table or a number.
+fn only<T>(node: &Node, word: &str, meaning: T) -> T {
+    assert_eq!(node.value.of::<String>().as_deref(), Some(word), "the only word there is");
+    meaning
+}
+
 fn quota(node: &Node) -> QuotaSpec {
     let Value::Table(section) = &node.value else {
-        return QuotaSpec { unlimited: true, ..QuotaSpec::default() };
+        return only(node, "unlimited", QuotaSpec { unlimited: true, ..QuotaSpec::default() });
     };
-    let word = |name| section.get::<String>(name);
+    let algorithms = [("bucket", Algorithm::Bucket), ("window", Algorithm::Window)];
+    let reserves = [
+        ("keeps", ReservesSpec::Keeps),
+        ("settles", ReservesSpec::Settles),
+        ("nothing", ReservesSpec::Nothing),
+    ];
+    let forms = [
+        ("seconds", RetryAfter::Seconds),
+        ("millis", RetryAfter::Millis),
+        ("absent", RetryAfter::Absent),
+    ];
     QuotaSpec {
         unlimited: false,
         requests: section.get("requests"),
         tokens: section.get("tokens"),
         input_tokens: section.get("input_tokens"),
         output_tokens: section.get("output_tokens"),
-        algorithm: word("algorithm").map(|word| match word.as_str() {
-            "window" => Algorithm::Window,
-            _ => Algorithm::Bucket,
-        }),
-        reserves: word("reserves").map(|word| match word.as_str() {
-            "keeps" => ReservesSpec::Keeps,
-            "settles" => ReservesSpec::Settles,
-            _ => ReservesSpec::Nothing,
-        }),
-        retry_after: word("retry_after").map(|word| match word.as_str() {
-            "millis" => RetryAfter::Millis,
-            "absent" => RetryAfter::Absent,
-            _ => RetryAfter::Seconds,
-        }),
+        algorithm: section.word("algorithm", &algorithms),
+        reserves: section.word("reserves", &reserves),
+        retry_after: section.word("retry_after", &forms),
         shared: section.get("shared"),
     }
 }

@@ -141,6 +141,20 @@ impl Section {
         self.node(name)?.value.of()
     }
 
+    /// What the word at `name` stands for.
+    ///
+    /// # Panics
+    /// If the field has a word that is not among `meanings`.
+    pub(crate) fn word<T: Copy>(&self, name: &str, meanings: &[(&str, T)]) -> Option<T> {
+        let meaning = |word: &str| meanings.iter().find(|(known, _)| *known == word);
+        if let Some(Field { kind: Kind::Choice(words), .. }) = self.table.field(name) {
+            // All of them, so that a word added to the table cannot be forgotten here.
+            let forgotten = words.iter().find(|word| meaning(word).is_none());
+            assert_eq!(forgotten, None, "a word of `{name}` has no meaning");
+        }
+        meaning(&self.get::<String>(name)?).map(|(_, meaning)| *meaning)
+    }
+
     /// The quantity at `name`, with its place.
     pub(crate) fn spanned<T: Take>(&self, name: &str) -> Option<Spanned<T>> {
         let node = self.node(name)?;

@@ -188,3 +188,42 @@ fn an_unknown_price_is_free_and_a_misspelt_name_is_said() {
         assert_eq!(said, [format!("{free}{meant}")]);
     }
 }
+
+/// Every word that some key takes, by the key's name.
+fn words(table: &'static Table) -> Vec<(&'static str, &'static str)> {
+    fn of(kind: &'static Kind) -> &'static [&'static str] {
+        if let Kind::Choice(words) = kind { words } else { &[] }
+    }
+    let fields = tables(table).into_iter().flat_map(|table| table.fields);
+    let named = fields.flat_map(|field| {
+        let either = if let Kind::Either(kinds) = field.kind { kinds } else { &[] };
+        let kinds = [&field.kind].into_iter().chain(either);
+        kinds.flat_map(of).map(|word| (field.name, *word))
+    });
+    named.collect()
+}
+
+#[test]
+fn each_word_of_a_file_has_a_meaning_of_its_own() {
+    let (mut seen, mut count) = (Vec::new(), 0);
+    for (key, word) in words(&crate::field::SCENARIO_FILE) {
+        let table = match key {
+            "demonstrates" => String::new(),
+            "process" => "demand.x.normal.".to_owned(),
+            "order" => "provider.x.when_full.queue = 1\nprovider.x.when_full.".to_owned(),
+            "algorithm" | "reserves" | "retry_after" => "provider.x.quota.".to_owned(),
+            _ => "provider.x.".to_owned(),
+        };
+        let spec = scenario::read("x", &format!("{table}{key} = \"{word}\"\n"));
+        let spec = spec.unwrap_or_else(|wrong| panic!("{key} = {word}: {wrong:?}"));
+        // Without places, which depend on how long the word is.
+        let providers: Vec<_> = spec.providers.iter().map(|(_, spec)| spec).collect();
+        let process = spec.demands.first().and_then(|(_, demand)| demand.normal.process.as_ref());
+        let process = process.map(|process| process.value);
+        seen.push(format!("{key} {process:?} {} {providers:?}", spec.demonstrates_failure));
+        count += 1;
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((seen.len(), count), (18, 18), "{seen:#?}");
+}
