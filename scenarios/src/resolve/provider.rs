@@ -1,7 +1,7 @@
 //! What answers for each deployment: its provider's preset, the router's own idea of the quota,
 //! and what the scenario says differently.
 
-use router_core::{Config, DeploymentId, Ratio, Span};
+use router_core::{Config, DeploymentId, LimitId, Ratio, Span};
 use sim::{
     Abandoned, Algorithm, FirstToken, PRESETS, PerToken, Provider, Quota, Reserves, RetryAfter,
     Service, WhenFull, preset,
@@ -29,6 +29,7 @@ pub(super) fn providers(
     said: &mut Said,
 ) -> Vec<Provider> {
     let mut sized = vec![false; fleet.endpoints.len()];
+    let mut shared = Vec::new();
     let mut providers: Vec<Provider> = fleet
         .endpoints
         .iter()
@@ -46,7 +47,7 @@ pub(super) fn providers(
                 ));
                 generic()
             });
-            sized[index] = size(&mut provider.quota, id, fleet.config, said);
+            sized[index] = size(&mut provider.quota, id, fleet.config, &mut shared, said);
             provider
         })
         .collect();
@@ -119,7 +120,16 @@ fn typical_in_words() -> String {
 /// Gives `quota` the size that the router itself believes in; false if it names none. A provider
 /// has one quota, so of several limits the first shared one counts: it is the account's, while a
 /// deployment's own limit beside it is a share that the router keeps to.
-fn size(quota: &mut Quota, id: DeploymentId, config: &Config, said: &mut Said) -> bool {
+///
+/// `shared` are the shared limits so far; a quota's number is its limit's place there, so it is less
+/// than the number of deployments.
+fn size(
+    quota: &mut Quota,
+    id: DeploymentId,
+    config: &Config,
+    shared: &mut Vec<LimitId>,
+    said: &mut Said,
+) -> bool {
     let deployment = config.deployment(id);
     let rated = deployment.limits.iter().filter(|&&id| {
         let limit = &config.limit(id).spec;
@@ -143,9 +153,12 @@ fn size(quota: &mut Quota, id: DeploymentId, config: &Config, said: &mut Said) -
     quota.input_tokens = limit.spec.input_tokens;
     quota.output_tokens = limit.spec.output_tokens;
     quota.shared = limit.shared.then(|| {
-        let number = u16::try_from(first.index()).unwrap_or(u16::MAX);
-        assert!(number < SHARED_BY_SCENARIO, "a configuration has few limits");
-        number
+        let known = shared.iter().position(|known| *known == first);
+        let number = known.unwrap_or_else(|| {
+            shared.push(first);
+            shared.len() - 1
+        });
+        u16::try_from(number).expect("a configuration has at most 4,096 deployments")
     });
     true
 }
