@@ -1,5 +1,6 @@
 //! Files good and bad, and arbitrary bytes.
 
+mod absurd;
 mod at_once;
 mod gallery;
 mod quantities;
