@@ -308,7 +308,13 @@ fn warnings(reader: &Reader<'_>, spec: &Spec, endpoints: &[Endpoint]) -> Vec<Dia
         let meant = meant.map(|known| format!("; did you mean the {key} `{known}`?"));
         let (name, meant) = (&deployment.name, meant.unwrap_or_default());
         let message = format!("the price of `{name}` is not known, so it counts as free{meant}");
-        reader.source().diagnostic(at, message).warning().hint(PRICE)
+        let warning = reader.source().diagnostic(at, message).warning();
+        if key == "provider" && meant.is_empty() {
+            let mut known: Vec<&str> = price::providers().collect();
+            known.dedup();
+            return warning.hint(format!("{PRICE}; providers known: `{}`", known.join("`, `")));
+        }
+        warning.hint(PRICE)
     });
     let mut walk = Walk { reader, spec, left: Vec::new(), stack: Vec::new(), found: Vec::new() };
     spec.groups.iter().for_each(|group| walk.enter(group));

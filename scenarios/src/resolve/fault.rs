@@ -153,7 +153,7 @@ fn answers(texts: &Spanned<Vec<Spanned<String>>>, said: &mut Said) -> Option<Eff
             None => {
                 let message = format!("`{}` is no answer", text.value);
                 let hint = "write `ok`, or a status such as `429`, perhaps with `retry-after=5` \
-                            (seconds) or a failure's name such as `quota-spent`";
+                            (seconds, up to 31 d) or a failure's name such as `quota-spent`";
                 said.wrong_because(&text.at, message, hint);
             }
         }

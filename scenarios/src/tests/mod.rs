@@ -187,6 +187,8 @@ fn an_unknown_price_is_free_and_a_misspelt_name_is_said() {
         let said: Vec<&str> = file.warnings.iter().map(|w| w.message.as_str()).collect();
         let free = "the price of `oai` is not known, so it counts as free";
         assert_eq!(said, [format!("{free}{meant}")]);
+        let hint = file.warnings[0].hint.as_deref().unwrap_or_default();
+        assert_eq!(hint.contains("known: `anthropic`, `azure-openai`,"), new.contains("vllm"));
     }
 }
 
