@@ -38,9 +38,8 @@ fn fault(
         return None;
     }
     if from >= horizon {
-        let name = &name.value;
-        said.not_applicable(format!("fault `{name}`: it begins after the last call"));
-        return None;
+        // It stays in the world, where it touches no call: a run with it is undecided.
+        said.warn(format!("the fault `{}` begins after the last call", name.value));
     }
     let until = spec.lasts.as_ref().map(|lasts| from + lasts.value);
     Some(Fault { name: name.value.clone(), on, from, until, of, effect })
