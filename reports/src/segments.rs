@@ -68,7 +68,7 @@ impl Segments {
 }
 
 fn merge(sum: &mut Part, part: &Part) {
-    debug_assert_eq!(part.calls, Calls::default(), "only groups are counted as events happen");
+    assert_eq!(part.calls, Calls::default(), "only groups are counted as events happen");
     for (sum, part) in sum.groups.iter_mut().zip(&part.groups) {
         sum.merge(part);
     }

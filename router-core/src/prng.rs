@@ -89,7 +89,7 @@ pub struct Key(u64);
 impl Key {
     /// Two independent uniform words for `counter`.
     pub fn words(self, counter: Counter) -> [u64; 2] {
-        debug_assert!(counter.entity < 1 << 24, "an entity has 24 bits");
+        assert!(counter.entity < 1 << 24, "an entity has 24 bits");
         let block = [
             counter.index,
             counter.entity << 8 | u32::from(counter.attempt),

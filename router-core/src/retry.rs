@@ -163,8 +163,8 @@ impl Router {
 
     /// A wait is over.
     pub(crate) fn resume(&mut self, slot: u32) {
-        debug_assert!(self.is_waiting(slot), "only a waiting request has a time to resume at");
         let flight = *self.flight(slot);
+        assert!(!flight.is_live(), "only a waiting request has a time to resume at");
         if flight.deadline <= self.now {
             self.close(slot, Outcome::Expire);
             return;

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::budget::Budget;
-use crate::flight::{Flight, Phase};
+use crate::flight::Flight;
 use crate::health::Health;
 use crate::limit::Limit;
 use crate::peers::Peers;
@@ -297,11 +297,6 @@ impl Router {
             self.dropped.pop_front();
         }
         self.dropped.push_back(dropped);
-    }
-
-    /// Whether a flight waits for its next attempt.
-    pub(crate) fn is_waiting(&self, slot: u32) -> bool {
-        self.flight(slot).phase == Phase::Waiting
     }
 }
 

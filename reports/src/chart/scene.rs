@@ -95,7 +95,7 @@ impl Scene {
             self.width,
             self.height
         );
-        debug_assert!(text.starts_with(&fine), "plotters begins with the size");
+        assert!(text.starts_with(&fine), "plotters begins with the size");
         text.replacen(&fine, &plain, 1)
     }
 
