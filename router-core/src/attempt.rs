@@ -47,7 +47,8 @@ impl Router {
         let attempt = flight.attempt();
         self.rearm(slot);
         self.observe(Observation::Selected { attempt, group: group_id, deployment, eligible });
-        let dispatch = Dispatch { attempt, deployment, key, cause, connect, heartbeat };
+        let dispatch =
+            Dispatch { attempt, group: group_id, deployment, key, cause, connect, heartbeat };
         self.outputs.push_back(Output::Dispatch(dispatch));
     }
 

@@ -13,9 +13,8 @@ pub struct Request {
     pub id: RequestId,
     /// The model group asked for.
     pub group: GroupId,
-    /// On whose account: user, organisation, feature, ...; zero means none. Like tags, region,
-    /// priority, affinity and the cache's word it is carried for policies to come; no policy of
-    /// this version looks at it.
+    /// On whose account: user, organisation, feature, ...; zero means none. Like priority and the
+    /// cache's word it is carried for policies to come; no policy of this version looks at it.
     pub subjects: [u32; 4],
     /// Interned labels that figures are broken down by; zero means none.
     pub properties: [u16; 4],
@@ -26,9 +25,9 @@ pub struct Request {
     /// Whether the client wants tokens as they come. If not, the first-token and idle timeouts
     /// are off and [`Output::Commit`] happens at completion.
     pub stream: bool,
-    /// Tags asked for: a set over at most 64 names.
+    /// Tags asked for: a set over at most 64 names, as [`Config::tag`] numbers them.
     pub tags: u64,
-    /// Region asked for; zero means any.
+    /// Region asked for, as [`Config::region`] numbers it; zero means any.
     pub region: u16,
     /// Zero is the most urgent.
     pub priority: u8,
@@ -185,6 +184,69 @@ pub enum FailureKind {
     ContextWindow,
     /// The provider refuses the content.
     ContentPolicy,
+    /// A buffered answer that is not what was asked for: broken JSON, no such tool. It is paid
+    /// for, and says nothing of the deployment's health.
+    InvalidOutput,
+}
+
+/// Failures that policies treat alike.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum FailureClass {
+    /// [`FailureKind::RateLimit`].
+    RateLimit,
+    /// [`FailureKind::Server`].
+    Server,
+    /// [`FailureKind::Connect`], [`FailureKind::Reset`] and [`FailureKind::Truncated`].
+    Connection,
+    /// [`FailureKind::FirstToken`], [`FailureKind::Idle`] and [`FailureKind::Total`].
+    Timeout,
+    /// [`FailureKind::QuotaSpent`], [`FailureKind::Authentication`] and
+    /// [`FailureKind::NotFound`].
+    Account,
+    /// [`FailureKind::InvalidOutput`].
+    Invalid,
+}
+
+impl FailureClass {
+    /// Every class, in order of number.
+    pub const ALL: [Self; 6] = [
+        Self::RateLimit,
+        Self::Server,
+        Self::Connection,
+        Self::Timeout,
+        Self::Account,
+        Self::Invalid,
+    ];
+
+    /// What people and files call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate_limit",
+            Self::Server => "server",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::Account => "account",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Which fallbacks a failure leads to.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Detour {
+    /// Those for any failure.
+    Any,
+    /// Those for prompts that are too long.
+    ContextWindow,
+    /// Those for content that is refused.
+    ContentPolicy,
+}
+
+impl Detour {
+    /// Every one, in order of number.
+    pub const ALL: [Self; 3] = [Self::Any, Self::ContextWindow, Self::ContentPolicy];
 }
 
 /// What a failure is final for.
@@ -200,7 +262,7 @@ pub enum Scope {
 
 impl FailureKind {
     /// Every kind, in order of number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RateLimit,
         Self::QuotaSpent,
         Self::Server,
@@ -215,6 +277,7 @@ impl FailureKind {
         Self::BadRequest,
         Self::ContextWindow,
         Self::ContentPolicy,
+        Self::InvalidOutput,
     ];
 
     /// What people and files call it.
@@ -234,6 +297,41 @@ impl FailureKind {
             Self::BadRequest => "bad-request",
             Self::ContextWindow => "context-window",
             Self::ContentPolicy => "content-policy",
+            Self::InvalidOutput => "invalid-output",
+        }
+    }
+
+    /// The class that policies know it by; `None` for what is final for the request.
+    pub const fn class(self) -> Option<FailureClass> {
+        match self {
+            Self::RateLimit => Some(FailureClass::RateLimit),
+            Self::Server => Some(FailureClass::Server),
+            Self::Connect | Self::Reset | Self::Truncated => Some(FailureClass::Connection),
+            Self::FirstToken | Self::Idle | Self::Total => Some(FailureClass::Timeout),
+            Self::QuotaSpent | Self::Authentication | Self::NotFound => Some(FailureClass::Account),
+            Self::InvalidOutput => Some(FailureClass::Invalid),
+            Self::BadRequest | Self::ContextWindow | Self::ContentPolicy => None,
+        }
+    }
+
+    /// Which fallbacks it leads to.
+    pub const fn detour(self) -> Detour {
+        match self {
+            Self::ContextWindow => Detour::ContextWindow,
+            Self::ContentPolicy => Detour::ContentPolicy,
+            Self::RateLimit
+            | Self::QuotaSpent
+            | Self::Server
+            | Self::Connect
+            | Self::FirstToken
+            | Self::Idle
+            | Self::Total
+            | Self::Reset
+            | Self::Truncated
+            | Self::Authentication
+            | Self::NotFound
+            | Self::BadRequest
+            | Self::InvalidOutput => Detour::Any,
         }
     }
 
@@ -247,7 +345,8 @@ impl FailureKind {
             | Self::Idle
             | Self::Total
             | Self::Reset
-            | Self::Truncated => Scope::Transient,
+            | Self::Truncated
+            | Self::InvalidOutput => Scope::Transient,
             Self::QuotaSpent | Self::Authentication | Self::NotFound => Scope::Deployment,
             Self::BadRequest | Self::ContextWindow | Self::ContentPolicy => Scope::Request,
         }
@@ -269,7 +368,8 @@ impl FailureKind {
             | Self::NotFound
             | Self::BadRequest
             | Self::ContextWindow
-            | Self::ContentPolicy => false,
+            | Self::ContentPolicy
+            | Self::InvalidOutput => false,
         }
     }
 }
@@ -322,6 +422,8 @@ pub enum Output {
 pub struct Dispatch {
     /// Its name.
     pub attempt: AttemptId,
+    /// Within which group.
+    pub group: GroupId,
     /// Where to.
     pub deployment: DeploymentId,
     /// Which of the deployment's keys to use: an index, never a value.
@@ -334,7 +436,8 @@ pub struct Dispatch {
     pub heartbeat: Span,
 }
 
-/// Why an attempt exists.
+/// Why an attempt exists. What is out of the ordinary about its member (the last three) is told
+/// rather than what led to it; that it is a retry or a fallback still shows in its group.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Cause {
@@ -344,13 +447,13 @@ pub enum Cause {
     Retry,
     /// Another group of the fallback chain.
     Fallback,
-    /// A second one beside a slow first. No policy of this version hedges.
+    /// A second one beside a slow first.
     Hedge,
-    /// A half-open breaker's trial. No policy of this version probes.
+    /// Also a half-open breaker's trial.
     Probe,
-    /// A member of weight zero, since no other could. In this version it takes nothing.
+    /// To a member of weight zero, since no other was left.
     Standby,
-    /// Everything is out, and the configuration says to route anyway. This version refuses.
+    /// To a member that is out, since too many are: see [`crate::GroupSpec::panic`].
     Panic,
 }
 
@@ -370,6 +473,8 @@ pub enum Abandon {
     Total,
     /// The request's deadline passed.
     Deadline,
+    /// The other attempt of a hedged request was first.
+    Hedged,
 }
 
 /// How a request ended.
@@ -398,6 +503,8 @@ pub enum Rejection {
     /// Nothing can take it before this time; `None` if nothing ever could. The present instant
     /// if only calls in flight are in the way: when one ends cannot be known.
     NoDeployment(Option<Time>),
+    /// The prompt fits nobody's context window.
+    TooLong,
     /// As many requests are in flight as `router.in_flight` allows.
     Full,
     /// The driver used a number that is in flight.

@@ -90,17 +90,21 @@ mod timers;
 
 pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
-    BackoffSpec, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec, Group, GroupSpec,
-    Limit, LimitSpec, Member, MemberSpec, Price, Problem, Rate, RetryBudgetSpec, RouterSpec, Spec,
-    Strategy, TimeoutsSpec,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Config,
+    ConfigError, CooldownSpec, Deployment, DeploymentSpec, FallbacksSpec, Group, GroupSpec,
+    HedgeAfter, HedgeSpec, Jitter, Limit, LimitSpec, Load, Member, MemberSpec, Price, Problem,
+    Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, TagMatch,
+    TimeoutsSpec,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Wakeup};
 pub use event::{
-    Abandon, Cached, Cause, Consumption, Dispatch, Failure, FailureKind, Input, Outcome, Output,
-    Quota, Rejection, Request, Scope, Upstream, Usage,
+    Abandon, Cached, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind,
+    Input, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
 };
 pub use id::{AttemptId, BadId, DeploymentId, GroupId, LimitId, RequestId};
-pub use observation::{Call, CallEnd, End, GiveUp, Observation, Reason, Wait};
+pub use observation::{
+    BreakerState, Call, CallEnd, End, GiveUp, Hold, Observation, Reason, Turn, Wait,
+};
 pub use prng::{Counter, Key, Purpose, Ratio, Seed, Stream};
 pub use record::{BadLine, Digest, Line, RECORD_VERSION, Recorder, fingerprint};
 pub use router::Router;

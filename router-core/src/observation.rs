@@ -86,8 +86,32 @@ pub enum Observation {
         /// How many rests in a row, this one and those that the provider asked for included.
         streak: u8,
     },
-    /// A deployment's failures would have rested it, but too many of its group rest already,
-    /// or it stands alone.
+    /// A membership's breaker changed its state.
+    Breaker {
+        /// Within which group.
+        group: GroupId,
+        /// Which deployment.
+        deployment: DeploymentId,
+        /// To what.
+        to: BreakerState,
+        /// What led to it.
+        why: Turn,
+        /// Until when: it stays open, or its share ramps up; nothing for half-open.
+        until: Option<Time>,
+        /// How many times it opened in a row.
+        streak: u8,
+        /// Whether that holds; a breaker that only observes says what it would do.
+        enforced: bool,
+    },
+    /// A hedge was due and held back.
+    Held {
+        /// The attempt that it would have been.
+        attempt: AttemptId,
+        /// Why.
+        why: Hold,
+    },
+    /// A deployment's failures would have taken it out, but too many of its group are out
+    /// already, or it stands alone.
     Spared {
         /// Which.
         deployment: DeploymentId,
@@ -138,16 +162,26 @@ pub enum Observation {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Reason {
-    /// Its weight is zero.
-    Weight,
+    /// An operator forced its breaker open.
+    Disabled,
+    /// It has not the tags asked for.
+    Tags,
+    /// It is not in the region asked for.
+    Region,
+    /// The prompt, and the completion if its most is known, exceed its context window.
+    Context,
     /// A failure that is final there has met this request.
     Barred,
     /// It rests, or all of its keys do.
     Cooling,
+    /// Its breaker is open, or half-open with all probes in flight.
+    Open,
     /// A rate limit of its own or a shared one.
     Limit,
     /// A parallel limit of its own or a shared one.
     Parallel,
+    /// It is standby, and a weighted member of its tier is left.
+    Weight,
     /// This request tried it already, and another is eligible.
     Tried,
     /// A lower tier has somebody eligible.
@@ -156,12 +190,17 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Weight,
+    pub const ALL: [Self; 12] = [
+        Self::Disabled,
+        Self::Tags,
+        Self::Region,
+        Self::Context,
         Self::Barred,
         Self::Cooling,
+        Self::Open,
         Self::Limit,
         Self::Parallel,
+        Self::Weight,
         Self::Tried,
         Self::Tier,
     ];
@@ -169,11 +208,16 @@ impl Reason {
     /// What people call it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Weight => "weight-0",
+            Self::Disabled => "disabled",
+            Self::Tags => "tags",
+            Self::Region => "region",
+            Self::Context => "context",
             Self::Barred => "barred",
             Self::Cooling => "cooling",
+            Self::Open => "open",
             Self::Limit => "limit",
             Self::Parallel => "parallel",
+            Self::Weight => "weight-0",
             Self::Tried => "tried",
             Self::Tier => "tier",
         }
@@ -195,6 +239,101 @@ pub enum End {
     Failed(FailureKind),
     /// The router dropped it.
     Abandoned(Abandon),
+}
+
+/// Where a breaker is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum BreakerState {
+    /// Calls pass and are judged.
+    Closed,
+    /// Nothing passes.
+    Open,
+    /// Probes pass.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// Every state, in order of number.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
+/// What turned a breaker.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Turn {
+    /// So many failures in a row.
+    Consecutive,
+    /// Too large a share of failures.
+    Failures,
+    /// Too large a share of slow calls.
+    Slow,
+    /// A probe failed or was slow.
+    Probe,
+    /// Its time was over, and a first probe goes out.
+    Waited,
+    /// Enough probes succeeded.
+    Recovered,
+}
+
+impl Turn {
+    /// Every one, in order of number.
+    pub const ALL: [Self; 6] =
+        [Self::Consecutive, Self::Failures, Self::Slow, Self::Probe, Self::Waited, Self::Recovered];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Consecutive => "consecutive",
+            Self::Failures => "failures",
+            Self::Slow => "slow",
+            Self::Probe => "probe",
+            Self::Waited => "waited",
+            Self::Recovered => "recovered",
+        }
+    }
+}
+
+/// Why a hedge was held back, in the order in which reasons are looked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Hold {
+    /// The router drains.
+    Drain,
+    /// `router.attempts` were made.
+    Attempts,
+    /// The shared retry budget is spent.
+    Budget,
+    /// Too much of the group's parallel limits is in use.
+    Utilisation,
+    /// Nobody else of the group is there for it.
+    Nobody,
+}
+
+impl Hold {
+    /// Every one, in order of number.
+    pub const ALL: [Self; 5] =
+        [Self::Drain, Self::Attempts, Self::Budget, Self::Utilisation, Self::Nobody];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Attempts => "attempts",
+            Self::Budget => "budget",
+            Self::Utilisation => "utilisation",
+            Self::Nobody => "nobody",
+        }
+    }
 }
 
 /// What a request waits for.
@@ -219,6 +358,8 @@ pub enum GiveUp {
     Committed,
     /// `router.attempts` were made.
     Attempts,
+    /// The group retries failures of this class no more often.
+    Retries,
     /// The shared retry budget is spent.
     Budget,
     /// Its deadline comes before anything could be tried.

@@ -46,8 +46,8 @@ impl Router {
     fn fall_back(&mut self, slot: u32) -> Result<(), Option<Time>> {
         let flight = *self.flight(slot);
         let mut earliest: Option<Time> = None;
-        for index in 0..self.config.group(flight.home()).chain.len() {
-            let group = self.config.group(flight.home()).chain[index];
+        for index in 0..self.config.group(flight.home()).chain(crate::Detour::Any).len() {
+            let group = self.config.group(flight.home()).chain(crate::Detour::Any)[index];
             if flight.visited & 1 << group.index() != 0 {
                 continue;
             }
@@ -242,20 +242,26 @@ impl Router {
                     self.rest(slot, None, Length::Asked(asked), kind);
                 }
             }
-            FailureKind::BadRequest | FailureKind::ContextWindow | FailureKind::ContentPolicy => {}
+            FailureKind::BadRequest
+            | FailureKind::ContextWindow
+            | FailureKind::ContentPolicy
+            | FailureKind::InvalidOutput => {}
         }
     }
 
     /// Whether a sick member goes on: it stands alone, or too many of its group rest.
     fn is_spared(&self, group_id: GroupId, member: usize) -> bool {
         let group = self.config.group(group_id);
-        if group.members.len() == 1 && group.chain.is_empty() && !group.cooldown.lone {
+        if group.members.len() == 1
+            && group.chain(crate::Detour::Any).is_empty()
+            && !group.cooldown.lone
+        {
             return true;
         }
         let others = group.members.iter().enumerate().filter(|(index, m)| {
             *index != member && self.health.of(m.deployment).cooling_until() > self.now
         });
-        let most = group.cooldown.ejected_max.of_ceil(group.members.len() as u64);
+        let most = group.ejected_max.of_ceil(group.members.len() as u64);
         others.count() as u64 + 1 > most
     }
 

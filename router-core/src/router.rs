@@ -133,7 +133,9 @@ impl Router {
             TimerKind::FirstToken => {
                 self.time_out(slot, Abandon::FirstToken, FailureKind::FirstToken);
             }
-            TimerKind::Connect => self.time_out(slot, Abandon::Connect, FailureKind::Connect),
+            TimerKind::Connect | TimerKind::Hedge => {
+                self.time_out(slot, Abandon::Connect, FailureKind::Connect);
+            }
         }
     }
 

@@ -116,7 +116,12 @@ impl Router {
             index: 0,
         };
         match group.strategy {
-            Strategy::Weighted => {
+            Strategy::Weighted { .. }
+            | Strategy::PowerOfTwo(_)
+            | Strategy::Latency { .. }
+            | Strategy::Usage
+            | Strategy::Cost
+            | Strategy::Sticky => {
                 let total = members(group, eligible).map(|(_, m)| u64::from(m.weight)).sum();
                 let mut draw = self.keys.select.below(total, counter);
                 let hit = members(group, eligible).find(|(_, m)| {

@@ -21,6 +21,8 @@ pub enum TimerKind {
     FirstToken,
     /// An attempt's connection must stand.
     Connect,
+    /// A second attempt is due beside a slow first.
+    Hedge,
     /// A waiting request may try again.
     Retry,
 }

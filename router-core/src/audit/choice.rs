@@ -45,7 +45,7 @@ impl Auditor {
         end: Option<GroupId>,
         at: Time,
     ) -> Option<GroupId> {
-        let chain = &self.config.group(flight.request.group).chain;
+        let chain = self.config.group(flight.request.group).chain(crate::Detour::Any);
         chain
             .iter()
             .copied()
@@ -94,7 +94,8 @@ impl Auditor {
             Some(Rejection::Full) => {
                 return Some((Invariant::Parallel, format!("{id}: `router.in_flight` is reached")));
             }
-            Some(Rejection::NoDeployment(_) | Rejection::Duplicate) | None => {}
+            Some(Rejection::NoDeployment(_) | Rejection::TooLong | Rejection::Duplicate) | None => {
+            }
         }
         if let Some(live) = &flight.live {
             return Some((Invariant::AttemptCap, format!("{id}: {} is still in flight", live.id)));
@@ -270,7 +271,7 @@ fn destination(config: &Config, flight: &Flight, dispatch: Dispatch) -> Option<G
         Cause::Primary => Some(home).filter(|_| flight.attempts == 0),
         Cause::Retry => Some(flight.group).filter(|_| flight.attempts > 0),
         Cause::Fallback => {
-            let chain = config.group(home).chain.iter().copied();
+            let chain = config.group(home).chain(crate::Detour::Any).iter().copied();
             let mut open = chain.filter(|group| flight.visited & 1 << group.index() == 0);
             match flight.selected {
                 Some((group, deployment)) if deployment == dispatch.deployment => {

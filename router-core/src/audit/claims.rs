@@ -57,6 +57,8 @@ impl Auditor {
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Late { .. }
+            | Observation::Breaker { .. }
+            | Observation::Held { .. }
             | Observation::Misfit => None,
         };
         if let Some(detail) = said {
@@ -101,6 +103,9 @@ impl Auditor {
         };
         match reason {
             Reason::Weight => (member.weight == 0).into(),
+            Reason::Disabled | Reason::Tags | Reason::Region | Reason::Context | Reason::Open => {
+                Answer::Maybe
+            }
             Reason::Barred => flight.barred.contains(&member.deployment).into(),
             Reason::Cooling => self.health.resting(member.deployment, at),
             Reason::Limit => self.limits.take(config, member.deployment, at, flight.take()).not(),
@@ -225,7 +230,7 @@ impl Auditor {
     fn gives_up(&mut self, id: RequestId, why: GiveUp) -> Option<String> {
         self.premise(Invariant::WorkConservation);
         let idle = match why {
-            GiveUp::Final | GiveUp::Committed | GiveUp::Attempts => None,
+            GiveUp::Final | GiveUp::Committed | GiveUp::Attempts | GiveUp::Retries => None,
             GiveUp::Budget | GiveUp::Deadline | GiveUp::Stranded | GiveUp::Drain => self.idles(id),
         };
         let flight = self.flights.get_mut(&id)?;
@@ -238,6 +243,7 @@ impl Auditor {
             GiveUp::Final => failed.is_final(),
             GiveUp::Committed => flight.committed.is_some(),
             GiveUp::Attempts => flight.attempts >= self.config.router().attempts,
+            GiveUp::Retries => true,
             GiveUp::Budget => !affordable,
             GiveUp::Deadline => {
                 let eligible = self.latest(flight, flight.group).unwrap_or(Time::MAX);
@@ -250,7 +256,11 @@ impl Auditor {
             GiveUp::Final => self.premise(Invariant::FinalFailures),
             GiveUp::Attempts => self.premise(Invariant::AttemptCap),
             GiveUp::Budget => self.premise(Invariant::RetryBudget),
-            GiveUp::Committed | GiveUp::Deadline | GiveUp::Stranded | GiveUp::Drain => {}
+            GiveUp::Committed
+            | GiveUp::Retries
+            | GiveUp::Deadline
+            | GiveUp::Stranded
+            | GiveUp::Drain => {}
         }
         if holds { idle } else { Some(format!("gives up for `{why:?}`, which does not hold")) }
     }

@@ -71,9 +71,10 @@ impl Auditor {
         {
             let invariant = match rejection {
                 Rejection::Drain => Invariant::DrainHolds,
-                Rejection::Full | Rejection::NoDeployment(_) | Rejection::Duplicate => {
-                    Invariant::Parallel
-                }
+                Rejection::Full
+                | Rejection::NoDeployment(_)
+                | Rejection::TooLong
+                | Rejection::Duplicate => Invariant::Parallel,
             };
             return Some((invariant, format!("should have been refused: {rejection:?}")));
         }
@@ -120,7 +121,7 @@ impl Auditor {
         }
         let earliest = match rejection {
             Rejection::NoDeployment(earliest) => earliest,
-            Rejection::Drain | Rejection::Full | Rejection::Duplicate => {
+            Rejection::Drain | Rejection::TooLong | Rejection::Full | Rejection::Duplicate => {
                 let wrong = flight.refused != Some(rejection);
                 let detail = || format!("is rejected for `{rejection:?}`, which does not hold");
                 return wrong.then(|| (Invariant::WorkConservation, detail()));
@@ -133,7 +134,7 @@ impl Auditor {
             let detail = format!("is rejected, though `{name}` could take it");
             return Some((Invariant::WorkConservation, detail));
         }
-        let chain = &self.config.group(flight.request.group).chain;
+        let chain = self.config.group(flight.request.group).chain(crate::Detour::Any);
         let groups = core::iter::once(&flight.request.group).chain(chain);
         let latest = groups.filter_map(|&group: &GroupId| self.latest(flight, group)).min();
         let wrong = latest.is_some_and(|latest| earliest.is_none_or(|said| said > latest))

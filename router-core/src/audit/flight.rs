@@ -38,7 +38,7 @@ impl Attempt {
             }
             Abandon::Idle => (self.sign.filter(|_| self.stream), self.timeouts.idle),
             Abandon::Total => (Some(self.at), self.timeouts.total),
-            Abandon::Cancel | Abandon::Deadline => (None, Span::MAX),
+            Abandon::Cancel | Abandon::Deadline | Abandon::Hedged => (None, Span::MAX),
         };
         from.filter(|_| span != Span::MAX).map(|from| from + span)
     }
@@ -204,6 +204,6 @@ pub(super) const fn timeout(why: Abandon) -> Option<FailureKind> {
         Abandon::FirstToken => Some(FailureKind::FirstToken),
         Abandon::Idle => Some(FailureKind::Idle),
         Abandon::Total => Some(FailureKind::Total),
-        Abandon::Cancel | Abandon::Deadline => None,
+        Abandon::Cancel | Abandon::Deadline | Abandon::Hedged => None,
     }
 }

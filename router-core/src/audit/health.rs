@@ -232,7 +232,10 @@ impl Health {
                     self.deployments[place.deployment.index()].asked(at, length, jitter);
                 }
             }
-            FailureKind::BadRequest | FailureKind::ContextWindow | FailureKind::ContentPolicy => {}
+            FailureKind::BadRequest
+            | FailureKind::ContextWindow
+            | FailureKind::ContentPolicy
+            | FailureKind::InvalidOutput => {}
         }
         if failure.kind.is_ill_health()
             && let Some((slot, member)) = self.count(config, place, at, true)
@@ -292,7 +295,7 @@ impl Health {
     fn spared(&self, config: &Config, place: Place, at: Time) -> Answer {
         let group = config.group(place.group);
         let members = group.members.len();
-        if members == 1 && group.chain.is_empty() && !group.cooldown.lone {
+        if members == 1 && group.chain(crate::Detour::Any).is_empty() && !group.cooldown.lone {
             return Answer::Yes;
         }
         let others = group.members.iter().filter(|m| m.deployment != place.deployment);
@@ -304,7 +307,7 @@ impl Health {
                 Answer::No => {}
             }
         }
-        let bound = group.cooldown.ejected_max.of_ceil(members as u64);
+        let bound = group.ejected_max.of_ceil(members as u64);
         if least > bound {
             Answer::Yes
         } else if most <= bound {

@@ -346,9 +346,11 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Stranded { attempt, .. }
             | Observation::Waiting { attempt, .. }
             | Observation::Ended { attempt, .. }
+            | Observation::Held { attempt, .. }
             | Observation::Late { attempt, .. } => attempt.request,
             Observation::GaveUp { request, .. } | Observation::Closed { request, .. } => *request,
             Observation::Rested { .. }
+            | Observation::Breaker { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Misfit => return None,

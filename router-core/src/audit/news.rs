@@ -210,6 +210,7 @@ impl Auditor {
         let due = match why {
             Abandon::Cancel => flight.cancelled.then_some(flight.at),
             Abandon::Deadline => Some(flight.deadline),
+            Abandon::Hedged => None,
             Abandon::Connect | Abandon::FirstToken | Abandon::Idle | Abandon::Total => {
                 live.timer(why)
             }

@@ -75,7 +75,6 @@ impl Dice {
             grow: self.pick(&[1, 2, 3]),
             max: rest + self.ms(20_000),
             jitter: if self.once_in(2) { Ratio::ZERO } else { self.ratio() },
-            ejected_max: self.ratio(),
             lone: self.once_in(2),
         }
     }
@@ -98,7 +97,7 @@ impl Dice {
             }
         }
         group.members[0].weight = group.members[0].weight.max(1);
-        group.strategy = self.pick(&[Strategy::Weighted, Strategy::LeastInFlight]);
+        group.strategy = self.pick(&[Strategy::default(), Strategy::LeastInFlight]);
         group.timeouts = self.timeouts();
         let base = self.ms(500);
         group.backoff = BackoffSpec { base, factor: self.pick(&[1, 2, 3]), max: base * 4 };

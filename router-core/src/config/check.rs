@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{
-    Config, CooldownSpec, Deployment, DeploymentSpec, Group, GroupSpec, Limit, LimitSpec, Member,
-    Rate, RouterSpec, Spec,
+    Config, CooldownSpec, Deployment, DeploymentSpec, FallbacksSpec, Group, GroupSpec, Limit,
+    LimitSpec, Member, Rate, RouterSpec, Spec, names,
 };
-use crate::{DeploymentId, GroupId, LimitId, Ratio, Span};
+use crate::{BreakerMode, DeploymentId, Detour, GroupId, LimitId, Ratio, Span};
 
 /// One thing wrong with a [`Spec`], and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,19 +110,24 @@ const LONGEST: Span = Span::from_secs(366 * 86_400);
 const MEMBERS_MAX: usize = 64;
 const GROUPS_MAX: usize = 64;
 const DEPLOYMENTS_MAX: usize = 4096;
+const TAGS_MAX: usize = 64;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
+#[derive(Default)]
 struct Checker {
     errors: Vec<ConfigError>,
+    tags: Vec<String>,
+    regions: Vec<String>,
 }
 
 pub(super) fn check(spec: &Spec) -> Result<Config, Vec<ConfigError>> {
-    let mut checker = Checker { errors: Vec::new() };
+    let mut checker = Checker::default();
     checker.router(&spec.router);
     let (limits, deployments) = checker.deployments(spec);
-    let groups = checker.groups(spec);
+    let groups = checker.groups(spec, &deployments);
     if checker.errors.is_empty() {
-        Ok(Config { router: spec.router.clone(), limits, deployments, groups })
+        let Checker { tags, regions, .. } = checker;
+        Ok(Config { router: spec.router.clone(), limits, deployments, groups, tags, regions })
     } else {
         Err(checker.errors)
     }
@@ -293,10 +298,28 @@ impl Checker {
                 }
             }
         }
-        Deployment { name: written.name.clone(), keys: written.keys, limits, price: written.price }
+        let mut tags = 0;
+        for tag in &written.tags {
+            tags |= 1_u64.checked_shl(number(&mut self.tags, tag) as u32).unwrap_or(0);
+        }
+        if self.tags.len() > TAGS_MAX {
+            let (what, count, most) =
+                ("names of tags with those before", self.tags.len(), TAGS_MAX);
+            self.fault(format!("{path}.tags"), Problem::TooMany { what, count, most });
+        }
+        let region = written.region.as_deref();
+        Deployment {
+            name: written.name.clone(),
+            keys: written.keys,
+            limits,
+            price: written.price,
+            context: written.context.unwrap_or(u32::MAX),
+            tags,
+            region: region.map_or(0, |region| number(&mut self.regions, region) as u16 + 1),
+        }
     }
 
-    fn groups(&mut self, spec: &Spec) -> Vec<Group> {
+    fn groups(&mut self, spec: &Spec, deployments: &[Deployment]) -> Vec<Group> {
         if spec.groups.is_empty() {
             self.fault("group", Problem::Empty("group"));
         }
@@ -306,49 +329,92 @@ impl Checker {
             return Vec::new();
         }
         self.names("group", spec.groups.iter().map(|g| g.name.as_str()));
-        let mut groups: Vec<Group> = spec.groups.iter().map(|g| self.group(g, spec)).collect();
-        let edges: Vec<Vec<GroupId>> = groups.iter().map(|g| g.fallbacks.clone()).collect();
-        for (index, group) in groups.iter_mut().enumerate() {
-            let mut visited = 1_u64 << index;
-            descend(GroupId::at(index), &edges, &mut visited, &mut group.chain);
+        let mut groups: Vec<Group> =
+            spec.groups.iter().map(|g| self.group(g, spec, deployments)).collect();
+        for detour in Detour::ALL {
+            let edges: Vec<Vec<GroupId>> =
+                groups.iter().map(|g| g.fallbacks[detour as usize].clone()).collect();
+            for (index, group) in groups.iter_mut().enumerate() {
+                let mut visited = 1_u64 << index;
+                let chain = &mut group.chains[detour as usize];
+                descend(GroupId::at(index), &edges, &mut visited, chain);
+            }
         }
         groups
     }
 
-    fn group(&mut self, written: &GroupSpec, spec: &Spec) -> Group {
+    fn group(&mut self, written: &GroupSpec, spec: &Spec, deployments: &[Deployment]) -> Group {
         let path = format!("group.{}", written.name);
-        let members = self.members(&path, written, spec);
+        let members = self.members(&path, written, spec, deployments);
         self.timeouts(&path, written);
         let ms = Span::from_millis(1);
         self.span(format!("{path}.backoff.base"), written.backoff.base, Span::ZERO, LONGEST);
         self.span(format!("{path}.backoff.max"), written.backoff.max, Span::ZERO, LONGEST);
         self.range(format!("{path}.backoff.factor"), u64::from(written.backoff.factor), 1, 16);
         self.cooldown(&format!("{path}.cooldown"), &written.cooldown, ms);
-        let mut fallbacks = Vec::new();
-        for name in &written.fallbacks {
-            match spec.groups.iter().position(|g| g.name == *name) {
-                Some(index) => fallbacks.push(GroupId::at(index)),
-                None => {
-                    let known = spec.groups.iter().map(|g| g.name.clone()).collect();
-                    let (kind, name) = ("group", name.clone());
-                    let problem = Problem::Unknown { kind, name, known };
-                    self.fault(format!("{path}.fallbacks"), problem);
-                }
-            }
-        }
+        let fallbacks = self.fallbacks(&path, written, spec);
         Group {
             name: written.name.clone(),
+            aliases: written.aliases.clone(),
             members,
             strategy: written.strategy,
             timeouts: written.timeouts,
+            tag_match: written.tag_match,
+            retry: written.retry,
             backoff: written.backoff,
             cooldown: written.cooldown,
+            breaker: written.breaker,
+            ejected_max: written.ejected_max,
+            panic: written.panic,
+            hedge: written.hedge,
             fallbacks,
-            chain: Vec::new(),
+            chains: Default::default(),
         }
     }
 
-    fn members(&mut self, path: &str, written: &GroupSpec, spec: &Spec) -> Vec<Member> {
+    /// A group's own fallbacks, else the router's, by [`Detour`].
+    fn fallbacks(
+        &mut self,
+        path: &str,
+        written: &GroupSpec,
+        spec: &Spec,
+    ) -> [Vec<GroupId>; Detour::ALL.len()] {
+        let lists = |spec: &FallbacksSpec| {
+            [spec.any.clone(), spec.context_window.clone(), spec.content_policy.clone()]
+        };
+        let groups = spec.groups.iter().map(|g| (g.name.as_str(), g.aliases.as_slice()));
+        let [own, router] = [lists(&written.fallbacks), lists(&spec.router.fallbacks)];
+        let mut found: [Vec<GroupId>; Detour::ALL.len()] = Default::default();
+        for (index, key) in ["any", "context_window", "content_policy"].into_iter().enumerate() {
+            let (path, names) = if own[index].is_empty() {
+                (format!("router.fallbacks.{key}"), &router[index])
+            } else {
+                (format!("{path}.fallbacks.{key}"), &own[index])
+            };
+            for name in names {
+                match names::resolve(groups.clone(), name) {
+                    Some(place) => found[index].push(GroupId::at(place)),
+                    None => {
+                        let known = spec.groups.iter().map(|g| g.name.clone()).collect();
+                        let problem = Problem::Unknown { kind: "group", name: name.clone(), known };
+                        let error = ConfigError { path: path.clone(), problem };
+                        if !self.errors.contains(&error) {
+                            self.errors.push(error);
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn members(
+        &mut self,
+        path: &str,
+        written: &GroupSpec,
+        spec: &Spec,
+        deployments: &[Deployment],
+    ) -> Vec<Member> {
         let path = format!("{path}.members");
         if written.members.is_empty() {
             self.fault(path.clone(), Problem::Empty("member"));
@@ -374,7 +440,23 @@ impl Checker {
             if members.iter().any(|m| m.deployment == deployment) {
                 self.fault(path, Problem::Twice);
             }
-            members.push(Member { deployment, weight: member.weight, tier: member.tier });
+            let Some(known) = deployments.get(index) else { continue };
+            let mode = spec.deployments[index].breaker;
+            let own = written.breaker.map_or(BreakerMode::Disabled, |breaker| breaker.mode);
+            members.push(Member {
+                deployment,
+                weight: member.weight,
+                tier: member.tier,
+                breaker: match mode {
+                    Some(BreakerMode::ForcedOpen) => BreakerMode::ForcedOpen,
+                    Some(mode) if written.breaker.is_some() => mode,
+                    Some(_) | None => own,
+                },
+                context: known.context,
+                tags: known.tags,
+                region: known.region,
+                is_default: spec.deployments[index].tags.iter().any(|tag| tag == "default"),
+            });
         }
         members
     }
@@ -412,11 +494,18 @@ impl Checker {
         self.span(format!("{path}.max"), cooldown.max, ms, LONGEST);
         self.range(format!("{path}.grow"), u64::from(cooldown.grow), 1, 16);
         self.share(format!("{path}.jitter"), cooldown.jitter);
-        self.share(format!("{path}.ejected_max"), cooldown.ejected_max);
         if cooldown.rest > cooldown.max {
             self.fault(format!("{path}.rest"), Problem::Order("rest", "max"));
         }
     }
+}
+
+/// The place of `name` among `known`, where it is put if it is new.
+fn number(known: &mut Vec<String>, name: &str) -> usize {
+    known.iter().position(|known| known == name).unwrap_or_else(|| {
+        known.push(name.to_string());
+        known.len() - 1
+    })
 }
 
 /// Appends what is reachable from `group` over fallbacks, depth first, each once.

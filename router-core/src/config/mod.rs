@@ -1,18 +1,24 @@
 //! A configuration that has been checked. Its fields are private, so one that exists holds.
 
 mod check;
+mod names;
+mod policy;
 mod spec;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use check::{ConfigError, Problem};
+pub use policy::{
+    BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter, HedgeSpec,
+    Jitter, Load, RestAfter, RetrySpec, Strategy, TagMatch,
+};
 pub use spec::{
-    BackoffSpec, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price, Rate,
-    RetryBudgetSpec, RouterSpec, Spec, Strategy, TimeoutsSpec,
+    BackoffSpec, ClassRests, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price,
+    Rate, RetryBudgetSpec, RouterSpec, Spec, TimeoutsSpec,
 };
 
-use crate::{DeploymentId, GroupId, LimitId};
+use crate::{DeploymentId, Detour, GroupId, LimitId, Ratio};
 
 /// A checked configuration: what a router trusts and an auditor holds it to.
 #[derive(Clone, Debug)]
@@ -21,6 +27,9 @@ pub struct Config {
     limits: Vec<Limit>,
     deployments: Vec<Deployment>,
     groups: Vec<Group>,
+    /// Tag and region names; a tag's bit and a region's number less one are its place.
+    tags: Vec<String>,
+    regions: Vec<String>,
 }
 
 /// A checked limit.
@@ -47,6 +56,12 @@ pub struct Deployment {
     pub limits: Vec<LimitId>,
     /// What its tokens cost.
     pub price: Price,
+    /// Its context window in tokens; [`u32::MAX`] if there is no bound.
+    pub context: u32,
+    /// Its tags, as [`Config::tag`] numbers them.
+    pub tags: u64,
+    /// Its region, as [`Config::region`] numbers it; zero if it names none.
+    pub region: u16,
 }
 
 /// A checked group.
@@ -55,32 +70,83 @@ pub struct Deployment {
 pub struct Group {
     /// What clients ask for.
     pub name: String,
+    /// What else they may call it.
+    pub aliases: Vec<String>,
     /// Its members, 1 to 64, each deployment once.
     pub members: Vec<Member>,
     /// How one of the eligible is chosen.
     pub strategy: Strategy,
     /// How long to wait for what.
     pub timeouts: TimeoutsSpec,
+    /// How requested tags meet the deployments'.
+    pub tag_match: TagMatch,
+    /// How often what is retried.
+    pub retry: RetrySpec,
     /// How long to wait before trying the same deployment again.
     pub backoff: BackoffSpec,
     /// When a deployment rests.
     pub cooldown: CooldownSpec,
-    /// Its own fallbacks, as written.
-    pub fallbacks: Vec<GroupId>,
-    /// Every group a request for this one may fall back to, depth first, each once, itself not.
-    pub chain: Vec<GroupId>,
+    /// When a deployment is taken out until probes succeed.
+    pub breaker: Option<BreakerSpec>,
+    /// The most of the group that may be out for another to go out for its failures.
+    pub ejected_max: Ratio,
+    /// Below which share of healthy members all are used.
+    pub panic: Ratio,
+    /// When a second attempt starts beside a slow first.
+    pub hedge: Option<HedgeSpec>,
+    /// Its own fallbacks (else the router's), by [`Detour`].
+    pub fallbacks: [Vec<GroupId>; Detour::ALL.len()],
+    /// Every group that a failure here may lead to over fallbacks of one kind, depth first, each
+    /// once, itself not; by [`Detour`].
+    pub chains: [Vec<GroupId>; Detour::ALL.len()],
 }
 
-/// A checked membership.
+impl Group {
+    /// Every group that fallbacks of one kind lead to, depth first, each once.
+    pub fn chain(&self, detour: Detour) -> &[GroupId] {
+        &self.chains[detour as usize]
+    }
+
+    /// The members that have the tags asked for, as a mask: see [`TagMatch`].
+    pub fn tagged(&self, tags: u64) -> u64 {
+        let mask = |is: &dyn Fn(&Member) -> bool| {
+            let bits = self.members.iter().enumerate().filter(|(_, m)| is(m));
+            bits.fold(0, |mask, (index, _)| mask | 1_u64 << index)
+        };
+        let wanted = match self.tag_match {
+            TagMatch::Any => mask(&|m| m.tags & tags != 0),
+            TagMatch::All => mask(&|m| tags != 0 && m.tags & tags == tags),
+        };
+        let default = mask(&|m| m.is_default);
+        match (wanted, default, tags) {
+            (0, 0, 0) => u64::MAX >> (64 - self.members.len()),
+            (0, default, _) => default,
+            (wanted, ..) => wanted,
+        }
+    }
+}
+
+/// A checked membership, with what selection must know of its deployment.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Member {
     /// Which deployment.
     pub deployment: DeploymentId,
-    /// Its share.
+    /// Its share; zero is standby.
     pub weight: u32,
     /// Its tier.
     pub tier: u8,
+    /// What its breaker's verdicts do: the operator's word on the deployment, else the group's;
+    /// [`BreakerMode::Disabled`] in a group without one.
+    pub breaker: BreakerMode,
+    /// The deployment's context window.
+    pub context: u32,
+    /// The deployment's tags.
+    pub tags: u64,
+    /// The deployment's region.
+    pub region: u16,
+    /// Whether it has the tag `default`.
+    pub is_default: bool,
 }
 
 impl Config {
@@ -132,6 +198,34 @@ impl Config {
         self.groups.iter().position(|g| g.name == name).map(GroupId::at)
     }
 
+    /// The group that a request for `model` goes to: the one of that name, else the one with that
+    /// alias, else the one with the longest pattern that matches, else `router.default_group`.
+    pub fn route(&self, model: &str) -> Option<GroupId> {
+        let names = self.groups.iter().map(|g| (g.name.as_str(), g.aliases.as_slice()));
+        let found = names::resolve(names, model).map(GroupId::at);
+        found.or_else(|| self.group_named(self.router.default_group.as_deref()?))
+    }
+
+    /// The bit of the tag `name`; `None` if no deployment has it.
+    pub fn tag(&self, name: &str) -> Option<u64> {
+        self.tags.iter().position(|known| known == name).map(|place| 1 << place)
+    }
+
+    /// The number of the region `name`; `None` if no deployment is there.
+    pub fn region(&self, name: &str) -> Option<u16> {
+        self.regions.iter().position(|known| known == name).map(|place| place as u16 + 1)
+    }
+
+    /// The names of the tags, the first being bit 0.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// The names of the regions, the first being number 1.
+    pub fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
     /// The deployment called `name`.
     pub fn deployment_named(&self, name: &str) -> Option<DeploymentId> {
         self.deployments.iter().position(|d| d.name == name).map(DeploymentId::at)
@@ -155,6 +249,7 @@ impl Config {
             && self.groups.iter().zip(&next.groups).all(|(a, b)| {
                 a.name == b.name
                     && a.cooldown.window == b.cooldown.window
+                    && a.breaker.map(|b| b.window) == b.breaker.map(|b| b.window)
                     && a.members.len() == b.members.len()
                     && a.members.iter().zip(&b.members).all(|(a, b)| a.deployment == b.deployment)
             })

@@ -4,7 +4,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Ratio, Span};
+use super::policy::{
+    BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter, RetrySpec,
+    Strategy, TagMatch,
+};
+use crate::{FailureClass, Ratio, Span};
 
 /// A configuration as written. Things refer to each other by name.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,11 @@ pub struct RouterSpec {
     pub in_flight: u32,
     /// Output tokens reserved for a request that names no maximum.
     pub output_reserve: u32,
+    /// The group for names that no group has or claims.
+    pub default_group: Option<String>,
+    /// The fallbacks of groups that name none of their own, list by list; a group that would
+    /// fall back to itself skips itself.
+    pub fallbacks: FallbacksSpec,
 }
 
 impl Default for RouterSpec {
@@ -47,6 +56,8 @@ impl Default for RouterSpec {
             retry_after_max: Span::from_secs(120),
             in_flight: 65_536,
             output_reserve: 512,
+            default_group: None,
+            fallbacks: FallbacksSpec::default(),
         }
     }
 }
@@ -111,12 +122,31 @@ pub struct DeploymentSpec {
     pub shared: Vec<String>,
     /// What its tokens cost.
     pub price: Price,
+    /// Its context window in tokens, prompt and completion together; no bound if absent.
+    pub context: Option<u32>,
+    /// What requests may ask for by tag.
+    pub tags: Vec<String>,
+    /// Where it is.
+    pub region: Option<String>,
+    /// An operator's word on all of its breakers; their groups' own if absent. In a group
+    /// without a breaker only [`BreakerMode::ForcedOpen`] means something.
+    pub breaker: Option<BreakerMode>,
 }
 
 impl DeploymentSpec {
     /// A deployment of one key, without limits or price.
     pub const fn new(name: String) -> Self {
-        Self { name, keys: 1, limit: None, shared: Vec::new(), price: Price::FREE }
+        Self {
+            name,
+            keys: 1,
+            limit: None,
+            shared: Vec::new(),
+            price: Price::FREE,
+            context: None,
+            tags: Vec::new(),
+            region: None,
+            breaker: None,
+        }
     }
 }
 
@@ -154,18 +184,37 @@ impl Price {
 pub struct GroupSpec {
     /// What clients ask for.
     pub name: String,
+    /// What else they may call it: exact names, or patterns with one `*`. Of several patterns
+    /// that match the longest wins.
+    pub aliases: Vec<String>,
     /// Who serves it; 1 to 64 members.
     pub members: Vec<MemberSpec>,
     /// How one of the eligible is chosen.
     pub strategy: Strategy,
     /// How long to wait for what.
     pub timeouts: TimeoutsSpec,
+    /// How requested tags meet the deployments'.
+    pub tag_match: TagMatch,
+    /// How often what is retried.
+    pub retry: RetrySpec,
     /// How long to wait before trying the same deployment again.
     pub backoff: BackoffSpec,
     /// When a deployment rests.
     pub cooldown: CooldownSpec,
-    /// Groups to try when nobody here can serve, in order.
-    pub fallbacks: Vec<String>,
+    /// When a deployment is taken out until probes succeed; `None`: never.
+    pub breaker: Option<BreakerSpec>,
+    /// The most of a group that may be out (resting, or its breaker not closed; rounded up) for
+    /// another to go out for its failures. Envoy ejects 10 % at most; one of two, here, is the
+    /// smallest that still isolates a sick member of a pair.
+    pub ejected_max: Ratio,
+    /// If less than this share of the weighted members is neither resting nor behind a breaker
+    /// that is not closed, all are used all the same, but for what a provider asked for. Zero:
+    /// never. Envoy panics below 50 %.
+    pub panic: Ratio,
+    /// When a second attempt starts beside a slow first; `None`: never.
+    pub hedge: Option<HedgeSpec>,
+    /// Groups to try when nobody here can serve.
+    pub fallbacks: FallbacksSpec,
 }
 
 impl GroupSpec {
@@ -173,12 +222,19 @@ impl GroupSpec {
     pub fn new(name: String) -> Self {
         Self {
             name,
+            aliases: Vec::new(),
             members: Vec::new(),
-            strategy: Strategy::Weighted,
+            strategy: Strategy::default(),
             timeouts: TimeoutsSpec::default(),
+            tag_match: TagMatch::default(),
+            retry: RetrySpec::default(),
             backoff: BackoffSpec::default(),
             cooldown: CooldownSpec::default(),
-            fallbacks: Vec::new(),
+            breaker: None,
+            ejected_max: Ratio::from_ppm(500_000),
+            panic: Ratio::ZERO,
+            hedge: None,
+            fallbacks: FallbacksSpec::default(),
         }
     }
 }
@@ -188,20 +244,11 @@ impl GroupSpec {
 pub struct MemberSpec {
     /// Which deployment, by name.
     pub deployment: String,
-    /// Its share among the eligible of its tier, at most 1,000,000; zero takes no traffic.
+    /// Its share among the eligible of its tier, at most 1,000,000. Zero is
+    /// standby: it serves when no weighted member of its tier is left for a request.
     pub weight: u32,
     /// The lowest tier with somebody eligible serves.
     pub tier: u8,
-}
-
-/// How one of the eligible is chosen. Every strategy reserves what it selects.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Strategy {
-    /// At random, in proportion to the weights.
-    #[default]
-    Weighted,
-    /// The one with the fewest calls in flight per weight; ties at random.
-    LeastInFlight,
 }
 
 /// How long to wait for what, per attempt; [`Span::MAX`] means for ever.
@@ -233,9 +280,8 @@ impl Default for TimeoutsSpec {
     }
 }
 
-/// Waits before trying again: uniform from zero to `base * factor^n`, `max` at most, where `n` is
-/// zero after the first attempt ("full jitter", AWS Architecture Blog, "Exponential backoff and
-/// jitter", 2015).
+/// Waits before trying again, drawn below a bound of `base * factor^n`, `max` at most, where `n`
+/// is zero after the first attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct BackoffSpec {
     /// The first bound. 0.5 s: the OpenAI SDK.
@@ -244,11 +290,18 @@ pub struct BackoffSpec {
     pub factor: u8,
     /// The largest bound. 8 s: the OpenAI SDK.
     pub max: Span,
+    /// How the wait is drawn below its bound.
+    pub jitter: Jitter,
 }
 
 impl Default for BackoffSpec {
     fn default() -> Self {
-        Self { base: Span::from_millis(500), factor: 2, max: Span::from_secs(8) }
+        Self {
+            base: Span::from_millis(500),
+            factor: 2,
+            max: Span::from_secs(8),
+            jitter: Jitter::Full,
+        }
     }
 }
 
@@ -273,13 +326,52 @@ pub struct CooldownSpec {
     pub max: Span,
     /// Rests last up to this much longer, at random, so that deployments do not return together.
     pub jitter: Ratio,
-    /// The most of a group that may rest (rounded up) for another to rest for its failures; rate
-    /// limits are always heeded. Envoy ejects 10 % at most; one of two, here, is the smallest
-    /// that still isolates a sick member of a pair.
-    pub ejected_max: Ratio,
     /// Whether a group's only deployment, in a group without fallbacks, rests for its failures.
     /// For rate limits it rests in any case.
     pub lone: bool,
+    /// What differs by class of failure. The classes without an entry of their own here:
+    /// [`FailureClass::Account`] rests the key for 5 minutes, growing, as only a person can mend
+    /// it; [`FailureClass::Invalid`] never rests anything.
+    pub classes: ClassRests,
+}
+
+/// When which class of failure rests a deployment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClassRests {
+    /// Rate limits that bring no `Retry-After`.
+    pub rate_limit: ClassRest,
+    /// Errors that the provider answers with.
+    pub server: ClassRest,
+    /// Connections that fail, break or end early.
+    pub connection: ClassRest,
+    /// Timeouts of an attempt.
+    pub timeout: ClassRest,
+}
+
+impl ClassRests {
+    /// The entry of `class`, if it has one.
+    pub const fn of(&self, class: FailureClass) -> Option<ClassRest> {
+        match class {
+            FailureClass::RateLimit => Some(self.rate_limit),
+            FailureClass::Server => Some(self.server),
+            FailureClass::Connection => Some(self.connection),
+            FailureClass::Timeout => Some(self.timeout),
+            FailureClass::Account | FailureClass::Invalid => None,
+        }
+    }
+}
+
+impl Default for ClassRests {
+    /// One rate limit rests the key; everything else counts in the common window.
+    fn default() -> Self {
+        let common = ClassRest { after: RestAfter::Common, rest: None };
+        Self {
+            rate_limit: ClassRest { after: RestAfter::Count(1), rest: None },
+            server: common,
+            connection: common,
+            timeout: common,
+        }
+    }
 }
 
 impl Default for CooldownSpec {
@@ -293,8 +385,8 @@ impl Default for CooldownSpec {
             grow: 2,
             max: Span::from_secs(60),
             jitter: Ratio::from_ppm(100_000),
-            ejected_max: Ratio::from_ppm(500_000),
             lone: false,
+            classes: ClassRests::default(),
         }
     }
 }

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::{
-    Abandon, AttemptId, Cached, Cause, Consumption, DeploymentId, Dispatch, End, Failure,
-    FailureKind, GiveUp, GroupId, Input, LimitId, Observation, Outcome, Output, Quota, Reason,
-    Rejection, Request, RequestId, Span, Time, Upstream, Usage, Wait,
+    Abandon, AttemptId, BreakerState, Cached, Cause, Consumption, DeploymentId, Dispatch, End,
+    Failure, FailureKind, GiveUp, GroupId, Hold, Input, LimitId, Observation, Outcome, Output,
+    Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream, Usage, Wait,
 };
 
 fn requests() -> impl Strategy<Value = RequestId> {
@@ -139,14 +139,15 @@ fn causes() -> impl Strategy<Value = Cause> {
 }
 
 fn abandons() -> impl Strategy<Value = Abandon> {
-    use Abandon::{Cancel, Connect, Deadline, FirstToken, Idle, Total};
-    select(&[Cancel, Connect, FirstToken, Idle, Total, Deadline])
+    use Abandon::{Cancel, Connect, Deadline, FirstToken, Hedged, Idle, Total};
+    select(&[Cancel, Connect, FirstToken, Idle, Total, Deadline, Hedged])
 }
 
 fn dispatches() -> impl Strategy<Value = Dispatch> {
-    (attempts(), deployments(), any::<u8>(), causes(), uniform2(spans())).prop_map(
-        |(attempt, deployment, key, cause, [connect, heartbeat])| Dispatch {
+    (attempts(), groups(), deployments(), any::<u8>(), causes(), uniform2(spans())).prop_map(
+        |(attempt, group, deployment, key, cause, [connect, heartbeat])| Dispatch {
             attempt,
+            group,
             deployment,
             key,
             cause,
@@ -162,6 +163,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         of(times()).prop_map(Rejection::NoDeployment),
         Just(Rejection::Full),
         Just(Rejection::Duplicate),
+        Just(Rejection::TooLong),
     ];
     prop_oneof![
         (attempts(), usages()).prop_map(|(attempt, usage)| Outcome::Serve(attempt, usage)),
@@ -208,8 +210,8 @@ fn ends() -> impl Strategy<Value = Observation> {
         kinds().prop_map(End::Failed),
         abandons().prop_map(End::Abandoned),
     ];
-    use GiveUp::{Attempts, Budget, Committed, Deadline, Drain, Final, Stranded};
-    let whys = select(&[Final, Committed, Attempts, Budget, Deadline, Stranded, Drain]);
+    use GiveUp::{Attempts, Budget, Committed, Deadline, Drain, Final, Retries, Stranded};
+    let whys = select(&[Final, Committed, Attempts, Retries, Budget, Deadline, Stranded, Drain]);
     prop_oneof![
         (attempts(), groups(), deployments(), ends, of(spans()), spans(), usages()).prop_map(
             |(attempt, group, deployment, end, first_token, elapsed, usage)| Observation::Ended {
@@ -237,6 +239,21 @@ fn ends() -> impl Strategy<Value = Observation> {
     ]
 }
 
+fn breakers() -> impl Strategy<Value = Observation> {
+    let state = (select(&BreakerState::ALL), select(&Turn::ALL), of(times()));
+    (groups(), deployments(), state, any::<u8>(), any::<bool>()).prop_map(
+        |(group, deployment, (to, why, until), streak, enforced)| Observation::Breaker {
+            group,
+            deployment,
+            to,
+            why,
+            until,
+            streak,
+            enforced,
+        },
+    )
+}
+
 fn health() -> impl Strategy<Value = Observation> {
     prop_oneof![
         (deployments(), any::<Option<u8>>(), times(), kinds(), any::<u8>()).prop_map(
@@ -248,6 +265,9 @@ fn health() -> impl Strategy<Value = Observation> {
                 streak,
             }
         ),
+        breakers(),
+        (attempts(), select(&Hold::ALL))
+            .prop_map(|(attempt, why)| Observation::Held { attempt, why }),
         (deployments(), groups())
             .prop_map(|(deployment, group)| Observation::Spared { deployment, group }),
         (deployments(), any::<u8>(), kinds())

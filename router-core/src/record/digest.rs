@@ -154,10 +154,10 @@ impl Digest {
     }
 
     fn dispatch(&mut self, now: Time, dispatch: Dispatch) {
-        let Dispatch { attempt, deployment, key, cause, connect, heartbeat } = dispatch;
+        let Dispatch { attempt, group, deployment, key, cause, connect, heartbeat } = dispatch;
         let head = Head::output(0).byte(0, cause as u8).byte(1, attempt.ordinal).byte(2, key);
         self.about(head, now, attempt);
-        self.0.word(deployment.index() as u64);
+        self.0.word(pair(group.index() as u32, deployment.index() as u32));
         self.0.span(connect);
         self.0.span(heartbeat);
     }
@@ -184,6 +184,7 @@ impl Digest {
                     Rejection::NoDeployment(earliest) => (1, earliest),
                     Rejection::Full => (2, None),
                     Rejection::Duplicate => (3, None),
+                    Rejection::TooLong => (4, None),
                 };
                 let head = head.byte(0, 3).byte(1, why).present(0, earliest.is_some());
                 self.event(head, now);
@@ -271,6 +272,15 @@ impl Digest {
                 self.about(of(10, attempt).present(0, corrected), now, attempt);
             }
             Observation::Misfit => self.event(head(11), now),
+            Observation::Breaker { group, deployment, to, why, until, streak, enforced } => {
+                let head = head(12).byte(0, to as u8).byte(1, why as u8).byte(2, streak);
+                self.event(head.present(0, until.is_some()).present(1, enforced), now);
+                self.0.word(pair(group.index() as u32, deployment.index() as u32));
+                self.0.time(until.unwrap_or(Time::ZERO));
+            }
+            Observation::Held { attempt, why } => {
+                self.about(of(13, attempt).byte(2, why as u8), now, attempt);
+            }
         }
     }
 }
@@ -376,6 +386,7 @@ mod tests {
         digest.input(at, &Input::Submit(Request::new(id, GroupId::at(0), 900)));
         let dispatch = Dispatch {
             attempt,
+            group: GroupId::at(0),
             deployment: DeploymentId::at(3),
             key: 0,
             cause: crate::Cause::Primary,

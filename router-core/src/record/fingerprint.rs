@@ -3,15 +3,27 @@
 use super::RECORD_VERSION;
 use super::mix::{Mixer, pair};
 use crate::{
-    Config, CooldownSpec, Group, LimitSpec, Member, Rate, RouterSpec, Strategy, TimeoutsSpec,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Config,
+    CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, Member, Rate,
+    RestAfter, RouterSpec, Strategy, TagMatch, TimeoutsSpec,
 };
 
 /// A number for a configuration: equal configurations have equal ones, and different ones
 /// differ but for accidents. Names count, since they decide what fits.
 pub fn fingerprint(config: &Config) -> u64 {
     let mut mixer = Mixer::new(u64::from(RECORD_VERSION));
-    let RouterSpec { deadline, attempts, retry_budget, retry_after_max, in_flight, output_reserve } =
-        config.router();
+    let RouterSpec {
+        deadline,
+        attempts,
+        retry_budget,
+        retry_after_max,
+        in_flight,
+        output_reserve,
+        default_group,
+        // What it means is in each group's own.
+        fallbacks: _,
+    } = config.router();
+    name(&mut mixer, default_group.as_deref().unwrap_or_default());
     mixer.span(*deadline);
     mixer.word(pair(u32::from(*attempts), *in_flight));
     mixer.option(retry_budget.ratio.map(|r| pair(r.numerator(), r.denominator())));
@@ -26,12 +38,11 @@ pub fn fingerprint(config: &Config) -> u64 {
     }
     mixer.word(config.deployments().len() as u64);
     for deployment in config.deployments() {
-        name(&mut mixer, &deployment.name);
-        mixer.word(pair(u32::from(deployment.keys), deployment.limits.len() as u32));
-        deployment.limits.iter().for_each(|limit| mixer.word(limit.index() as u64));
-        mixer.word(deployment.price.input);
-        mixer.word(deployment.price.cached);
-        mixer.word(deployment.price.output);
+        deployment_words(&mut mixer, deployment);
+    }
+    for known in [config.tags(), config.regions()] {
+        mixer.word(known.len() as u64);
+        known.iter().for_each(|known| name(&mut mixer, known));
     }
     mixer.word(config.groups().len() as u64);
     for group in config.groups() {
@@ -58,20 +69,99 @@ fn limit_words(mixer: &mut Mixer, limit: &LimitSpec) {
     mixer.option(parallel.map(u64::from));
 }
 
-fn group_words(mixer: &mut Mixer, group: &Group) {
-    let Group { name: called, members, strategy, timeouts, backoff, cooldown, fallbacks, chain: _ } =
-        group;
+fn deployment_words(mixer: &mut Mixer, deployment: &Deployment) {
+    let Deployment { name: called, keys, limits, price, context, tags, region } = deployment;
     name(mixer, called);
-    mixer.word(match strategy {
-        Strategy::Weighted => 0,
-        Strategy::LeastInFlight => 1,
-    });
+    mixer.word(pair(u32::from(*keys), limits.len() as u32));
+    limits.iter().for_each(|limit| mixer.word(limit.index() as u64));
+    [price.input, price.cached, price.output, *tags].into_iter().for_each(|word| mixer.word(word));
+    mixer.word(pair(*context, u32::from(*region)));
+}
+
+fn group_words(mixer: &mut Mixer, group: &Group) {
+    let Group {
+        name: called,
+        aliases,
+        members,
+        strategy,
+        timeouts,
+        tag_match,
+        retry,
+        backoff,
+        cooldown,
+        breaker,
+        ejected_max,
+        panic,
+        hedge,
+        fallbacks,
+        chains: _,
+    } = group;
+    name(mixer, called);
+    mixer.word(aliases.len() as u64);
+    aliases.iter().for_each(|alias| name(mixer, alias));
+    strategy_words(mixer, *strategy);
     let TimeoutsSpec { connect, first_token, idle, total, partial } = *timeouts;
     [connect, first_token, idle, total].into_iter().for_each(|span| mixer.span(span));
-    mixer.word(u64::from(partial));
-    mixer.span(backoff.base);
-    mixer.word(u64::from(backoff.factor));
-    mixer.span(backoff.max);
+    let match_all = match tag_match {
+        TagMatch::Any => false,
+        TagMatch::All => true,
+    };
+    mixer.word(u64::from(partial) << 1 | u64::from(match_all));
+    retry.most.iter().for_each(|most| mixer.word(u64::from(*most)));
+    let BackoffSpec { base, factor, max, jitter } = *backoff;
+    let jitter = match jitter {
+        Jitter::Full => 0,
+        Jitter::Equal => 1,
+        Jitter::Constant => 2,
+    };
+    mixer.word(pair(jitter, u32::from(factor)));
+    [base, max].into_iter().for_each(|span| mixer.span(span));
+    cooldown_words(mixer, cooldown);
+    mixer.word(u64::from(breaker.is_some()));
+    if let Some(breaker) = breaker {
+        breaker_words(mixer, breaker);
+    }
+    [*ejected_max, *panic].into_iter().for_each(|ratio| mixer.ratio(ratio));
+    mixer.word(u64::from(hedge.is_some()));
+    if let Some(HedgeSpec { after, utilisation_max }) = *hedge {
+        match after {
+            HedgeAfter::Delay(span) => mixer.span(span),
+            HedgeAfter::Quantile(ratio) => {
+                mixer.word(u64::MAX);
+                mixer.ratio(ratio);
+            }
+        }
+        mixer.ratio(utilisation_max);
+    }
+    mixer.word(members.len() as u64);
+    for Member { deployment, weight, tier, breaker, .. } in members {
+        let mode = u32::from(mode_number(*breaker));
+        mixer.word(pair(*weight, (deployment.index() as u32) << 8 | u32::from(*tier)));
+        mixer.word(u64::from(mode));
+    }
+    for fallbacks in fallbacks {
+        mixer.word(fallbacks.len() as u64);
+        fallbacks.iter().for_each(|group| mixer.word(group.index() as u64));
+    }
+}
+
+fn strategy_words(mixer: &mut Mixer, strategy: Strategy) {
+    match strategy {
+        Strategy::Weighted { catch_up } => mixer.word(u64::from(catch_up)),
+        Strategy::LeastInFlight => mixer.word(2),
+        Strategy::PowerOfTwo(Load::InFlight) => mixer.word(3),
+        Strategy::PowerOfTwo(Load::PeakEwma) => mixer.word(4),
+        Strategy::Latency { explore } => {
+            mixer.word(5);
+            mixer.ratio(explore);
+        }
+        Strategy::Usage => mixer.word(6),
+        Strategy::Cost => mixer.word(7),
+        Strategy::Sticky => mixer.word(8),
+    }
+}
+
+fn cooldown_words(mixer: &mut Mixer, cooldown: &CooldownSpec) {
     let CooldownSpec {
         enabled,
         failures,
@@ -81,17 +171,60 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         grow,
         max,
         jitter,
-        ejected_max,
         lone,
+        classes,
     } = *cooldown;
     mixer.word(u64::from(enabled) << 40 | u64::from(lone) << 32 | u64::from(calls_min));
-    [failures, jitter, ejected_max].into_iter().for_each(|ratio| mixer.ratio(ratio));
+    [failures, jitter].into_iter().for_each(|ratio| mixer.ratio(ratio));
     [window, rest, max].into_iter().for_each(|span| mixer.span(span));
     mixer.word(u64::from(grow));
-    mixer.word(members.len() as u64);
-    for Member { deployment, weight, tier } in members {
-        mixer.word(pair(*weight, (deployment.index() as u32) << 8 | u32::from(*tier)));
+    let ClassRests { rate_limit, server, connection, timeout } = classes;
+    for ClassRest { after, rest } in [rate_limit, server, connection, timeout] {
+        mixer.word(match after {
+            RestAfter::Common => u64::MAX,
+            RestAfter::Never => 0,
+            RestAfter::Count(count) => u64::from(count) << 1 | 1,
+        });
+        mixer.option(rest.map(crate::Span::as_nanos));
     }
-    mixer.word(fallbacks.len() as u64);
-    fallbacks.iter().for_each(|group| mixer.word(group.index() as u64));
+}
+
+const fn mode_number(mode: BreakerMode) -> u8 {
+    match mode {
+        BreakerMode::Enforce => 0,
+        BreakerMode::Observe => 1,
+        BreakerMode::Disabled => 2,
+        BreakerMode::ForcedOpen => 3,
+    }
+}
+
+fn breaker_words(mixer: &mut Mixer, breaker: &BreakerSpec) {
+    let BreakerSpec {
+        // Each member's own says what holds.
+        mode: _,
+        consecutive,
+        failures,
+        slow_over,
+        slow,
+        window,
+        calls_min,
+        open,
+        grow,
+        max,
+        jitter,
+        probes,
+        successes,
+        ramp,
+    } = *breaker;
+    mixer.word(pair(consecutive, calls_min));
+    for ratio in [failures, slow, Some(jitter)] {
+        mixer.option(ratio.map(|r| pair(r.numerator(), r.denominator())));
+    }
+    match window {
+        BreakerWindow::Time(span) => mixer.span(span),
+        BreakerWindow::Calls(calls) => mixer.word(u64::from(calls) | 1 << 63),
+    }
+    [slow_over, open, max, ramp].into_iter().for_each(|span| mixer.span(span));
+    mixer.word(pair(probes, successes));
+    mixer.word(u64::from(grow));
 }

@@ -7,9 +7,9 @@ use core::str::FromStr;
 
 use super::{BadLine, fingerprint};
 use crate::{
-    Abandon, AttemptId, Cached, Cause, Config, Consumption, DeploymentId, Dispatch, End, Failure,
-    FailureKind, GiveUp, GroupId, Input, LimitId, Observation, Outcome, Output, Quota, Reason,
-    Rejection, Request, RequestId, Span, Time, Upstream, Usage, Wait,
+    Abandon, AttemptId, BreakerState, Cached, Cause, Config, Consumption, DeploymentId, Dispatch,
+    End, Failure, FailureKind, GiveUp, GroupId, Hold, Input, LimitId, Observation, Outcome, Output,
+    Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream, Usage, Wait,
 };
 
 /// The words of a line that is being read.
@@ -259,7 +259,7 @@ structs! {
     }
     Quota { requests_left, tokens_left }
     Failure { kind, status, retry_after, should_retry, usage }
-    Dispatch { attempt, deployment, key, cause, connect, heartbeat }
+    Dispatch { attempt, group, deployment, key, cause, connect, heartbeat }
 }
 
 /// An enum: the name of its variant, then what that holds.
@@ -360,6 +360,7 @@ enums! {
         "bad-request" = BadRequest;
         "context-window" = ContextWindow;
         "content-policy" = ContentPolicy;
+        "invalid-output" = InvalidOutput;
     }
     Consumption, "`used` or `resting`" {
         "used" = Used { replica, limit, requests, input_tokens, output_tokens };
@@ -388,6 +389,7 @@ enums! {
         "idle" = Idle;
         "total" = Total;
         "deadline" = Deadline;
+        "hedged" = Hedged;
     }
     Outcome, "how a request ended" {
         "serve" = Serve(attempt, usage);
@@ -400,6 +402,7 @@ enums! {
     Rejection, "why a request was not tried" {
         "drain" = Drain;
         "no-deployment" = NoDeployment(earliest);
+        "too-long" = TooLong;
         "full" = Full;
         "duplicate" = Duplicate;
     }
@@ -410,6 +413,8 @@ enums! {
         "waiting" = Waiting { attempt, until, why, deployment, failure };
         "ended" = Ended { attempt, group, deployment, end, first_token, elapsed, usage };
         "rested" = Rested { deployment, key, until, failure, streak };
+        "breaker" = Breaker { group, deployment, to, why, until, streak, enforced };
+        "held" = Held { attempt, why };
         "spared" = Spared { deployment, group };
         "page" = Page { deployment, key, failure };
         "gave-up" = GaveUp { request, why };
@@ -418,13 +423,38 @@ enums! {
         "misfit" = Misfit;
     }
     Reason, "a reason of exclusion" {
-        "weight-0" = Weight;
+        "disabled" = Disabled;
+        "tags" = Tags;
+        "region" = Region;
+        "context" = Context;
         "barred" = Barred;
         "cooling" = Cooling;
+        "open" = Open;
         "limit" = Limit;
         "parallel" = Parallel;
+        "weight-0" = Weight;
         "tried" = Tried;
         "tier" = Tier;
+    }
+    BreakerState, "where a breaker is" {
+        "closed" = Closed;
+        "open" = Open;
+        "half-open" = HalfOpen;
+    }
+    Turn, "what turned a breaker" {
+        "consecutive" = Consecutive;
+        "failures" = Failures;
+        "slow" = Slow;
+        "probe" = Probe;
+        "waited" = Waited;
+        "recovered" = Recovered;
+    }
+    Hold, "why a hedge is held back" {
+        "drain" = Drain;
+        "attempts" = Attempts;
+        "budget" = Budget;
+        "utilisation" = Utilisation;
+        "nobody" = Nobody;
     }
     End, "how an attempt ended" {
         "answered" = Answered;
@@ -440,6 +470,7 @@ enums! {
         "final" = Final;
         "committed" = Committed;
         "attempts" = Attempts;
+        "retries" = Retries;
         "budget" = Budget;
         "deadline" = Deadline;
         "stranded" = Stranded;
