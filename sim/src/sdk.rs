@@ -32,6 +32,8 @@ impl Answer {
             Outcome::Reject(rejection) => Ok(match rejection {
                 Rejection::Drain | Rejection::Full => Self::error(503),
                 Rejection::Duplicate => Self::error(409),
+                // What the providers themselves say of a prompt that fits no model.
+                Rejection::TooLong => Self::error(400),
                 // In milliseconds, rounded up, so that who obeys is not early.
                 Rejection::NoDeployment(at) => Self {
                     retry_after: at
@@ -55,6 +57,7 @@ impl Answer {
             FailureKind::RateLimit | FailureKind::QuotaSpent => 429,
             FailureKind::Connect | FailureKind::Reset | FailureKind::Truncated => 502,
             FailureKind::Server | FailureKind::Authentication | FailureKind::NotFound => 502,
+            FailureKind::InvalidOutput => 502,
             FailureKind::BadRequest | FailureKind::ContextWindow => 400,
             FailureKind::ContentPolicy => 400,
         }
@@ -123,6 +126,7 @@ mod tests {
         assert_eq!(seen(never), (429, None, true));
         assert_eq!(seen(Outcome::Reject(Rejection::Drain)), (503, None, true));
         assert_eq!(seen(Outcome::Reject(Rejection::Full)), (503, None, true));
+        assert_eq!(seen(Outcome::Reject(Rejection::TooLong)), (400, None, false));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Script {
         let to = self.to.get(usize::from(ordinal) - 1).or_else(|| self.to.last()).unwrap();
         self.out.push_back(Output::Dispatch(Dispatch {
             attempt: AttemptId { request, ordinal },
+            group: GroupId::at(0),
             deployment: DeploymentId::at(*to),
             key: 0,
             cause: Cause::Primary,
