@@ -6,7 +6,9 @@ use alloc::string::String;
 use super::flight::{Failed, Flight, billed};
 use super::health::Place;
 use super::{Answer, Auditor, Invariant};
-use crate::{AttemptId, GiveUp, GroupId, Observation, Reason, RequestId, Span, Time, Wait};
+use crate::{
+    AttemptId, BreakerMode, GiveUp, GroupId, Observation, Reason, RequestId, Span, Time, Wait,
+};
 
 /// A request that nobody could take at its wake-up waits at least this much longer.
 const AGAIN: Span = Span::from_millis(1);
@@ -103,9 +105,25 @@ impl Auditor {
         };
         match reason {
             Reason::Weight => (member.weight == 0).into(),
-            Reason::Disabled | Reason::Tags | Reason::Region | Reason::Context | Reason::Open => {
-                Answer::Maybe
+            Reason::Disabled => (member.breaker == BreakerMode::ForcedOpen).into(),
+            Reason::Tags => {
+                (config.group(group).tagged(flight.request.tags) >> index & 1 == 0).into()
             }
+            Reason::Region => {
+                let wanted = flight.request.region;
+                (wanted != 0 && wanted != member.region).into()
+            }
+            Reason::Context => {
+                let output = u64::from(flight.request.output_max.unwrap_or(0));
+                let whole = u64::from(flight.request.input_tokens) + output;
+                (whole > u64::from(member.context)).into()
+            }
+            Reason::Open => match member.breaker {
+                BreakerMode::Enforce => Answer::Maybe,
+                BreakerMode::Observe | BreakerMode::Disabled | BreakerMode::ForcedOpen => {
+                    Answer::No
+                }
+            },
             Reason::Barred => flight.barred.contains(&member.deployment).into(),
             Reason::Cooling => self.health.resting(member.deployment, at),
             Reason::Limit => self.limits.take(config, member.deployment, at, flight.take()).not(),

@@ -22,7 +22,7 @@ fn spec() -> Spec {
         let group = if name == "d3" { &mut backup } else { &mut chat };
         group.members.push(MemberSpec { deployment: name.into(), weight, tier: 0 });
     }
-    chat.fallbacks.push("backup".into());
+    chat.fallbacks.any.push("backup".into());
     chat.cooldown.jitter = Ratio::ZERO;
     spec.groups = [chat, backup].into();
     spec
@@ -83,6 +83,7 @@ impl Scene {
     fn goes(&mut self, id: u64, ordinal: u8, to: usize, cause: Cause) -> &mut Self {
         self.says(Output::Dispatch(Dispatch {
             attempt: attempt(id, ordinal),
+            group: GroupId::at(usize::from(to == 3)),
             deployment: DeploymentId::at(to),
             key: 0,
             cause,
@@ -274,7 +275,7 @@ fn a_request_may_wait_for_its_backoff_and_fall_back() {
 
     let mut alone = spec();
     alone.groups[0].members.truncate(1);
-    alone.groups[0].fallbacks.clear();
+    alone.groups[0].fallbacks.any.clear();
     let mut scene = Scene::new(&alone);
     scene.begins(1, 0).at(1).fails(1, 1, RESET).waits(1, 2, 400, Wait::Backoff);
     scene.at(400).hears(&Input::Tick).goes(1, 2, 0, Cause::Retry).serves(1, 2);

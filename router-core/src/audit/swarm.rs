@@ -8,11 +8,11 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use crate::{
-    Abandon, AttemptId, Auditor, BackoffSpec, Config, Consumption, CooldownSpec, DeploymentId,
-    DeploymentSpec, Dispatch, Driver, Effects, Failure, FailureKind, GroupId, GroupSpec, Input,
-    Invariant, LimitId, LimitSpec, MemberSpec, Observation, Outcome, Purpose, Rate, Ratio,
-    Recorder, Request, RequestId, Router, Seed, Span, Spec, Strategy, Stream, Time, TimeoutsSpec,
-    Upstream, Usage,
+    Abandon, AttemptId, Auditor, BackoffSpec, ClassRests, Config, Consumption, CooldownSpec,
+    DeploymentId, DeploymentSpec, Dispatch, Driver, Effects, Failure, FailureKind, GroupId,
+    GroupSpec, Input, Invariant, Jitter, LimitId, LimitSpec, MemberSpec, Observation, Outcome,
+    Purpose, Rate, Ratio, Recorder, Request, RequestId, Router, Seed, Span, Spec, Strategy, Stream,
+    Time, TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -76,6 +76,7 @@ impl Dice {
             max: rest + self.ms(20_000),
             jitter: if self.once_in(2) { Ratio::ZERO } else { self.ratio() },
             lone: self.once_in(2),
+            classes: ClassRests::default(),
         }
     }
 
@@ -100,11 +101,12 @@ impl Dice {
         group.strategy = self.pick(&[Strategy::default(), Strategy::LeastInFlight]);
         group.timeouts = self.timeouts();
         let base = self.ms(500);
-        group.backoff = BackoffSpec { base, factor: self.pick(&[1, 2, 3]), max: base * 4 };
+        let jitter = self.pick(&[Jitter::Full]);
+        group.backoff = BackoffSpec { base, factor: self.pick(&[1, 2, 3]), max: base * 4, jitter };
         group.cooldown = self.cooldown();
         for other in 0..groups {
             if other != index && self.once_in(3) {
-                group.fallbacks.push(format!("g{other}"));
+                group.fallbacks.any.push(format!("g{other}"));
             }
         }
         group
