@@ -132,7 +132,12 @@ fn excluded(part: &Part, deployment: usize) -> Option<String> {
     let (most, reason) = excluded.iter().zip(Reason::ALL).max_by_key(|(n, _)| **n)?;
     let share = (all > 0).then(|| *most as f64 / all as f64)?;
     let why = match reason {
-        Reason::Weight => "its weight was zero",
+        Reason::Disabled => "it was disabled",
+        Reason::Tags => "it had not the tags asked for",
+        Reason::Region => "it was in another region",
+        Reason::Context => "the request was longer than its context window",
+        Reason::Open => "its breaker was open",
+        Reason::Weight => "it was standby",
         Reason::Barred => "a final failure had met the request there",
         Reason::Cooling => "it rested",
         Reason::Limit => "its rate limit was used up",
@@ -172,6 +177,7 @@ const fn several(kind: FailureKind) -> &'static str {
         FailureKind::BadRequest => "bad requests",
         FailureKind::ContextWindow => "over-long prompts",
         FailureKind::ContentPolicy => "content refusals",
+        FailureKind::InvalidOutput => "invalid outputs",
     }
 }
 

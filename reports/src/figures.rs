@@ -24,7 +24,7 @@ pub const GIVE_UPS: usize = GiveUp::Drain as usize + 1;
 /// How many kinds of [`router_core::Wait`] there are.
 pub const WAITS: usize = 3;
 /// How many kinds of [`Rejection`] there are.
-pub const REJECTIONS: usize = 4;
+pub const REJECTIONS: usize = 5;
 
 /// Everything a run is judged and shown by.
 #[derive(Clone, Debug)]
@@ -282,13 +282,15 @@ impl Outcomes {
     }
 }
 
-/// The place of a rejection in [`Outcomes::rejected`]: drain, no deployment, full, duplicate.
+/// The place of a rejection in [`Outcomes::rejected`]: drain, no deployment, full, duplicate,
+/// too long.
 pub const fn rejection_index(rejection: Rejection) -> usize {
     match rejection {
         Rejection::Drain => 0,
         Rejection::NoDeployment(_) => 1,
         Rejection::Full => 2,
         Rejection::Duplicate => 3,
+        Rejection::TooLong => 4,
     }
 }
 

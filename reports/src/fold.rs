@@ -180,6 +180,8 @@ impl Fold {
             Observation::Spared { deployment, .. } => {
                 self.part().deployments[deployment.index()].spared += 1;
             }
+            // Not in any figure yet.
+            Observation::Breaker { .. } | Observation::Held { .. } => {}
             Observation::Page { deployment, .. } => {
                 self.part().deployments[deployment.index()].pages += 1;
             }

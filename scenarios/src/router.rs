@@ -115,6 +115,7 @@ fn router(section: &Section) -> RouterSpec {
         retry_after_max: section.need("retry_after_max"),
         in_flight: section.need("in_flight"),
         output_reserve: section.need("output_reserve"),
+        ..RouterSpec::default()
     }
 }
 
@@ -180,7 +181,7 @@ fn group(name: &str, section: &Section) -> GroupSpec {
             tier: member.need("tier"),
         })
         .collect();
-    let words = [("weighted", Strategy::Weighted), ("least-in-flight", Strategy::LeastInFlight)];
+    let words = [("weighted", Strategy::default()), ("least-in-flight", Strategy::LeastInFlight)];
     spec.strategy = section.word("strategy", &words).unwrap_or(spec.strategy);
     if let Some(times) = section.section("timeouts") {
         spec.timeouts = TimeoutsSpec {
@@ -198,13 +199,15 @@ fn group(name: &str, section: &Section) -> GroupSpec {
             base: backoff.need("base"),
             factor: backoff.need("factor"),
             max: backoff.need("max"),
+            ..spec.backoff
         };
     }
     if let Some(rests) = section.section("cooldown") {
         spec.cooldown = cooldown(rests);
     }
+    spec.ejected_max = section.need("ejected_max");
     if let Some(fallbacks) = section.section("fallbacks") {
-        spec.fallbacks = fallbacks.texts("any").into_iter().map(|name| name.value).collect();
+        spec.fallbacks.any = fallbacks.texts("any").into_iter().map(|name| name.value).collect();
     }
     spec
 }
@@ -221,8 +224,8 @@ fn cooldown(section: &Section) -> CooldownSpec {
         grow: section.need("grow"),
         max: section.need("max"),
         jitter: section.need("jitter"),
-        ejected_max: section.need("ejected_max"),
         lone: section.need("lone"),
+        ..default
     }
 }
 
@@ -340,7 +343,7 @@ impl<'w> Walk<'w, '_> {
             return;
         }
         self.stack.push(&group.name);
-        for name in &group.fallbacks {
+        for name in &group.fallbacks.any {
             if self.stack.contains(&name.as_str()) {
                 let path = format!("group.{}.fallbacks", group.name);
                 let place = self.reader.place_of_text(&path, name);

@@ -311,7 +311,8 @@ const fn cause(failure: FailureKind) -> Cause {
         | FailureKind::Truncated
         | FailureKind::BadRequest
         | FailureKind::ContextWindow
-        | FailureKind::ContentPolicy => Cause::Failures,
+        | FailureKind::ContentPolicy
+        | FailureKind::InvalidOutput => Cause::Failures,
         FailureKind::QuotaSpent | FailureKind::Authentication | FailureKind::NotFound => {
             Cause::Account
         }

@@ -108,6 +108,7 @@ static GROUP: Table = Table {
         nested("timeouts", Kind::Table(&TIMEOUTS), "how long to wait for what, per attempt"),
         nested("backoff", Kind::Table(&BACKOFF), "waits before trying again"),
         nested("cooldown", Kind::Short(&COOLDOWN, "after"), "when a deployment rests"),
+        given("ejected_max", SHARE, "50 %", "the most of a group that may be out for its failures"),
         nested("fallbacks", Kind::Short(&FALLBACKS, "any"), "groups to try when nobody can serve"),
         later("aliases", "other names of the group"),
         later("breaker", "opens after failures, closes after probes"),
@@ -166,7 +167,6 @@ static COOLDOWN: Table = Table {
         given("grow", count(1, 16), "2", "what each further rest in a row multiplies it by"),
         given("max", TIME, "1 min", "the longest rest nobody asked for"),
         given("jitter", SHARE, "10 %", "rests last up to this much longer, at random"),
-        given("ejected_max", SHARE, "50 %", "the most of a group that may rest for its failures"),
         given("lone", Kind::Flag, "false", "whether a group's only deployment may rest"),
     ],
 };

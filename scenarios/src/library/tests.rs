@@ -49,8 +49,7 @@ fn starter_but(old: &str, new: &str) -> Entry {
 /// A scenario that every router passes teaches nothing.
 #[test]
 fn each_scenario_catches_the_router_that_lacks_what_it_is_about() {
-    let cooldown = "cooldown = { after = \"20 % of 10 in 30 s\", rest = \"5 s\", max = \"60 s\", \
-                    ejected_max = \"100 %\" }";
+    let cooldown = "cooldown = { after = \"20 % of 10 in 30 s\", rest = \"5 s\", max = \"60 s\" }";
     let fallbacks = "fallbacks = \"backup\"";
     for (name, old, new, unmet_first) in [
         ("viral-spike", cooldown, "cooldown = \"off\"", "ttft.p95"),

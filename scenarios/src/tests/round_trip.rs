@@ -93,7 +93,7 @@ impl Written {
         }
         group.strategy = match self.flags[3] {
             true => router_core::Strategy::LeastInFlight,
-            false => router_core::Strategy::Weighted,
+            false => router_core::Strategy::default(),
         };
         group.timeouts.connect = off(self.flags[4], a);
         group.timeouts.first_token = b;
@@ -113,9 +113,9 @@ impl Written {
         group.cooldown.grow = self.small[2];
         group.cooldown.max = d;
         group.cooldown.jitter = Ratio::from_ppm(self.ppm[2]);
-        group.cooldown.ejected_max = Ratio::from_ppm(self.ppm[3]);
+        group.ejected_max = Ratio::from_ppm(self.ppm[3]);
         group.cooldown.lone = self.flags[5];
-        group.fallbacks = vec!["chat".to_owned()];
+        group.fallbacks.any = vec!["chat".to_owned()];
         spec.groups.push(group);
         assert!(!text.is_empty(), "there is something to read");
         spec
@@ -160,14 +160,14 @@ impl Written {
              total = \"{d}\", on_total = \"{on_total}\" }}\n\
              backoff = {{ base = \"{a}\", factor = {}, max = \"{b}\" }}\n\
              cooldown = {{ after = \"{after}\", rest = \"{c}\", grow = {}, max = \"{d}\", \
-             jitter = \"{}\", ejected_max = \"{}\", lone = {} }}\n",
+             jitter = \"{}\", lone = {} }}\nejected_max = \"{}\"\n",
             members.trim_end_matches(", "),
             off(self.flags[4], &a),
             self.small[1],
             self.small[2],
             ppm[2],
-            ppm[3],
             self.flags[5],
+            ppm[3],
         )
         .expect("a string takes everything");
         text
