@@ -132,16 +132,16 @@ fn excluded(part: &Part, deployment: usize) -> Option<String> {
     let (most, reason) = excluded.iter().zip(Reason::ALL).max_by_key(|(n, _)| **n)?;
     let share = (all > 0).then(|| *most as f64 / all as f64)?;
     let why = match reason {
-        Reason::Disabled => "it was disabled",
-        Reason::Tags => "it had not the tags asked for",
-        Reason::Region => "it was in another region",
-        Reason::Context => "the request was longer than its context window",
-        Reason::Open => "its breaker was open",
-        Reason::Weight => "it was standby",
+        Reason::Disabled => "an operator had forced its breaker open",
+        Reason::Tags => "it lacked a tag that was asked for",
+        Reason::Region => "it is in another region than asked for",
+        Reason::Context => "the prompt was too long for it",
         Reason::Barred => "a final failure had met the request there",
         Reason::Cooling => "it rested",
+        Reason::Open => "its breaker was open",
         Reason::Limit => "its rate limit was used up",
         Reason::Parallel => "its parallel limit was used up",
+        Reason::Weight => "it is standby, and a weighted member was left",
         Reason::Tried => "the request had tried it already",
         Reason::Tier => "a lower tier was eligible",
     };

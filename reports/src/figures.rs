@@ -18,7 +18,7 @@ pub const REASONS: usize = Reason::ALL.len();
 /// How many [`router_core::Cause`]s of an attempt there are.
 pub const CAUSES: usize = 7;
 /// How many ways there are to [`Abandon`] an attempt.
-pub const ABANDONS: usize = Abandon::Deadline as usize + 1;
+pub const ABANDONS: usize = Abandon::Hedged as usize + 1;
 /// How many reasons there are to [`GiveUp`].
 pub const GIVE_UPS: usize = GiveUp::Drain as usize + 1;
 /// How many kinds of [`router_core::Wait`] there are.

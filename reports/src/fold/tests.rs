@@ -63,6 +63,7 @@ impl Told {
         self.say(Observation::Selected { attempt, group, deployment, eligible: 1 });
         let dispatch = Dispatch {
             attempt,
+            group,
             deployment,
             key: 0,
             cause,
