@@ -1,8 +1,9 @@
 //! One attempt: dispatched, heard of, ended.
 
-use crate::flight::Phase;
+use crate::flight::{Phase, STREAMS, Try};
 use crate::limit::Charge;
 use crate::router::{Dropped, Router};
+use crate::select::Eligibility;
 use crate::{
     Abandon, AttemptId, Cause, Dispatch, End, Failure, FailureKind, GroupId, Observation, Outcome,
     Output, Span, Upstream, Usage,
@@ -10,45 +11,52 @@ use crate::{
 
 impl Router {
     /// Selects one of the eligible, reserves it and dispatches.
-    pub(crate) fn dispatch(&mut self, slot: u32, group_id: GroupId, eligible: u64, cause: Cause) {
+    pub(crate) fn dispatch(
+        &mut self,
+        slot: u32,
+        group_id: GroupId,
+        found: &Eligibility,
+        cause: Cause,
+    ) {
         let now = self.now;
         let flight = *self.flight(slot);
-        let member = self.pick(&flight, group_id, eligible);
+        let member = self.pick(&flight, group_id, found.eligible);
         let group = self.config.group(group_id);
         let deployment = group.members[member].deployment;
+        let again = flight.tally.made() > 0 && flight.group() == group_id;
+        let cause = found.cause(member, cause);
         let heartbeat = if flight.streams() { group.timeouts.idle } else { Span::MAX };
         let heartbeat = if heartbeat == Span::MAX { heartbeat } else { heartbeat.scale(1, 2) };
         let connect = group.timeouts.connect;
-        let charge = flight.charge();
+        let eligible = found.eligible;
         for limit in &self.config.deployment(deployment).limits {
-            self.limits[limit.index()].reserve(charge, now);
+            self.limits[limit.index()].reserve(flight.charge(), now);
         }
-        let state = &mut self.health.deployments[deployment.index()];
-        let key = state.pick_key(now);
-        state.in_flight += 1;
-        state.keys[usize::from(key)].in_flight += 1;
-        if cause == Cause::Retry {
+        let key = self.health.seize(deployment, now, cause == Cause::Panic);
+        if again {
             self.budget.withdraw(now);
         }
+        let mark = self.hedge_due(&flight, group_id, cause);
         let flight = self.flight_mut(slot);
-        if flight.group() != group_id {
-            flight.group = group_id.index() as u8;
-            flight.tried = 0;
-            flight.visited |= 1 << group_id.index();
+        let attempt = Try { deployment, key, mark, ..flight.begin(group_id, member, cause, now) };
+        let name = flight.name(&attempt);
+        if cause == Cause::Hedge {
+            self.seat_twin(slot, attempt);
+        } else {
+            flight.lead = attempt;
         }
-        flight.ordinal += 1;
-        flight.tried |= 1 << member;
-        flight.member = member as u8;
-        flight.deployment = deployment;
-        flight.key = key;
-        flight.phase = Phase::Connecting;
-        flight.dispatched = now;
-        flight.seen = 0;
-        let attempt = flight.attempt();
         self.rearm(slot);
-        self.observe(Observation::Selected { attempt, group: group_id, deployment, eligible });
+        self.observe(Observation::Selected {
+            attempt: name,
+            group: group_id,
+            deployment,
+            eligible,
+        });
+        if cause == Cause::Probe {
+            self.probe(group_id, member);
+        }
         let dispatch =
-            Dispatch { attempt, group: group_id, deployment, key, cause, connect, heartbeat };
+            Dispatch { attempt: name, group: group_id, deployment, key, cause, connect, heartbeat };
         self.outputs.push_back(Output::Dispatch(dispatch));
     }
 
@@ -58,108 +66,137 @@ impl Router {
             self.hear_late(attempt, news);
             return;
         };
+        let ordinal = attempt.ordinal;
         match news {
-            Upstream::Connected | Upstream::Headers(_) => self.connected(slot),
-            Upstream::FirstToken => self.token(slot, 1),
-            Upstream::Progress(tokens) => self.token(slot, tokens),
-            Upstream::Complete(usage) => self.complete(slot, usage),
+            Upstream::Connected | Upstream::Headers(_) => self.connected(slot, ordinal),
+            Upstream::FirstToken => self.token(slot, ordinal, 1),
+            Upstream::Progress(tokens) => self.token(slot, ordinal, tokens),
+            Upstream::Complete(usage) => self.complete(slot, ordinal, usage),
             Upstream::Fail(failure) => {
                 let connected = failure.kind != FailureKind::Connect;
-                let so_far = self.flight(slot).usage_so_far(connected);
+                let live = *self.attempt_mut(slot, ordinal);
+                let so_far = self.flight(slot).usage_so_far(&live, connected);
                 let usage = failure.usage.unwrap_or(so_far);
-                self.end_attempt(slot, End::Failed(failure.kind), usage);
-                self.fail(slot, failure);
+                let ended = self.end_attempt(slot, ordinal, End::Failed(failure.kind), usage);
+                self.fail(slot, &ended, failure);
             }
         }
     }
 
-    fn connected(&mut self, slot: u32) {
-        let flight = self.flight_mut(slot);
-        if flight.phase == Phase::Connecting {
-            flight.phase = Phase::Connected;
+    fn connected(&mut self, slot: u32, ordinal: u8) {
+        let attempt = self.attempt_mut(slot, ordinal);
+        if attempt.phase == Phase::Connecting {
+            attempt.phase = Phase::Connected;
             self.rearm(slot);
         }
     }
 
     /// A stream showed a sign of life; its first commits.
-    fn token(&mut self, slot: u32, tokens: u32) {
+    fn token(&mut self, slot: u32, ordinal: u8, tokens: u32) {
         let now = self.now;
-        let flight = self.flight_mut(slot);
-        flight.seen = flight.seen.max(tokens);
-        flight.phase = Phase::Streaming;
-        flight.mark = now;
-        if flight.streams() && !flight.is_committed() {
-            self.commit(slot);
+        let attempt = self.attempt_mut(slot, ordinal);
+        attempt.seen = attempt.seen.max(tokens);
+        let commits = attempt.is(STREAMS) && !attempt.is_committed();
+        if commits {
+            self.commit(slot, ordinal);
         }
+        let attempt = self.attempt_mut(slot, ordinal);
+        attempt.phase = Phase::Streaming;
+        // Of a hedged request that does not stream both attempts go on: a sign of life is no
+        // token, and the hedge timer is over.
+        attempt.mark = now;
         self.rearm(slot);
     }
 
-    fn commit(&mut self, slot: u32) {
+    /// The first token of an attempt goes to the client; a second one that lives has lost.
+    fn commit(&mut self, slot: u32, ordinal: u8) {
         let now = self.now;
+        self.drop_other(slot, ordinal);
         let flight = self.flight_mut(slot);
-        flight.commit(now);
-        let attempt = flight.attempt();
+        flight.lead.commit(now);
+        let (attempt, lead) = (flight.name(&flight.lead), flight.lead);
         self.outputs.push_back(Output::Commit(attempt));
+        if lead.is(STREAMS) {
+            self.saw_first_token(&lead);
+        }
     }
 
-    fn complete(&mut self, slot: u32, usage: Usage) {
-        if !self.flight(slot).is_committed() {
-            self.commit(slot);
+    fn complete(&mut self, slot: u32, ordinal: u8, usage: Usage) {
+        if !self.attempt_mut(slot, ordinal).is_committed() {
+            self.commit(slot, ordinal);
         }
-        let flight = *self.flight(slot);
-        self.end_attempt(slot, End::Answered, usage);
-        let (start, now) = (self.start, self.now);
-        self.health.count(flight.group(), usize::from(flight.member), start, now, false);
-        self.health.well(flight.deployment, flight.key, flight.dispatched);
-        self.close(slot, Outcome::Serve(flight.attempt(), usage));
+        let ended = self.end_attempt(slot, ordinal, End::Answered, usage);
+        let flight = self.flight(slot);
+        let name = flight.name(&ended);
+        let id = flight.id;
+        self.answered(id, &ended, usage);
+        self.close(slot, Outcome::Serve(name, usage));
     }
 
     /// A timeout fell due: the attempt is dropped, and that is a failure like any other.
-    pub(crate) fn time_out(&mut self, slot: u32, why: Abandon, kind: FailureKind) {
-        let flight = *self.flight(slot);
-        let usage = self.drop_attempt(slot, why, End::Failed(kind));
+    pub(crate) fn time_out(&mut self, slot: u32, ordinal: u8, why: Abandon, kind: FailureKind) {
+        let (ended, usage) = self.drop_attempt(slot, ordinal, why, End::Failed(kind));
         let failure = Failure::new(kind, 504);
-        let partial = self.config.group(flight.group()).timeouts.partial;
-        if kind == FailureKind::Total && partial && flight.is_committed() {
-            self.judge(slot, &failure);
-            self.close(slot, Outcome::Partial(flight.attempt(), usage));
+        let partial = self.config.group(ended.group()).timeouts.partial;
+        if kind == FailureKind::Total && partial && ended.is_committed() {
+            let flight = self.flight(slot);
+            let (name, id) = (flight.name(&ended), flight.id);
+            self.judge(id, &ended, &failure);
+            self.close(slot, Outcome::Partial(name, usage));
         } else {
-            self.fail(slot, failure);
+            self.fail(slot, &ended, failure);
         }
     }
 
-    /// Drops the live attempt, settling for what was seen of it.
-    pub(crate) fn drop_attempt(&mut self, slot: u32, why: Abandon, end: End) -> Usage {
-        let flight = *self.flight(slot);
-        let usage = flight.usage_so_far(why != Abandon::Connect);
-        let attempt = flight.attempt();
-        self.outputs.push_back(Output::Abandon(attempt, why));
-        self.end_attempt(slot, end, usage);
-        self.remember(Dropped { attempt, deployment: flight.deployment, usage });
-        usage
+    /// Drops every live attempt of a request that ends.
+    pub(crate) fn drop_all(&mut self, slot: u32, why: Abandon) {
+        while self.flight(slot).is_live() {
+            let ordinal = self.flight(slot).lead.ordinal;
+            let (ended, _) = self.drop_attempt(slot, ordinal, why, End::Abandoned(why));
+            let id = self.flight(slot).id;
+            self.let_go(id, &ended);
+        }
     }
 
-    /// Gives back what the live attempt reserved, and settles for what it used.
-    fn end_attempt(&mut self, slot: u32, end: End, usage: Usage) {
+    /// Drops a live attempt, settling for what was seen of it.
+    pub(crate) fn drop_attempt(
+        &mut self,
+        slot: u32,
+        ordinal: u8,
+        why: Abandon,
+        end: End,
+    ) -> (Try, Usage) {
+        let attempt = *self.attempt_mut(slot, ordinal);
+        let flight = self.flight(slot);
+        let usage = flight.usage_so_far(&attempt, why != Abandon::Connect);
+        let name = flight.name(&attempt);
+        self.outputs.push_back(Output::Abandon(name, why));
+        let ended = self.end_attempt(slot, ordinal, end, usage);
+        self.remember(Dropped { attempt: name, deployment: attempt.deployment, usage });
+        (ended, usage)
+    }
+
+    /// Gives back what a live attempt reserved, and settles for what it used. If another lives
+    /// it leads from here on.
+    fn end_attempt(&mut self, slot: u32, ordinal: u8, end: End, usage: Usage) -> Try {
         let now = self.now;
+        let ended = *self.attempt_mut(slot, ordinal);
         let flight = *self.flight(slot);
-        for limit in &self.config.deployment(flight.deployment).limits {
+        for limit in &self.config.deployment(ended.deployment).limits {
             self.limits[limit.index()].settle(flight.charge(), Charge::of(usage), now);
         }
-        let state = &mut self.health.deployments[flight.deployment.index()];
-        assert!(state.in_flight > 0, "an end pairs with a dispatch");
-        state.in_flight -= 1;
-        state.keys[usize::from(flight.key)].in_flight -= 1;
+        self.health.release(ended.deployment, ended.key);
         self.observe(Observation::Ended {
-            attempt: flight.attempt(),
-            group: flight.group(),
-            deployment: flight.deployment,
+            attempt: flight.name(&ended),
+            group: ended.group(),
+            deployment: ended.deployment,
             end,
-            first_token: flight.first_token(),
-            elapsed: now.since(flight.dispatched),
+            first_token: ended.first_token(),
+            elapsed: now.since(ended.dispatched),
             usage,
         });
-        self.flight_mut(slot).phase = Phase::Waiting;
+        self.unseat(slot, ordinal);
+        ended
     }
 
     /// News of an attempt that had ended corrects what it was charged, once.

@@ -2,62 +2,44 @@
 
 use crate::limit::Charge;
 use crate::{
-    AttemptId, DeploymentId, Failure, FailureKind, GroupId, Request, RequestId, Span, Time,
-    TimeoutsSpec, TimerKind, Usage,
+    AttemptId, Cause, DeploymentId, Failure, FailureClass, FailureKind, GroupId, Request,
+    RequestId, Span, Time, TimeoutsSpec, TimerKind, Usage,
 };
 
-/// Where a flight is.
+/// Where an attempt is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// An attempt was dispatched and nothing was heard of it.
+    /// It was dispatched and nothing was heard of it.
     Connecting,
     /// The connection stands, and no token came.
     Connected,
     /// Tokens come.
     Streaming,
-    /// No attempt lives; the next one waits for its time.
+    /// It is over, or was never made: the next one waits for its time.
     Waiting,
 }
 
-/// A request in flight. Its size is what most of the router's memory is made of; see
-/// [`crate::Router::BYTES_PER_REQUEST`].
+/// An attempt: the live one, the last one, or the second of a hedged request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Flight {
-    pub(crate) id: RequestId,
-    pub(crate) submitted: Time,
-    pub(crate) deadline: Time,
-    /// When the live or last attempt was dispatched.
+pub(crate) struct Try {
     pub(crate) dispatched: Time,
-    /// The stream's last sign of life, or when the wait ends.
+    /// While tokens come, the last sign of life; before, when a hedge is due, or [`Time::MAX`];
+    /// of a request that waits, when the wait ends.
     pub(crate) mark: Time,
-    /// Members of the present group that were tried.
-    pub(crate) tried: u64,
-    /// Groups that were dispatched in, the home group included.
-    pub(crate) visited: u64,
-    pub(crate) input_tokens: u32,
-    pub(crate) output_reserve: u32,
-    /// Output tokens seen of the live attempt.
+    /// Output tokens seen.
     pub(crate) seen: u32,
-    /// From the dispatch of the committed attempt to its first token, in microseconds;
-    /// [`NEVER`] until then.
+    /// From dispatch to the first token, in microseconds; [`NEVER`] until then.
     pub(crate) first_token_us: u32,
-    /// The last failure's `Retry-After` in milliseconds, rounded up; [`NEVER`] if it had none.
-    pub(crate) retry_after_ms: u32,
     pub(crate) deployment: DeploymentId,
-    /// The last failure's.
-    pub(crate) status: u16,
-    /// The group asked for, and the present one; a configuration has 64 at most.
-    pub(crate) home: u8,
+    /// A configuration has 64 groups at most.
     pub(crate) group: u8,
-    /// The deployment's place in the present group.
+    /// The deployment's place in the group.
     pub(crate) member: u8,
-    /// Of the live or last attempt, counted from one.
+    /// Counted from one.
     pub(crate) ordinal: u8,
     pub(crate) key: u8,
     pub(crate) phase: Phase,
-    /// The last failure's.
-    pub(crate) kind: FailureKind,
     pub(crate) flags: u8,
 }
 
@@ -65,60 +47,28 @@ pub(crate) struct Flight {
 pub(crate) const NEVER: u32 = u32::MAX;
 /// Flag: the client wants tokens as they come.
 pub(crate) const STREAMS: u8 = 1;
-/// Flags: the provider said whether to try again, and that it should be.
-pub(crate) const TOLD: u8 = 2;
-pub(crate) const TRY_AGAIN: u8 = 4;
+/// Flag: the client said how many tokens may come back.
+pub(crate) const CAPPED: u8 = 2;
+/// Flag: it is a half-open breaker's probe.
+pub(crate) const PROBE: u8 = 4;
+/// Flag: it is a hedge.
+pub(crate) const HEDGE: u8 = 8;
 
-impl Flight {
-    pub(crate) fn new(request: &Request, now: Time, deadline: Time, output_reserve: u32) -> Self {
-        let home = request.group.index();
-        Self {
-            id: request.id,
-            submitted: now,
-            deadline,
-            dispatched: now,
-            mark: now,
-            tried: 0,
-            visited: 1 << home,
-            input_tokens: request.input_tokens,
-            output_reserve: request.output_max.unwrap_or(output_reserve),
-            seen: 0,
-            first_token_us: NEVER,
-            retry_after_ms: NEVER,
-            deployment: DeploymentId::at(0),
-            status: 0,
-            home: home as u8,
-            group: home as u8,
-            member: 0,
-            ordinal: 0,
-            key: 0,
-            phase: Phase::Waiting,
-            kind: FailureKind::Server,
-            flags: if request.stream { STREAMS } else { 0 },
-        }
-    }
-
-    pub(crate) fn attempt(&self) -> AttemptId {
-        AttemptId { request: self.id, ordinal: self.ordinal }
-    }
-
-    /// The attempt that would be next.
-    pub(crate) fn next_attempt(&self) -> AttemptId {
-        AttemptId { request: self.id, ordinal: self.ordinal + 1 }
-    }
-
-    /// The group asked for.
-    pub(crate) const fn home(&self) -> GroupId {
-        GroupId::at(self.home as usize)
-    }
-
-    /// The group that the live or last attempt was made in.
+impl Try {
+    /// The group it is made in.
     pub(crate) const fn group(&self) -> GroupId {
         GroupId::at(self.group as usize)
     }
 
-    pub(crate) const fn streams(&self) -> bool {
-        self.flags & STREAMS != 0
+    pub(crate) const fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        match self.phase {
+            Phase::Connecting | Phase::Connected | Phase::Streaming => true,
+            Phase::Waiting => false,
+        }
     }
 
     pub(crate) const fn is_committed(&self) -> bool {
@@ -131,16 +81,196 @@ impl Flight {
         self.first_token_us = u32::try_from(us).unwrap_or(NEVER - 1).min(NEVER - 1);
     }
 
-    /// From the dispatch of the committed attempt to its first token.
+    /// From its dispatch to its first token.
     pub(crate) fn first_token(&self) -> Option<Span> {
         self.is_committed().then(|| Span::from_micros(self.first_token_us.into()))
     }
 
-    pub(crate) const fn is_live(&self) -> bool {
+    /// Its next deadline and what for; of several at one instant the earliest kind of
+    /// [`TimerKind`]'s order acts.
+    fn due(&self, timeouts: &TimeoutsSpec, due: &mut (Time, TimerKind, u8)) {
+        let mut earlier = |at: Time, kind: TimerKind| {
+            if at < due.0 {
+                *due = (at, kind, self.ordinal);
+            }
+        };
+        earlier(self.dispatched + timeouts.total, TimerKind::Total);
         match self.phase {
-            Phase::Connecting | Phase::Connected | Phase::Streaming => true,
-            Phase::Waiting => false,
+            Phase::Streaming => {
+                if self.is(STREAMS) {
+                    earlier(self.mark + timeouts.idle, TimerKind::Idle);
+                }
+            }
+            Phase::Connecting | Phase::Connected => {
+                if self.is(STREAMS) {
+                    earlier(self.dispatched + timeouts.first_token, TimerKind::FirstToken);
+                }
+                if self.phase == Phase::Connecting {
+                    earlier(self.dispatched + timeouts.connect, TimerKind::Connect);
+                }
+                earlier(self.mark, TimerKind::Hedge);
+            }
+            Phase::Waiting => {}
         }
+    }
+}
+
+/// Small numbers of a flight, packed: failures by class (4 bits each), attempts made (5 bits),
+/// and three flags.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally(pub(crate) u32);
+
+impl Tally {
+    const MADE: u32 = 24;
+    /// The provider said whether to try again.
+    const TOLD: u32 = 1 << 29;
+    /// It said that it should be.
+    const TRY_AGAIN: u32 = 1 << 30;
+    /// A hedge was made or held back.
+    const HEDGED: u32 = 1 << 31;
+
+    /// How many attempts were made.
+    pub(crate) const fn made(self) -> u8 {
+        (self.0 >> Self::MADE & 0x1F) as u8
+    }
+
+    fn add_attempt(&mut self) {
+        assert!(self.made() < 16, "`router.attempts` is 16 at most");
+        self.0 += 1 << Self::MADE;
+    }
+
+    /// How many failures of a class there were; 15 stands for all above.
+    pub(crate) const fn failures(self, class: FailureClass) -> u8 {
+        (self.0 >> (class as u32 * 4) & 0xF) as u8
+    }
+
+    fn add_failure(&mut self, class: FailureClass) {
+        if self.failures(class) < 15 {
+            self.0 += 1 << (class as u32 * 4);
+        }
+    }
+
+    pub(crate) const fn hedged(self) -> bool {
+        self.0 & Self::HEDGED != 0
+    }
+}
+
+/// A request in flight. Its size is what most of the router's memory is made of; see
+/// [`crate::Router::BYTES_PER_REQUEST`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    pub(crate) id: RequestId,
+    pub(crate) submitted: Time,
+    pub(crate) deadline: Time,
+    /// Members of the present group that were tried.
+    pub(crate) tried: u64,
+    /// Groups that were dispatched in, the home group included.
+    pub(crate) visited: u64,
+    /// The live attempt, or the last. Of two it is the one that was dispatched first; the other
+    /// is its aside's twin.
+    pub(crate) lead: Try,
+    pub(crate) input_tokens: u32,
+    pub(crate) output_reserve: u32,
+    /// The last failure's `Retry-After` in milliseconds, rounded up; [`NEVER`] if it had none.
+    pub(crate) retry_after_ms: u32,
+    /// Where in the router's asides it keeps what few requests have; [`NEVER`] if nowhere.
+    pub(crate) aside: u32,
+    pub(crate) tally: Tally,
+    /// The last failure's.
+    pub(crate) status: u16,
+    /// The group asked for.
+    pub(crate) home: u8,
+    /// The last failure's.
+    pub(crate) kind: FailureKind,
+}
+
+const _: () = assert!(size_of::<Flight>() == 96);
+
+/// What only some requests have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aside {
+    pub(crate) tags: u64,
+    pub(crate) affinity: u64,
+    pub(crate) region: u16,
+    /// The second live attempt of a hedged request.
+    pub(crate) twin: Option<Try>,
+}
+
+impl Aside {
+    pub(crate) const NONE: Self = Self { tags: 0, affinity: 0, region: 0, twin: None };
+
+    pub(crate) const fn of(request: &Request) -> Self {
+        let Request { tags, affinity, region, .. } = *request;
+        Self { tags, affinity, region, twin: None }
+    }
+
+    /// Whether there is nothing to keep.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.tags == 0 && self.affinity == 0 && self.region == 0 && self.twin.is_none()
+    }
+}
+
+impl Flight {
+    pub(crate) fn new(request: &Request, now: Time, deadline: Time, output_reserve: u32) -> Self {
+        let home = request.group.index();
+        let streams = if request.stream { STREAMS } else { 0 };
+        let capped = if request.output_max.is_some() { CAPPED } else { 0 };
+        Self {
+            id: request.id,
+            submitted: now,
+            deadline,
+            tried: 0,
+            visited: 1 << home,
+            lead: Try {
+                dispatched: now,
+                mark: now,
+                seen: 0,
+                first_token_us: NEVER,
+                deployment: DeploymentId::at(0),
+                group: home as u8,
+                member: 0,
+                ordinal: 0,
+                key: 0,
+                phase: Phase::Waiting,
+                flags: streams | capped,
+            },
+            input_tokens: request.input_tokens,
+            output_reserve: request.output_max.unwrap_or(output_reserve),
+            retry_after_ms: NEVER,
+            aside: NEVER,
+            tally: Tally::default(),
+            status: 0,
+            home: home as u8,
+            kind: FailureKind::Server,
+        }
+    }
+
+    /// The name of one of its attempts.
+    pub(crate) const fn name(&self, attempt: &Try) -> AttemptId {
+        AttemptId { request: self.id, ordinal: attempt.ordinal }
+    }
+
+    /// The attempt that would be next.
+    pub(crate) const fn next_attempt(&self) -> AttemptId {
+        AttemptId { request: self.id, ordinal: self.tally.made() + 1 }
+    }
+
+    /// The group asked for.
+    pub(crate) const fn home(&self) -> GroupId {
+        GroupId::at(self.home as usize)
+    }
+
+    /// The group that the live or last attempt was made in.
+    pub(crate) const fn group(&self) -> GroupId {
+        self.lead.group()
+    }
+
+    pub(crate) const fn streams(&self) -> bool {
+        self.lead.is(STREAMS)
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        self.lead.is_live()
     }
 
     /// What an attempt of it reserves.
@@ -149,25 +279,72 @@ impl Flight {
         Charge { requests: 1, input, output }
     }
 
-    /// What the live attempt has used, if it ends without telling: nothing if it never connected.
-    pub(crate) const fn usage_so_far(&self, connected: bool) -> Usage {
+    /// The tokens that its answer and prompt may come to, as far as the client said.
+    pub(crate) fn length(&self) -> u64 {
+        let most = if self.lead.is(CAPPED) { self.output_reserve } else { 0 };
+        u64::from(self.input_tokens) + u64::from(most)
+    }
+
+    /// What an attempt has used, if it ends without telling: nothing if it never connected.
+    pub(crate) const fn usage_so_far(&self, attempt: &Try, connected: bool) -> Usage {
         let input_tokens = if connected { self.input_tokens } else { 0 };
-        Usage { input_tokens, cached_tokens: 0, output_tokens: self.seen }
+        Usage { input_tokens, cached_tokens: 0, output_tokens: attempt.seen }
+    }
+
+    /// Its next attempt, counted as made. The caller makes it the lead or its twin.
+    pub(crate) fn begin(&mut self, group: GroupId, member: usize, cause: Cause, now: Time) -> Try {
+        if self.lead.group() != group {
+            self.tried = 0;
+            self.visited |= 1 << group.index();
+        }
+        self.tally.add_attempt();
+        self.tried |= 1 << member;
+        let mut flags = self.lead.flags & (STREAMS | CAPPED);
+        flags |= if cause == Cause::Probe { PROBE } else { 0 };
+        flags |= if cause == Cause::Hedge { HEDGE } else { 0 };
+        Try {
+            dispatched: now,
+            mark: Time::MAX,
+            seen: 0,
+            first_token_us: NEVER,
+            group: group.index() as u8,
+            member: member as u8,
+            ordinal: self.tally.made(),
+            phase: Phase::Connecting,
+            flags,
+            ..self.lead
+        }
+    }
+
+    /// One of its attempts is over: the other, if there is one, leads from here on.
+    pub(crate) fn end(&mut self, ordinal: u8, twin: Option<Try>) {
+        if self.lead.ordinal == ordinal {
+            match twin {
+                Some(twin) => self.lead = twin,
+                None => self.lead.phase = Phase::Waiting,
+            }
+        }
+    }
+
+    /// No further hedge is made for it.
+    pub(crate) const fn hedge_done(&mut self) {
+        self.tally.0 |= Tally::HEDGED;
     }
 
     /// The last failure, as the client may see it.
     pub(crate) fn failure(&self) -> Failure {
         let after = (self.retry_after_ms != NEVER).then_some(self.retry_after_ms);
-        let told = self.flags & TOLD != 0;
+        let told = self.tally.0 & Tally::TOLD != 0;
         Failure {
             kind: self.kind,
             status: self.status,
             retry_after: after.map(|ms| Span::from_millis(ms.into())),
-            should_retry: told.then_some(self.flags & TRY_AGAIN != 0),
+            should_retry: told.then_some(self.tally.0 & Tally::TRY_AGAIN != 0),
             usage: None,
         }
     }
 
+    /// Remembers a failure, and counts it under its class.
     pub(crate) fn note(&mut self, failure: &Failure) {
         self.kind = failure.kind;
         self.status = failure.status;
@@ -175,35 +352,31 @@ impl Flight {
             let ms = span.as_nanos().div_ceil(1_000_000);
             u32::try_from(ms).unwrap_or(NEVER - 1).min(NEVER - 1)
         });
-        self.flags &= STREAMS;
-        self.flags |= match failure.should_retry {
+        self.tally.0 &= !(Tally::TOLD | Tally::TRY_AGAIN);
+        self.tally.0 |= match failure.should_retry {
             None => 0,
-            Some(false) => TOLD,
-            Some(true) => TOLD | TRY_AGAIN,
+            Some(false) => Tally::TOLD,
+            Some(true) => Tally::TOLD | Tally::TRY_AGAIN,
         };
+        if let Some(class) = failure.kind.class() {
+            self.tally.add_failure(class);
+        }
     }
 
-    /// Its next deadline and what for. Of several at one instant the earliest kind of
-    /// [`TimerKind`]'s order acts.
-    pub(crate) fn due(&self, timeouts: &TimeoutsSpec) -> (Time, TimerKind) {
-        let mut due = (self.deadline, TimerKind::Deadline);
-        let mut earlier = |at: Time, kind: TimerKind| {
-            if at < due.0 {
-                due = (at, kind);
+    /// Its next deadline, what for, and for which attempt. Of several at one instant the earliest
+    /// kind of [`TimerKind`]'s order acts, the lead's first.
+    pub(crate) fn due(&self, timeouts: &TimeoutsSpec, twin: Option<&Try>) -> (Time, TimerKind, u8) {
+        let mut due = (self.deadline, TimerKind::Deadline, 0);
+        match self.lead.phase {
+            Phase::Waiting => {
+                if self.lead.mark < due.0 {
+                    due = (self.lead.mark, TimerKind::Retry, 0);
+                }
             }
-        };
-        match self.phase {
-            Phase::Waiting => earlier(self.mark, TimerKind::Retry),
             Phase::Connecting | Phase::Connected | Phase::Streaming => {
-                earlier(self.dispatched + timeouts.total, TimerKind::Total);
-                if self.streams() && self.phase == Phase::Streaming {
-                    earlier(self.mark + timeouts.idle, TimerKind::Idle);
-                }
-                if self.streams() && self.phase != Phase::Streaming {
-                    earlier(self.dispatched + timeouts.first_token, TimerKind::FirstToken);
-                }
-                if self.phase == Phase::Connecting {
-                    earlier(self.dispatched + timeouts.connect, TimerKind::Connect);
+                self.lead.due(timeouts, &mut due);
+                if let Some(twin) = twin {
+                    twin.due(timeouts, &mut due);
                 }
             }
         }

@@ -14,11 +14,13 @@ const SLOTS: u64 = 10;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Rest {
     pub(crate) until: Time,
+    /// The part of it that a provider asked for.
+    pub(crate) asked: Time,
     pub(crate) streak: u8,
 }
 
 impl Rest {
-    const NONE: Self = Self { until: Time::ZERO, streak: 0 };
+    const NONE: Self = Self { until: Time::ZERO, asked: Time::ZERO, streak: 0 };
 
     /// How many rests in a row there will be if one begins at `now`.
     const fn next_streak(self, now: Time) -> u8 {
@@ -100,9 +102,16 @@ impl DeploymentState {
         self.cooling_until = keys.max(self.rest.until);
     }
 
-    /// The awake key with the fewest attempts in flight; the first of several.
-    pub(crate) fn pick_key(&self, now: Time) -> u8 {
-        let awake = self.keys.iter().enumerate().filter(|(_, k)| k.rest.until <= now);
+    /// Whether it may be used although it rests: somebody panics, and no provider asked for this.
+    pub(crate) fn may_be_pressed(&self, now: Time) -> bool {
+        self.rest.asked <= now && self.keys.iter().any(|key| key.rest.asked <= now)
+    }
+
+    /// The key with the fewest attempts in flight of those that are awake, or, pressed, of those
+    /// whose provider asked for nothing; the first of several.
+    fn pick_key(&self, now: Time, pressed: bool) -> u8 {
+        let end = |rest: Rest| if pressed { rest.asked } else { rest.until };
+        let awake = self.keys.iter().enumerate().filter(|(_, k)| end(k.rest) <= now);
         awake.min_by_key(|(_, k)| k.in_flight).map_or(0, |(index, _)| index as u8)
     }
 
@@ -169,6 +178,29 @@ impl Health {
         &self.deployments[deployment.index()]
     }
 
+    /// Takes a place on the best key of a deployment; `pressed` if it rests.
+    pub(crate) fn seize(&mut self, deployment: DeploymentId, now: Time, pressed: bool) -> u8 {
+        let state = &self.deployments[deployment.index()];
+        let key = state.pick_key(now, pressed);
+        self.occupy(deployment, key);
+        key
+    }
+
+    /// Takes a place on a key without choosing: for a flight that a snapshot brings back.
+    pub(crate) fn occupy(&mut self, deployment: DeploymentId, key: u8) {
+        let state = &mut self.deployments[deployment.index()];
+        state.in_flight += 1;
+        state.keys[usize::from(key)].in_flight += 1;
+    }
+
+    /// Gives a place back.
+    pub(crate) fn release(&mut self, deployment: DeploymentId, key: u8) {
+        let state = &mut self.deployments[deployment.index()];
+        assert!(state.in_flight > 0, "an end pairs with a dispatch");
+        state.in_flight -= 1;
+        state.keys[usize::from(key)].in_flight -= 1;
+    }
+
     /// Counts an ended call of a membership.
     pub(crate) fn count(
         &mut self,
@@ -212,7 +244,7 @@ impl Health {
         if until <= rest.until {
             return None;
         }
-        *rest = Rest { until, streak };
+        *rest = Rest { until, streak, ..*rest };
         let rest = *rest;
         state.refresh();
         Some((rest, begins))

@@ -66,15 +66,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod asides;
 mod attempt;
 mod audit;
 mod budget;
 mod config;
 mod driver;
 mod event;
+mod fallback;
 mod flight;
 mod health;
+mod hedge;
 mod id;
+mod judge;
 mod limit;
 mod observation;
 mod peers;

@@ -150,6 +150,11 @@ impl Limit {
         self.parallel < self.parallel_max
     }
 
+    /// How many places are in use, of how many; `None` without such a limit.
+    pub(crate) fn places(&self) -> Option<(u32, u32)> {
+        (self.parallel_max != u32::MAX).then_some((self.parallel, self.parallel_max))
+    }
+
     /// When every rate admits `charge`; `None` if one never does.
     pub(crate) fn earliest(&self, charge: Charge, now: Time) -> Option<Time> {
         let each = self.each(charge).into_iter();

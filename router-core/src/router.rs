@@ -4,16 +4,17 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::asides::Asides;
 use crate::budget::Budget;
-use crate::flight::Flight;
+use crate::flight::{Aside, Flight, Try};
 use crate::health::Health;
 use crate::limit::Limit;
 use crate::peers::Peers;
 use crate::timers::Timers;
 use crate::{
-    Abandon, AttemptId, Brain, Config, DeploymentId, End, FailureKind, Input, Key, Observation,
-    Outcome, Output, Outputs, Purpose, Rejection, Request, RequestId, Seed, Span, Table, Time,
-    TimerKind, Usage, Wakeup,
+    Abandon, AttemptId, Brain, Config, DeploymentId, FailureKind, Input, Key, Observation, Outcome,
+    Output, Outputs, Purpose, Rejection, Request, RequestId, Seed, Span, Table, Time, TimerKind,
+    Usage, Wakeup,
 };
 
 /// For how many barred deployments there is room from the start. A failure that bars one is rare;
@@ -35,6 +36,8 @@ pub struct Router {
     /// Slots of `flights` that are free.
     pub(crate) free: Vec<u32>,
     pub(crate) slots: Table,
+    /// What only some of the flights have.
+    pub(crate) asides: Asides,
     pub(crate) timers: Timers,
     pub(crate) limits: Vec<Limit>,
     pub(crate) health: Health,
@@ -91,6 +94,7 @@ impl Router {
             flights: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
             slots: Table::with_capacity(capacity),
+            asides: Asides::new(&config),
             timers: Timers::with_capacity(capacity),
             limits: config.limits().iter().map(|l| Limit::new(&l.spec)).collect(),
             health: Health::new(&config),
@@ -119,35 +123,45 @@ impl Router {
             if at >= limit {
                 break;
             }
-            let (_, kind) = self.due(slot);
-            self.fire(slot, kind);
+            let (_, kind, ordinal) = self.due(slot);
+            self.fire(slot, kind, ordinal);
         }
     }
 
-    fn fire(&mut self, slot: u32, kind: TimerKind) {
+    fn fire(&mut self, slot: u32, kind: TimerKind, ordinal: u8) {
+        use FailureKind as Kind;
         match kind {
             TimerKind::Deadline => self.expire(slot),
             TimerKind::Retry => self.resume(slot),
-            TimerKind::Total => self.time_out(slot, Abandon::Total, FailureKind::Total),
-            TimerKind::Idle => self.time_out(slot, Abandon::Idle, FailureKind::Idle),
+            TimerKind::Total => self.time_out(slot, ordinal, Abandon::Total, Kind::Total),
+            TimerKind::Idle => self.time_out(slot, ordinal, Abandon::Idle, Kind::Idle),
             TimerKind::FirstToken => {
-                self.time_out(slot, Abandon::FirstToken, FailureKind::FirstToken);
+                self.time_out(slot, ordinal, Abandon::FirstToken, Kind::FirstToken);
             }
-            TimerKind::Connect | TimerKind::Hedge => {
-                self.time_out(slot, Abandon::Connect, FailureKind::Connect);
-            }
+            TimerKind::Connect => self.time_out(slot, ordinal, Abandon::Connect, Kind::Connect),
+            TimerKind::Hedge => self.hedge(slot),
         }
     }
 
-    fn due(&self, slot: u32) -> (Time, TimerKind) {
+    fn due(&self, slot: u32) -> (Time, TimerKind, u8) {
         let flight = self.flight(slot);
-        flight.due(&self.config.group(flight.group()).timeouts)
+        flight.due(&self.config.group(flight.group()).timeouts, self.twin(flight))
     }
 
     /// Arms a flight's timer anew, after its phase or its marks changed.
     pub(crate) fn rearm(&mut self, slot: u32) {
-        let (at, _) = self.due(slot);
+        let (at, ..) = self.due(slot);
         self.timers.set(slot, at);
+    }
+
+    /// What a flight has beside its slot.
+    pub(crate) fn aside(&self, flight: &Flight) -> &Aside {
+        self.asides.get(flight.aside)
+    }
+
+    /// The second live attempt of a hedged request.
+    pub(crate) fn twin(&self, flight: &Flight) -> Option<&Try> {
+        self.aside(flight).twin.as_ref()
     }
 
     pub(crate) fn flight(&self, slot: u32) -> &Flight {
@@ -166,7 +180,18 @@ impl Router {
     pub(crate) fn slot_of_live(&self, attempt: AttemptId) -> Option<u32> {
         let slot = self.slot_of(attempt.request)?;
         let flight = self.flight(slot);
-        (flight.is_live() && flight.ordinal == attempt.ordinal).then_some(slot)
+        let twin = || self.twin(flight).is_some_and(|twin| twin.ordinal == attempt.ordinal);
+        (flight.is_live() && (flight.lead.ordinal == attempt.ordinal || twin())).then_some(slot)
+    }
+
+    /// One of a flight's live attempts.
+    pub(crate) fn attempt_mut(&mut self, slot: u32, ordinal: u8) -> &mut Try {
+        let flight = &mut self.flights[slot as usize];
+        if flight.lead.ordinal == ordinal {
+            return &mut flight.lead;
+        }
+        let twin = self.asides.make(&mut flight.aside).twin.as_mut();
+        twin.expect("a live attempt is the lead or its twin")
     }
 
     pub(crate) fn observe(&mut self, observation: Observation) {
@@ -194,12 +219,15 @@ impl Router {
         }
         self.budget.deposit(now);
         let reserve = self.config.router().output_reserve;
-        let slot = self.seat(Flight::new(request, now, deadline, reserve));
+        let slot = self.seat(Flight::new(request, now, deadline, reserve), Aside::of(request));
         self.launch(slot);
     }
 
     /// Puts a flight into a slot.
-    pub(crate) fn seat(&mut self, flight: Flight) -> u32 {
+    pub(crate) fn seat(&mut self, mut flight: Flight, aside: Aside) -> u32 {
+        if !aside.is_none() {
+            *self.asides.make(&mut flight.aside) = aside;
+        }
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.flights[slot as usize] = flight;
@@ -238,29 +266,26 @@ impl Router {
             let to = self.barred.partition_point(|(request, _)| *request <= flight.id);
             self.barred.drain(from..to);
         }
-        let waited = flight.dispatched.since(flight.submitted);
+        self.asides.free(flight.aside);
+        let waited = flight.lead.dispatched.since(flight.submitted);
         self.observe(Observation::Closed {
             request: flight.id,
             group: flight.home(),
-            attempts: flight.ordinal,
-            first_token: flight.first_token().map(|span| waited + span),
+            attempts: flight.tally.made(),
+            first_token: flight.lead.first_token().map(|span| waited + span),
             elapsed: self.now.since(flight.submitted),
         });
         self.outputs.push_back(Output::Finish(flight.id, outcome));
     }
 
     fn expire(&mut self, slot: u32) {
-        if self.flight(slot).is_live() {
-            self.drop_attempt(slot, Abandon::Deadline, End::Abandoned(Abandon::Deadline));
-        }
+        self.drop_all(slot, Abandon::Deadline);
         self.close(slot, Outcome::Expire);
     }
 
     fn cancel(&mut self, request: RequestId) {
         let Some(slot) = self.slot_of(request) else { return };
-        if self.flight(slot).is_live() {
-            self.drop_attempt(slot, Abandon::Cancel, End::Abandoned(Abandon::Cancel));
-        }
+        self.drop_all(slot, Abandon::Cancel);
         self.close(slot, Outcome::Cancel);
     }
 
@@ -268,9 +293,8 @@ impl Router {
         !self.barred.is_empty() && self.barred.binary_search(&(request, deployment)).is_ok()
     }
 
-    pub(crate) fn bar(&mut self, slot: u32) {
-        let flight = self.flight(slot);
-        let entry = (flight.id, flight.deployment);
+    pub(crate) fn bar(&mut self, request: RequestId, deployment: DeploymentId) {
+        let entry = (request, deployment);
         if let Err(place) = self.barred.binary_search(&entry) {
             self.barred.insert(place, entry);
         }
@@ -323,7 +347,7 @@ impl Brain for Router {
 
     fn next_wakeup(&self) -> Option<Wakeup> {
         let (at, slot) = self.timers.first()?;
-        let (_, reason) = self.due(slot);
+        let (_, reason, _) = self.due(slot);
         Some(Wakeup { at, reason })
     }
 }

@@ -1,17 +1,23 @@
-//! Who could serve, and who does.
+//! Who could serve a request, and why the others could not.
 
-use crate::flight::Flight;
-use crate::limit::Charge;
+use crate::flight::{Aside, Flight};
 use crate::router::Router;
-use crate::{Counter, Group, GroupId, Member, Observation, Output, Reason, Strategy, Time};
+use crate::{
+    BreakerMode, Cause, Counter, Group, GroupId, Member, Observation, Output, Ratio, Reason,
+    Strategy, Time,
+};
 
 /// Who of a group could serve a request, and why the others could not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Eligibility {
     /// Who could, of the lowest tier that has somebody.
     pub(crate) eligible: u64,
-    /// Who of all tiers could, were it not for tries and tiers.
+    /// Who could, were it not for standby, tries and tiers.
     able: u64,
+    /// Of these, who is out and used all the same, and who is behind a half-open breaker.
+    panicked: u64,
+    probes: u64,
+    standby: u64,
     excluded: [u64; Reason::ALL.len()],
 }
 
@@ -24,6 +30,32 @@ impl Eligibility {
     pub(crate) const fn is_fresh(&self, tried: u64) -> bool {
         self.eligible & !tried != 0
     }
+
+    /// Who is neither out, nor to be probed, nor standby.
+    pub(crate) const fn ordinary(&self) -> u64 {
+        !(self.panicked | self.probes | self.standby)
+    }
+
+    /// Whether the prompt is too long for every member.
+    pub(crate) fn is_too_long(&self, group: &Group) -> bool {
+        let all = u64::MAX >> (64 - group.members.len());
+        self.excluded[Reason::Context as usize] == all
+    }
+
+    /// What a dispatch to `member` is told as: what is out of the ordinary about the member, else
+    /// what led to it.
+    pub(crate) const fn cause(&self, member: usize, otherwise: Cause) -> Cause {
+        let bit = 1 << member;
+        if self.panicked & bit != 0 {
+            Cause::Panic
+        } else if self.probes & bit != 0 {
+            Cause::Probe
+        } else if self.standby & bit != 0 {
+            Cause::Standby
+        } else {
+            otherwise
+        }
+    }
 }
 
 impl Router {
@@ -31,35 +63,44 @@ impl Router {
     pub(crate) fn eligibility(&self, flight: &Flight, group_id: GroupId) -> Eligibility {
         let mut found = Eligibility::default();
         let group = self.config.group(group_id);
-        let charge = flight.charge();
+        let aside = self.aside(flight);
+        let plain = aside.tags == 0 && !group.has_default;
+        let tagged = if plain { u64::MAX } else { group.tagged(aside.tags) };
         for (index, member) in group.members.iter().enumerate() {
             let bit = 1_u64 << index;
-            match self.obstacle(flight, member, charge) {
+            if member.breaker == BreakerMode::Enforce && !self.is_closed(group_id, index) {
+                found.probes |= bit;
+            }
+            match self.obstacle(flight, aside, tagged & bit != 0, (group_id, index), member) {
                 Some(reason) => found.exclude(reason, bit),
                 None => found.able |= bit,
             }
         }
-        let mut rest = found.able;
-        let tried = if group_id == flight.group() { flight.tried } else { 0 };
-        if rest & tried != 0 && rest & !tried != 0 {
-            found.exclude(Reason::Tried, rest & tried);
-            rest &= !tried;
-        }
-        if rest & (rest.wrapping_sub(1)) != 0 {
-            let lowest = members(group, rest).map(|(_, m)| m.tier).min();
-            let above = members(group, rest).filter(|(_, m)| Some(m.tier) != lowest);
-            let mask = above.fold(0, |mask, (bit, _)| mask | bit);
-            found.exclude(Reason::Tier, mask);
-            rest &= !mask;
-        }
-        found.eligible = rest;
+        self.panic(flight, group_id, &mut found);
+        found.narrow(group, if group_id == flight.group() { flight.tried } else { 0 });
         found
     }
 
     /// The first reason why a member could not serve.
-    fn obstacle(&self, flight: &Flight, member: &Member, charge: Charge) -> Option<Reason> {
-        if member.weight == 0 {
-            return Some(Reason::Weight);
+    fn obstacle(
+        &self,
+        flight: &Flight,
+        aside: &Aside,
+        tagged: bool,
+        (group, index): (GroupId, usize),
+        member: &Member,
+    ) -> Option<Reason> {
+        if member.breaker == BreakerMode::ForcedOpen {
+            return Some(Reason::Disabled);
+        }
+        if !tagged {
+            return Some(Reason::Tags);
+        }
+        if aside.region != 0 && aside.region != member.region {
+            return Some(Reason::Region);
+        }
+        if flight.length() > u64::from(member.context) {
+            return Some(Reason::Context);
         }
         if self.is_barred(flight.id, member.deployment) {
             return Some(Reason::Barred);
@@ -67,6 +108,15 @@ impl Router {
         if self.health.of(member.deployment).cooling_until() > self.now {
             return Some(Reason::Cooling);
         }
+        if member.breaker == BreakerMode::Enforce && self.is_shut(group, index) {
+            return Some(Reason::Open);
+        }
+        self.shortage(flight, member)
+    }
+
+    /// Whether a limit has no room.
+    fn shortage(&self, flight: &Flight, member: &Member) -> Option<Reason> {
+        let charge = flight.charge();
         let limits = &self.config.deployment(member.deployment).limits;
         if limits.iter().any(|l| !self.limits[l.index()].admits(charge, self.now)) {
             return Some(Reason::Limit);
@@ -77,14 +127,69 @@ impl Router {
         None
     }
 
-    /// When somebody of a group could serve, if nothing else changes. A full parallel limit opens
-    /// at no time that could be told; it counts as now, so that the wait is the backoff alone.
+    /// If too few of a group are healthy, those that are out are used all the same, but for what
+    /// a provider asked for.
+    fn panic(&self, flight: &Flight, group_id: GroupId, found: &mut Eligibility) {
+        let group = self.config.group(group_id);
+        if group.panic == Ratio::ZERO {
+            return;
+        }
+        let weighted =
+            group.members.iter().enumerate().filter(|(_, member)| {
+                member.weight > 0 && member.breaker != BreakerMode::ForcedOpen
+            });
+        let (mut all, mut healthy) = (0_u64, 0_u64);
+        for (index, member) in weighted {
+            all += 1;
+            healthy += u64::from(!self.is_out(group_id, index, member));
+        }
+        if all == 0 || group.panic.reached_by(healthy, all) {
+            return;
+        }
+        let out = found.excluded[Reason::Cooling as usize] | found.excluded[Reason::Open as usize];
+        for (bit, member) in members(group, out) {
+            if self.health.of(member.deployment).may_be_pressed(self.now)
+                && self.shortage(flight, member).is_none()
+            {
+                found.able |= bit;
+                found.panicked |= bit;
+            }
+        }
+        for reason in [Reason::Cooling, Reason::Open] {
+            found.excluded[reason as usize] &= !found.panicked;
+        }
+    }
+
+    /// Whether a member rests, or stands behind a breaker that is not closed.
+    pub(crate) fn is_out(&self, group: GroupId, index: usize, member: &Member) -> bool {
+        self.health.of(member.deployment).cooling_until() > self.now
+            || match member.breaker {
+                BreakerMode::ForcedOpen => true,
+                BreakerMode::Enforce => !self.is_closed(group, index),
+                BreakerMode::Observe | BreakerMode::Disabled => false,
+            }
+    }
+
+    /// When somebody of a group could serve, if nothing else changes. A full parallel limit or a
+    /// probe in flight opens at no time that could be told; it counts as now, so that the wait is
+    /// the backoff alone.
     pub(crate) fn earliest(&self, flight: &Flight, group_id: GroupId) -> Option<Time> {
         let charge = flight.charge();
-        let members = self.config.group(group_id).members.iter();
-        let able = members.filter(|m| m.weight > 0 && !self.is_barred(flight.id, m.deployment));
-        able.filter_map(|member| {
-            let awake = self.now.max(self.health.of(member.deployment).cooling_until());
+        let group = self.config.group(group_id);
+        let aside = self.aside(flight);
+        let tagged = group.tagged(aside.tags);
+        let able = group.members.iter().enumerate().filter(|(index, member)| {
+            member.breaker != BreakerMode::ForcedOpen
+                && tagged & 1 << index != 0
+                && (aside.region == 0 || aside.region == member.region)
+                && flight.length() <= u64::from(member.context)
+                && !self.is_barred(flight.id, member.deployment)
+        });
+        able.filter_map(|(index, member)| {
+            let mut awake = self.now.max(self.health.of(member.deployment).cooling_until());
+            if member.breaker == BreakerMode::Enforce {
+                awake = awake.max(self.shut_until(group_id, index));
+            }
             let limits = &self.config.deployment(member.deployment).limits;
             limits.iter().try_fold(awake, |latest, limit| {
                 let at = self.limits[limit.index()].earliest(charge, self.now)?;
@@ -112,7 +217,7 @@ impl Router {
         let counter = Counter {
             request: flight.id.as_u64(),
             entity: group_id.index() as u32,
-            attempt: flight.ordinal + 1,
+            attempt: flight.tally.made() + 1,
             index: 0,
         };
         match group.strategy {
@@ -122,10 +227,10 @@ impl Router {
             | Strategy::Usage
             | Strategy::Cost
             | Strategy::Sticky => {
-                let total = members(group, eligible).map(|(_, m)| u64::from(m.weight)).sum();
+                let total = members(group, eligible).map(|(_, m)| self.share(m)).sum();
                 let mut draw = self.keys.select.below(total, counter);
                 let hit = members(group, eligible).find(|(_, m)| {
-                    let weight = u64::from(m.weight);
+                    let weight = self.share(m);
                     let here = draw < weight;
                     draw = draw.wrapping_sub(weight);
                     here
@@ -135,9 +240,8 @@ impl Router {
             Strategy::LeastInFlight => {
                 let load = |m: &Member| u64::from(self.health.of(m.deployment).in_flight) + 1;
                 // a/w < b/v, without the division
-                let lighter = |a: &Member, b: &Member| {
-                    load(a) * u64::from(b.weight) < load(b) * u64::from(a.weight)
-                };
+                let lighter =
+                    |a: &Member, b: &Member| load(a) * self.share(b) < load(b) * self.share(a);
                 let mut tied = 0_u64;
                 let mut best: Option<&Member> = None;
                 for (bit, member) in members(group, eligible) {
@@ -156,10 +260,49 @@ impl Router {
             }
         }
     }
+
+    /// What a member counts for among others: its weight; one for standby.
+    #[expect(clippy::unused_self, reason = "a recovering member counts for less")]
+    fn share(&self, member: &Member) -> u64 {
+        u64::from(member.weight.max(1))
+    }
+}
+
+impl Eligibility {
+    /// From who is able to who is eligible: standby serves only where no weighted member of its
+    /// tier is left for the request, tried members only if there is no other, and of what remains
+    /// the lowest tier.
+    fn narrow(&mut self, group: &Group, tried: u64) {
+        let mut rest = self.able;
+        if group.has_standby {
+            self.standby = members(group, rest)
+                .filter(|(_, member)| member.weight == 0)
+                .fold(0, |mask, (bit, _)| mask | bit);
+            let served = |tier: u8| {
+                members(group, rest & !self.standby & !tried).any(|(_, m)| m.tier == tier)
+            };
+            let idle = members(group, self.standby).filter(|(_, member)| served(member.tier));
+            let mask = idle.fold(0, |mask, (bit, _)| mask | bit);
+            self.exclude(Reason::Weight, mask);
+            rest &= !mask;
+        }
+        if rest & tried != 0 && rest & !tried != 0 {
+            self.exclude(Reason::Tried, rest & tried);
+            rest &= !tried;
+        }
+        if rest & (rest.wrapping_sub(1)) != 0 {
+            let lowest = members(group, rest).map(|(_, m)| m.tier).min();
+            let above = members(group, rest).filter(|(_, m)| Some(m.tier) != lowest);
+            let mask = above.fold(0, |mask, (bit, _)| mask | bit);
+            self.exclude(Reason::Tier, mask);
+            rest &= !mask;
+        }
+        self.eligible = rest;
+    }
 }
 
 /// The members of a mask, each with its bit.
-fn members(group: &Group, mask: u64) -> impl Iterator<Item = (u64, &Member)> {
+pub(crate) fn members(group: &Group, mask: u64) -> impl Iterator<Item = (u64, &Member)> {
     let mut left = mask;
     core::iter::from_fn(move || {
         let index = left.trailing_zeros() as usize;

@@ -4,15 +4,19 @@
 //! still replays. What follows from the flights (places taken, tables, timers) is not written
 //! but built anew. Instants are nanoseconds.
 
+mod flights;
+mod words;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
-use core::str::{FromStr, SplitWhitespace};
 
-use crate::flight::{Flight, Phase};
+use words::{Lines, Words};
+
+use crate::health::Rest;
 use crate::router::{Dropped, Router};
-use crate::{Config, DeploymentId, FailureKind, LimitId, RequestId, Seed, Time, Usage};
+use crate::{Config, LimitId, Seed, Usage};
 
 const HEADER: &str = "seawall-router 1";
 
@@ -60,9 +64,10 @@ impl Router {
             writeln!(out)?;
         }
         for state in &self.health.deployments {
-            write!(out, "rest {} {}", state.rest.until.as_nanos(), state.rest.streak)?;
+            write!(out, "rest")?;
+            rest(out, state.rest)?;
             for key in &state.keys {
-                write!(out, " {} {}", key.rest.until.as_nanos(), key.rest.streak)?;
+                rest(out, key.rest)?;
             }
             writeln!(out)?;
         }
@@ -93,7 +98,7 @@ impl Router {
             .map(|slot| (self.timers.armed(slot).map_or(u64::MAX, |(_, order)| order), slot))
             .collect();
         seated.sort_unstable();
-        seated.into_iter().try_for_each(|(_, slot)| write_flight(out, self.flight(slot)))
+        seated.into_iter().try_for_each(|(_, slot)| self.write_flight(out, self.flight(slot)))
     }
 
     /// The router that wrote `text` with [`Self::snapshot`], under the same configuration and
@@ -102,7 +107,7 @@ impl Router {
     /// # Errors
     /// The first line that is not as expected.
     pub fn restore(config: Arc<Config>, seed: Seed, text: &str) -> Result<Self, RestoreError> {
-        let mut lines = Lines { lines: text.lines().enumerate().collect(), next: 0 };
+        let mut lines = Lines::new(text);
         lines.header()?;
         let mut words = lines.must("clock")?;
         let (now, start) = (words.time()?, words.time()?);
@@ -119,11 +124,9 @@ impl Router {
         }
         for state in &mut router.health.deployments {
             let mut words = lines.must("rest")?;
-            state.rest.until = words.time()?;
-            state.rest.streak = words.number()?;
+            state.rest = words.rest()?;
             for key in &mut state.keys {
-                key.rest.until = words.time()?;
-                key.rest.streak = words.number()?;
+                key.rest = words.rest()?;
             }
             state.refresh();
         }
@@ -131,7 +134,7 @@ impl Router {
             let mut words = lines.must("window")?;
             window.latest = words.number()?;
             let counts = words.pairs()?;
-            let expected = RestoreError { line: words.line, expected: "ten pairs of counts" };
+            let expected = words.error("ten pairs of counts");
             window.slots = counts.try_into().map_err(|_| expected)?;
         }
         let mut words = lines.must("budget")?;
@@ -158,7 +161,7 @@ impl Router {
             router.dropped.push_back(Dropped { attempt, deployment, usage });
         }
         while let Some(words) = lines.may("flight") {
-            router.read_flight(words)?;
+            router.read_flight(words, &mut lines)?;
         }
         lines.end()?;
         Ok(router)
@@ -171,170 +174,14 @@ impl Router {
         self.peers.heard.push(((replica, LimitId::at(limit)), counters));
         Ok(())
     }
+}
 
-    fn read_flight(&mut self, mut words: Words<'_>) -> Result<(), RestoreError> {
-        let flight = read_flight(&mut words, &self.config)?;
-        if self.slots.len() == self.slots.capacity() || self.slot_of(flight.id).is_some() {
-            return Err(words.error("no more requests than fit, each once"));
-        }
-        let slot = self.seat(flight);
-        if flight.is_live() {
-            for limit in &self.config.deployment(flight.deployment).limits {
-                self.limits[limit.index()].occupy();
-            }
-            let state = &mut self.health.deployments[flight.deployment.index()];
-            state.in_flight += 1;
-            state.keys[usize::from(flight.key)].in_flight += 1;
-        }
-        self.rearm(slot);
-        Ok(())
-    }
+fn rest(out: &mut String, rest: Rest) -> fmt::Result {
+    let Rest { until, asked, streak } = rest;
+    write!(out, " {} {} {streak}", until.as_nanos(), asked.as_nanos())
 }
 
 fn pairs(out: &mut String, pairs: &[(u32, u32)]) -> fmt::Result {
     pairs.iter().try_for_each(|(a, b)| write!(out, " {a},{b}"))?;
     writeln!(out)
-}
-
-fn write_flight(out: &mut String, flight: &Flight) -> fmt::Result {
-    let Flight { id, submitted, deadline, dispatched, mark, tried, visited, .. } = flight;
-    write!(out, "flight {id}")?;
-    for time in [submitted, deadline, dispatched, mark] {
-        write!(out, " {}", time.as_nanos())?;
-    }
-    let Flight { input_tokens, output_reserve, seen, first_token_us, retry_after_ms, .. } = flight;
-    write!(out, " {tried} {visited} {input_tokens} {output_reserve} {seen}")?;
-    let Flight { deployment, status, home, group, member, ordinal, key, .. } = flight;
-    write!(out, " {first_token_us} {retry_after_ms} {} {status}", deployment.index())?;
-    let Flight { phase, kind, flags, .. } = flight;
-    write!(out, " {home} {group} {member} {ordinal} {key}")?;
-    writeln!(out, " {} {} {flags}", *phase as u8, *kind as u8)
-}
-
-fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, RestoreError> {
-    let groups = config.groups().len();
-    let flight = Flight {
-        id: words.parsed::<RequestId>("a request")?,
-        submitted: words.time()?,
-        deadline: words.time()?,
-        dispatched: words.time()?,
-        mark: words.time()?,
-        tried: words.number()?,
-        visited: words.number()?,
-        input_tokens: words.number()?,
-        output_reserve: words.number()?,
-        seen: words.number()?,
-        first_token_us: words.number()?,
-        retry_after_ms: words.number()?,
-        deployment: words.deployment(config)?,
-        status: words.number()?,
-        home: words.below(groups, "a group")? as u8,
-        group: words.below(groups, "a group")? as u8,
-        member: words.number()?,
-        ordinal: words.number()?,
-        key: words.number()?,
-        phase: match words.below(4, "a phase")? {
-            0 => Phase::Connecting,
-            1 => Phase::Connected,
-            2 => Phase::Streaming,
-            _ => Phase::Waiting,
-        },
-        kind: FailureKind::ALL[words.below(FailureKind::ALL.len(), "a kind of failure")?],
-        flags: words.below(8, "flags")? as u8,
-    };
-    let fits = usize::from(flight.member) < config.group(flight.group()).members.len()
-        && flight.key < config.deployment(flight.deployment).keys;
-    if fits { Ok(flight) } else { Err(words.error("a member of the group and a key it has")) }
-}
-
-/// The lines of a snapshot, read one after the other.
-struct Lines<'a> {
-    lines: Vec<(usize, &'a str)>,
-    next: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn header(&mut self) -> Result<(), RestoreError> {
-        match self.lines.first() {
-            Some((_, HEADER)) => {
-                self.next = 1;
-                Ok(())
-            }
-            Some(_) | None => Err(RestoreError { line: 1, expected: HEADER }),
-        }
-    }
-
-    /// The words of the next line, if it begins with `name`.
-    fn may(&mut self, name: &'static str) -> Option<Words<'a>> {
-        let &(index, line) = self.lines.get(self.next)?;
-        let mut words = line.split_whitespace();
-        (words.next() == Some(name)).then(|| {
-            self.next += 1;
-            Words { words, line: index + 1 }
-        })
-    }
-
-    fn must(&mut self, name: &'static str) -> Result<Words<'a>, RestoreError> {
-        let line = self.next + 1;
-        self.may(name).ok_or(RestoreError { line, expected: name })
-    }
-
-    fn end(&self) -> Result<(), RestoreError> {
-        match self.lines.get(self.next) {
-            Some((index, _)) => Err(RestoreError { line: index + 1, expected: "the end" }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The words of one line.
-struct Words<'a> {
-    words: SplitWhitespace<'a>,
-    line: usize,
-}
-
-impl Words<'_> {
-    const fn error(&self, expected: &'static str) -> RestoreError {
-        RestoreError { line: self.line, expected }
-    }
-
-    fn parsed<T: FromStr>(&mut self, expected: &'static str) -> Result<T, RestoreError> {
-        let error = self.error(expected);
-        self.words.next().and_then(|word| word.parse().ok()).ok_or(error)
-    }
-
-    fn number<T: FromStr>(&mut self) -> Result<T, RestoreError> {
-        self.parsed("a number")
-    }
-
-    fn below(&mut self, bound: usize, expected: &'static str) -> Result<usize, RestoreError> {
-        let error = self.error(expected);
-        self.number::<usize>().ok().filter(|n| *n < bound).ok_or(error)
-    }
-
-    fn time(&mut self) -> Result<Time, RestoreError> {
-        self.number().map(Time::from_nanos)
-    }
-
-    fn maybe_time(&mut self) -> Result<Option<Time>, RestoreError> {
-        let error = self.error("an instant or `-`");
-        match self.words.next() {
-            Some("-") => Ok(None),
-            Some(word) => word.parse().map(|ns| Some(Time::from_nanos(ns))).map_err(|_| error),
-            None => Err(error),
-        }
-    }
-
-    fn deployment(&mut self, config: &Config) -> Result<DeploymentId, RestoreError> {
-        self.below(config.deployments().len(), "a deployment").map(DeploymentId::at)
-    }
-
-    fn pairs(&mut self) -> Result<Vec<(u32, u32)>, RestoreError> {
-        let error = self.error("pairs of counts");
-        let pair = |word: &str| {
-            let (a, b) = word.split_once(',')?;
-            Some((a.parse().ok()?, b.parse().ok()?))
-        };
-        self.words.by_ref().map(pair).collect::<Option<_>>().ok_or(error)
-    }
 }

@@ -353,6 +353,8 @@ impl Checker {
         self.range(format!("{path}.backoff.factor"), u64::from(written.backoff.factor), 1, 16);
         self.cooldown(&format!("{path}.cooldown"), &written.cooldown, ms);
         let fallbacks = self.fallbacks(&path, written, spec);
+        let has_standby = members.iter().any(|m| m.weight == 0);
+        let has_default = members.iter().any(|m| m.is_default);
         Group {
             name: written.name.clone(),
             aliases: written.aliases.clone(),
@@ -368,6 +370,8 @@ impl Checker {
             panic: written.panic,
             hedge: written.hedge,
             fallbacks,
+            has_standby,
+            has_default,
             chains: Default::default(),
         }
     }

@@ -96,6 +96,10 @@ pub struct Group {
     pub hedge: Option<HedgeSpec>,
     /// Its own fallbacks (else the router's), by [`Detour`].
     pub fallbacks: [Vec<GroupId>; Detour::ALL.len()],
+    /// Whether a member is standby.
+    pub has_standby: bool,
+    /// Whether a member has the tag `default`.
+    pub has_default: bool,
     /// Every group that a failure here may lead to over fallbacks of one kind, depth first, each
     /// once, itself not; by [`Detour`].
     pub chains: [Vec<GroupId>; Detour::ALL.len()],

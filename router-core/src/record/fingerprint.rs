@@ -94,6 +94,9 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         panic,
         hedge,
         fallbacks,
+        // These follow from the members and the fallbacks.
+        has_standby: _,
+        has_default: _,
         chains: _,
     } = group;
     name(mixer, called);

@@ -1,0 +1,116 @@
+//! The flights of a snapshot: a line each, with what some have beside it on lines of their own.
+
+use alloc::string::String;
+use core::fmt::{self, Write as _};
+
+use super::RestoreError;
+use super::words::{Lines, Words};
+use crate::flight::{Aside, CAPPED, Flight, HEDGE, NEVER, PROBE, Phase, STREAMS, Tally, Try};
+use crate::router::Router;
+use crate::{Config, FailureKind, RequestId};
+
+impl Router {
+    pub(super) fn write_flight(&self, out: &mut String, flight: &Flight) -> fmt::Result {
+        let Flight { id, submitted, deadline, tried, visited, lead, .. } = flight;
+        write!(out, "flight {id} {} {}", submitted.as_nanos(), deadline.as_nanos())?;
+        let Flight { input_tokens, output_reserve, retry_after_ms, .. } = flight;
+        write!(out, " {tried} {visited} {input_tokens} {output_reserve} {retry_after_ms}")?;
+        let Flight { tally, status, home, kind, aside, .. } = flight;
+        write!(out, " {} {status} {home} {}", tally.0, *kind as u8)?;
+        write_try(out, lead)?;
+        if *aside != NEVER {
+            let Aside { tags, affinity, region, twin } = self.aside(flight);
+            writeln!(out, "aside {tags} {affinity} {region}")?;
+            if let Some(twin) = twin {
+                write!(out, "twin")?;
+                write_try(out, twin)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_flight(
+        &mut self,
+        mut words: Words<'_>,
+        lines: &mut Lines<'_>,
+    ) -> Result<(), RestoreError> {
+        let flight = read_flight(&mut words, &self.config)?;
+        if self.slots.len() == self.slots.capacity() || self.slot_of(flight.id).is_some() {
+            return Err(words.error("no more requests than fit, each once"));
+        }
+        let mut aside = Aside::NONE;
+        if let Some(mut words) = lines.may("aside") {
+            (aside.tags, aside.affinity) = (words.number()?, words.number()?);
+            aside.region = words.number()?;
+        }
+        if let Some(mut words) = lines.may("twin") {
+            let twin = read_try(&mut words, &self.config)?;
+            if !flight.is_live() || twin.group != flight.lead.group {
+                return Err(words.error("a second attempt beside a live one of its group"));
+            }
+            aside.twin = Some(twin);
+        }
+        let slot = self.seat(flight, aside);
+        for attempt in [Some(flight.lead), aside.twin].into_iter().flatten() {
+            if attempt.is_live() {
+                for limit in &self.config.deployment(attempt.deployment).limits {
+                    self.limits[limit.index()].occupy();
+                }
+                self.health.occupy(attempt.deployment, attempt.key);
+            }
+        }
+        self.rearm(slot);
+        Ok(())
+    }
+}
+
+fn write_try(out: &mut String, attempt: &Try) -> fmt::Result {
+    let Try { dispatched, mark, seen, first_token_us, deployment, .. } = attempt;
+    write!(out, " {} {} {seen}", dispatched.as_nanos(), mark.as_nanos())?;
+    let Try { group, member, ordinal, key, phase, flags, .. } = attempt;
+    write!(out, " {first_token_us} {} {group} {member}", deployment.index())?;
+    writeln!(out, " {ordinal} {key} {} {flags}", *phase as u8)
+}
+
+fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, RestoreError> {
+    Ok(Flight {
+        id: words.parsed::<RequestId>("a request")?,
+        submitted: words.time()?,
+        deadline: words.time()?,
+        tried: words.number()?,
+        visited: words.number()?,
+        input_tokens: words.number()?,
+        output_reserve: words.number()?,
+        retry_after_ms: words.number()?,
+        aside: NEVER,
+        tally: Tally(words.number()?),
+        status: words.number()?,
+        home: words.below(config.groups().len(), "a group")? as u8,
+        kind: FailureKind::ALL[words.below(FailureKind::ALL.len(), "a kind of failure")?],
+        lead: read_try(words, config)?,
+    })
+}
+
+fn read_try(words: &mut Words<'_>, config: &Config) -> Result<Try, RestoreError> {
+    let attempt = Try {
+        dispatched: words.time()?,
+        mark: words.time()?,
+        seen: words.number()?,
+        first_token_us: words.number()?,
+        deployment: words.deployment(config)?,
+        group: words.below(config.groups().len(), "a group")? as u8,
+        member: words.number()?,
+        ordinal: words.number()?,
+        key: words.number()?,
+        phase: match words.below(4, "a phase")? {
+            0 => Phase::Connecting,
+            1 => Phase::Connected,
+            2 => Phase::Streaming,
+            _ => Phase::Waiting,
+        },
+        flags: words.below(usize::from(STREAMS | CAPPED | PROBE | HEDGE) + 1, "flags")? as u8,
+    };
+    let fits = usize::from(attempt.member) < config.group(attempt.group()).members.len()
+        && attempt.key < config.deployment(attempt.deployment).keys;
+    if fits { Ok(attempt) } else { Err(words.error("a member of the group and a key it has")) }
+}
