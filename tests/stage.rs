@@ -34,7 +34,7 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
     backup.members.push(MemberSpec { deployment: "spare".into(), weight: 1, tier: 0 });
     backup.cooldown.jitter = router_core::Ratio::ZERO;
     spec.groups.push(backup);
-    spec.groups[0].fallbacks.push("backup".into());
+    spec.groups[0].fallbacks.any.push("backup".into());
     spec
 }
 

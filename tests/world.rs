@@ -3,15 +3,16 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use router_core::{
-    BackoffSpec, CooldownSpec, DeploymentSpec, FailureKind, GroupId, GroupSpec, LimitSpec,
-    MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Strategy as Choice, Time,
-    TimeoutsSpec,
+    BackoffSpec, BreakerMode, CooldownSpec, DeploymentSpec, FailureKind, GroupId, GroupSpec,
+    LimitSpec, MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, Client, Demand, Effect, Fault, FirstToken, Lengths,
     Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter, Segment, Service, Shape,
     WhenFull,
 };
+
+use crate::policies::{fallbacks, policies};
 
 /// A router and a world for it.
 #[derive(Clone, Debug)]
@@ -44,11 +45,11 @@ pub fn settings() -> impl Strategy<Value = Setting> {
     })
 }
 
-fn millis(range: core::ops::Range<u64>) -> impl Strategy<Value = Span> {
+pub(crate) fn millis(range: core::ops::Range<u64>) -> impl Strategy<Value = Span> {
     range.prop_map(Span::from_millis)
 }
 
-fn percent(range: core::ops::RangeInclusive<u32>) -> impl Strategy<Value = Ratio> {
+pub(crate) fn percent(range: core::ops::RangeInclusive<u32>) -> impl Strategy<Value = Ratio> {
     range.prop_map(|percent| Ratio::from_ppm(percent * 10_000))
 }
 
@@ -96,9 +97,9 @@ fn timeouts() -> impl Strategy<Value = TimeoutsSpec> {
 fn cooldowns() -> impl Strategy<Value = CooldownSpec> {
     let window = (percent(1..=100), 1_u32..8, millis(100..5_000));
     let rest = (millis(1..800), 1_u8..4, millis(800..3_000), percent(0..=50));
-    let flags = (any::<bool>(), percent(0..=100), prop::bool::weighted(0.8));
+    let flags = (any::<bool>(), prop::bool::weighted(0.8));
     (window, rest, flags).prop_map(|((failures, calls_min, window), rest, flags)| CooldownSpec {
-        enabled: flags.2,
+        enabled: flags.1,
         failures,
         calls_min,
         window,
@@ -106,8 +107,8 @@ fn cooldowns() -> impl Strategy<Value = CooldownSpec> {
         grow: rest.1,
         max: rest.2,
         jitter: rest.3,
-        ejected_max: flags.1,
         lone: flags.0,
+        ..CooldownSpec::default()
     })
 }
 
@@ -115,9 +116,8 @@ fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
     let member = (0_u32..6, 0_u8..3, prop::bool::weighted(0.7));
     let members = prop::collection::vec(member, deployments);
     let backoff = (millis(0..300), 1_u8..4, millis(300..1_000));
-    let policy = (any::<bool>(), timeouts(), backoff, cooldowns());
-    let fallbacks = prop::collection::vec(0_usize..3, 0..3);
-    prop::collection::vec((members, policy, fallbacks), 1..4).prop_map(|groups| {
+    let policy = (policies(), timeouts(), backoff, cooldowns());
+    prop::collection::vec((members, policy, fallbacks(3)), 1..4).prop_map(|groups| {
         let count = groups.len();
         groups
             .into_iter()
@@ -136,13 +136,19 @@ fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
                 if group.members.iter().all(|m| m.weight == 0) {
                     group.members[0].weight = 1;
                 }
-                let (least, timeouts, (base, factor, max), cooldown) = policy;
-                group.strategy = if least { Choice::LeastInFlight } else { Choice::Weighted };
+                let (policies, timeouts, (base, factor, max), cooldown) = policy;
                 group.timeouts = timeouts;
-                group.backoff = BackoffSpec { base, factor, max };
+                group.backoff = BackoffSpec { base, factor, max, ..BackoffSpec::default() };
                 group.cooldown = cooldown;
-                let named = fallbacks.into_iter().filter(|other| *other < count);
-                group.fallbacks = named.map(|other| format!("g{other}")).collect();
+                group.fallbacks = fallbacks;
+                for list in [
+                    &mut group.fallbacks.any,
+                    &mut group.fallbacks.context_window,
+                    &mut group.fallbacks.content_policy,
+                ] {
+                    list.retain(|name| (0..count).any(|index| *name == format!("g{index}")));
+                }
+                policies.adorn(&mut group);
                 group
             })
             .collect()
@@ -151,7 +157,9 @@ fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
 
 /// Random routers of at most five deployments and three groups.
 pub fn specs() -> impl Strategy<Value = Spec> {
-    let deployment = (1_u8..4, prop::option::of(limits()), any::<bool>());
+    let facts = (prop::bits::u8::masked(7), prop::option::of(1_u8..3), 0_u8..12);
+    let context = prop::option::weighted(0.3, 60_u32..3_000);
+    let deployment = (1_u8..4, prop::option::of(limits()), any::<bool>(), facts, context);
     let deployments = prop::collection::vec(deployment, 1..6);
     (deployments, prop::option::of(limits())).prop_flat_map(|(deployments, shared)| {
         let count = deployments.len();
@@ -167,13 +175,24 @@ pub fn specs() -> impl Strategy<Value = Spec> {
             spec.router.in_flight = in_flight;
             spec.router.retry_after_max = Span::from_secs(2);
             spec.limits = shared.iter().map(|limit| ("org".to_owned(), limit.clone())).collect();
-            for (index, (keys, limit, shares)) in deployments.iter().enumerate() {
+            for (index, (keys, limit, shares, facts, context)) in deployments.iter().enumerate() {
                 let mut deployment = DeploymentSpec::new(format!("d{index}"));
                 deployment.keys = *keys;
                 deployment.limit = limit.clone();
                 if *shares && shared.is_some() {
                     deployment.shared.push("org".to_owned());
                 }
+                let names = ["default", "paid", "fast"].into_iter().enumerate();
+                let tags = names.filter(|(bit, _)| facts.0 & 1 << bit != 0);
+                deployment.tags = tags.map(|(_, tag)| tag.to_owned()).collect();
+                deployment.region = facts.1.map(|region| format!("r{region}"));
+                deployment.breaker = match facts.2 {
+                    0 => Some(BreakerMode::ForcedOpen),
+                    1 => Some(BreakerMode::Observe),
+                    2 => Some(BreakerMode::Disabled),
+                    _ => None,
+                };
+                deployment.context = *context;
                 spec.deployments.push(deployment);
             }
             spec

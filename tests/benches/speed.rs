@@ -84,7 +84,7 @@ fn config() -> Arc<Config> {
         let deployment = format!("d{index}");
         spec.groups[group].members.push(MemberSpec { deployment, weight, tier: 0 });
     }
-    spec.groups[0].fallbacks.push("backup".into());
+    spec.groups[0].fallbacks.any.push("backup".into());
     Arc::new(Config::new(&spec).expect("the benchmark's configuration is valid"))
 }
 
