@@ -209,7 +209,7 @@ fn a_lone_deployment_is_spared_unless_there_is_a_fallback() {
 #[test]
 fn a_fallback_comes_before_a_wait_and_each_group_serves_once() {
     let mut cycle = spec_with_backup(&[1]);
-    cycle.groups[1].fallbacks.push("chat".into());
+    cycle.groups[1].fallbacks.any.push("chat".into());
     cycle.router.attempts = 8;
     let mut stage = Stage::new(&cycle);
     stage.submit(ms(0), 1);

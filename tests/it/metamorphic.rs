@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use router_core::{
     Brain, Config, DeploymentId, Digest, GroupId, Input, Observation, Outcome, Output, Ratio,
-    Rejection, RequestId, Router, Span, Time,
+    Rejection, RequestId, Router, Span, Strategy as Choice, Time,
 };
 use sim::{Effect, Fault, Outage};
 use tests::tape::{Tape, replay, replay_from};
@@ -30,6 +30,20 @@ fn moved(output: Output, by: Span) -> Output {
             let until = later(until);
             Output::Observe(Observation::Rested { deployment, key, until, failure, streak })
         }
+        Output::Observe(Observation::Breaker {
+            group,
+            deployment,
+            to,
+            why,
+            until,
+            streak,
+            enforced,
+        }) => {
+            let until = until.map(later);
+            let moved =
+                Observation::Breaker { group, deployment, to, why, until, streak, enforced };
+            Output::Observe(moved)
+        }
         Output::Dispatch(_)
         | Output::Abandon(..)
         | Output::Commit(_)
@@ -48,6 +62,7 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             | Observation::Waiting { deployment, .. }
             | Observation::Ended { deployment, .. }
             | Observation::Rested { deployment, .. }
+            | Observation::Breaker { deployment, .. }
             | Observation::Spared { deployment, .. }
             | Observation::Page { deployment, .. },
         ) => *deployment = name(*deployment),
@@ -57,6 +72,7 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
         | Output::Observe(
             Observation::Excluded { .. }
             | Observation::Stranded { .. }
+            | Observation::Held { .. }
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
@@ -149,8 +165,16 @@ proptest! {
     #[test]
     fn names_mean_nothing(setting in settings()) {
         let mut setting = setting;
-        // The jitter of a rest is drawn per deployment, so it alone follows the numbering.
-        setting.spec.groups.iter_mut().for_each(|g| g.cooldown.jitter = Ratio::ZERO);
+        // What is drawn per deployment follows the numbering: jitter, and who keeps whom.
+        for group in &mut setting.spec.groups {
+            group.cooldown.jitter = Ratio::ZERO;
+            if let Some(breaker) = &mut group.breaker {
+                breaker.jitter = Ratio::ZERO;
+            }
+            if group.strategy == Choice::Sticky {
+                group.strategy = Choice::default();
+            }
+        }
         let tape = setting.tape();
         let mut spec = setting.spec.clone();
         let last = spec.deployments.len() - 1;
@@ -226,7 +250,13 @@ proptest! {
         for mut group in split.groups {
             group.name = format!("other-{}", group.name);
             group.members.iter_mut().for_each(|m| m.deployment = format!("other-{}", m.deployment));
-            group.fallbacks.iter_mut().for_each(|name| *name = format!("other-{name}"));
+            for list in [
+                &mut group.fallbacks.any,
+                &mut group.fallbacks.context_window,
+                &mut group.fallbacks.content_policy,
+            ] {
+                list.iter_mut().for_each(|name| *name = format!("other-{name}"));
+            }
             calm.spec.groups.push(group);
         }
         calm.plan.providers.extend(calm.plan.providers.clone());

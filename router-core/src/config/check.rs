@@ -113,7 +113,6 @@ const DEPLOYMENTS_MAX: usize = 4096;
 const TAGS_MAX: usize = 64;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
-#[derive(Default)]
 struct Checker {
     errors: Vec<ConfigError>,
     tags: Vec<String>,
@@ -121,7 +120,7 @@ struct Checker {
 }
 
 pub(super) fn check(spec: &Spec) -> Result<Config, Vec<ConfigError>> {
-    let mut checker = Checker::default();
+    let mut checker = Checker::new(spec);
     checker.router(&spec.router);
     let (limits, deployments) = checker.deployments(spec);
     let groups = checker.groups(spec, &deployments);
@@ -139,6 +138,24 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Checker {
+    /// Numbers tags and regions by name, so that the order of deployments means nothing.
+    fn new(spec: &Spec) -> Self {
+        let mut tags: Vec<String> =
+            spec.deployments.iter().flat_map(|d| d.tags.iter().cloned()).collect();
+        let mut regions: Vec<String> =
+            spec.deployments.iter().filter_map(|d| d.region.clone()).collect();
+        for names in [&mut tags, &mut regions] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        let mut checker = Self { errors: Vec::new(), tags, regions };
+        if checker.tags.len() > TAGS_MAX {
+            let (what, count, most) = ("different tags", checker.tags.len(), TAGS_MAX);
+            checker.fault("deployment", Problem::TooMany { what, count, most });
+        }
+        checker
+    }
+
     fn fault(&mut self, path: impl Into<String>, problem: Problem) {
         self.errors.push(ConfigError { path: path.into(), problem });
     }
@@ -300,12 +317,7 @@ impl Checker {
         }
         let mut tags = 0;
         for tag in &written.tags {
-            tags |= 1_u64.checked_shl(number(&mut self.tags, tag) as u32).unwrap_or(0);
-        }
-        if self.tags.len() > TAGS_MAX {
-            let (what, count, most) =
-                ("names of tags with those before", self.tags.len(), TAGS_MAX);
-            self.fault(format!("{path}.tags"), Problem::TooMany { what, count, most });
+            tags |= 1_u64.checked_shl(number(&self.tags, tag) as u32).unwrap_or(0);
         }
         let region = written.region.as_deref();
         Deployment {
@@ -315,7 +327,7 @@ impl Checker {
             price: written.price,
             context: written.context.unwrap_or(u32::MAX),
             tags,
-            region: region.map_or(0, |region| number(&mut self.regions, region) as u16 + 1),
+            region: region.map_or(0, |region| number(&self.regions, region) as u16 + 1),
         }
     }
 
@@ -504,12 +516,9 @@ impl Checker {
     }
 }
 
-/// The place of `name` among `known`, where it is put if it is new.
-fn number(known: &mut Vec<String>, name: &str) -> usize {
-    known.iter().position(|known| known == name).unwrap_or_else(|| {
-        known.push(name.to_string());
-        known.len() - 1
-    })
+/// The place of `name` among `known`, where it is.
+fn number(known: &[String], name: &str) -> usize {
+    known.iter().position(|known| known == name).unwrap_or(known.len())
 }
 
 /// Appends what is reachable from `group` over fallbacks, depth first, each once.
