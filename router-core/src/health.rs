@@ -1,14 +1,20 @@
-//! Which deployments rest, and until when.
+//! Which deployments rest, and until when; what of each membership was counted.
 //!
 //! Failures are counted per membership, under that group's policy; a rest is a fact about the
 //! deployment (or one of its keys), so every group that shares it sees the same rest.
 
 use alloc::vec::Vec;
 
-use crate::{Config, CooldownSpec, DeploymentId, GroupId, Span, Time};
+use crate::breaker::Breaker;
+use crate::quantile::Quantile;
+use crate::window::Window;
+use crate::{
+    Config, CooldownSpec, DeploymentId, FailureClass, Group, GroupId, RestAfter, Span, Time,
+};
 
-/// How many slots a failure window is counted in.
-const SLOTS: u64 = 10;
+/// The first rest after a failure that only a person can mend, and the longest of a row.
+const MEND: Span = Span::from_secs(300);
+const MEND_MAX: Span = Span::from_secs(3_600);
 
 /// A rest and how many came in a row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,41 +35,78 @@ impl Rest {
     }
 }
 
-/// Ended calls of one membership over its sliding window.
+/// What was counted of one membership.
 #[derive(Clone, Debug)]
-pub(crate) struct Window {
-    width: u64,
-    pub(crate) latest: u64,
-    /// Answered and failed, by slot modulo [`SLOTS`].
-    pub(crate) slots: [(u32, u32); SLOTS as usize],
+pub(crate) struct Membership {
+    /// Answered calls, failures that count in common, and by class those that do not.
+    pub(crate) window: Window<6>,
+    /// If the group has breakers, whatever the operator says of the deployment's.
+    pub(crate) breaker: Option<Breaker>,
 }
 
-impl Window {
-    fn new(window: Span) -> Self {
-        let width = (window.as_nanos() / SLOTS).max(1);
-        Self { width, latest: 0, slots: [(0, 0); SLOTS as usize] }
+/// The places of [`Membership::window`]'s counters: those of classes follow.
+const ANSWERED: usize = 0;
+const COMMON: usize = 1;
+
+impl Membership {
+    fn new(group: &Group, start: Time) -> Self {
+        Self {
+            window: Window::of_time(group.cooldown.window, start),
+            breaker: group.breaker.as_ref().map(|spec| Breaker::new(spec, start)),
+        }
     }
 
-    fn count(&mut self, start: Time, now: Time, failed: bool) {
-        let slot = now.since(start).as_nanos() / self.width;
-        if slot > self.latest {
-            for gone in (self.latest + 1)..=slot.min(self.latest + SLOTS) {
-                self.slots[(gone % SLOTS) as usize] = (0, 0);
+    /// Counts an answered call.
+    pub(crate) fn answered(&mut self, now: Time) {
+        self.count(now, ANSWERED);
+    }
+
+    /// Counts a failure, and says whether by now there are as many as rest a deployment.
+    pub(crate) fn failed(
+        &mut self,
+        cooldown: &CooldownSpec,
+        class: FailureClass,
+        now: Time,
+    ) -> bool {
+        match cooldown.classes.of(class).map(|entry| entry.after) {
+            Some(RestAfter::Common) => {
+                self.count(now, COMMON);
+                let totals = self.window.totals();
+                let (failed, calls) = (totals[COMMON], totals[ANSWERED] + totals[COMMON]);
+                calls >= u64::from(cooldown.calls_min)
+                    && cooldown.failures.reached_by(failed, calls)
             }
-            self.latest = slot;
-        }
-        let counts = &mut self.slots[(self.latest % SLOTS) as usize];
-        if failed {
-            counts.1 = counts.1.saturating_add(1);
-        } else {
-            counts.0 = counts.0.saturating_add(1);
+            Some(RestAfter::Count(most)) => {
+                let own = counter_of(class);
+                self.count(now, own);
+                self.window.totals()[own] >= u64::from(most)
+            }
+            Some(RestAfter::Never) | None => false,
         }
     }
 
-    fn totals(&self) -> (u64, u64) {
-        let sum = |f: fn(&(u32, u32)) -> u32| self.slots.iter().map(|s| u64::from(f(s))).sum();
-        (sum(|s| s.0), sum(|s| s.1))
+    /// Forgets what a rest was based on.
+    pub(crate) fn forget(&mut self, cooldown: &CooldownSpec, class: FailureClass) {
+        match cooldown.classes.of(class).map(|entry| entry.after) {
+            Some(RestAfter::Common) => {
+                self.window.forget(ANSWERED);
+                self.window.forget(COMMON);
+            }
+            Some(RestAfter::Count(_)) => self.window.forget(counter_of(class)),
+            Some(RestAfter::Never) | None => {}
+        }
     }
+
+    fn count(&mut self, now: Time, counter: usize) {
+        let mut counts = [0; 6];
+        counts[counter] = 1;
+        self.window.count(now, counts);
+    }
+}
+
+/// Where a class that counts by itself is counted. The first four may.
+const fn counter_of(class: FailureClass) -> usize {
+    2 + class as usize
 }
 
 /// One key's state.
@@ -130,11 +173,13 @@ pub(crate) enum Length {
     Asked(Span),
     /// The first of a row, growing by a factor up to a cap.
     Growing { first: Span, factor: u8, max: Span },
+    /// As long as it may take a person to mend it: five minutes, doubling up to an hour.
+    Mend,
 }
 
 impl Length {
     /// Nth of a row, counted from one.
-    fn of(self, streak: u8) -> Span {
+    pub(crate) fn of(self, streak: u8) -> Span {
         match self {
             Self::Asked(span) => span,
             Self::Growing { first, factor, max } => {
@@ -147,6 +192,17 @@ impl Length {
                 }
                 span.min(max)
             }
+            Self::Mend => Self::Growing { first: MEND, factor: 2, max: MEND_MAX }.of(streak),
+        }
+    }
+
+    /// Up to when such a rest, from `now` and with its jitter until `until`, was asked for: a
+    /// panic does not override that part. What a person must mend counts as asked for.
+    fn asked(self, now: Time, until: Time) -> Time {
+        match self {
+            Self::Asked(span) => now + span,
+            Self::Growing { .. } => Time::ZERO,
+            Self::Mend => until,
         }
     }
 }
@@ -156,21 +212,24 @@ impl Length {
 pub(crate) struct Health {
     pub(crate) deployments: Vec<DeploymentState>,
     /// By group, then member.
-    pub(crate) windows: Vec<Vec<Window>>,
+    pub(crate) memberships: Vec<Vec<Membership>>,
+    /// How long attempts of a group take to their first token, or to their end: by group, those
+    /// that do not stream first.
+    pub(crate) waits: Vec<[Quantile; 2]>,
 }
 
 impl Health {
-    pub(crate) fn new(config: &Config) -> Self {
-        let windows = config.groups().iter().map(|group| {
-            group.members.iter().map(|_| Window::new(group.cooldown.window)).collect()
-        });
+    pub(crate) fn new(config: &Config, start: Time) -> Self {
+        let deployments = config.deployments().iter().map(|d| DeploymentState::new(d.keys));
+        let memberships = config
+            .groups()
+            .iter()
+            .map(|group| group.members.iter().map(|_| Membership::new(group, start)).collect());
+        let waits = config.groups().iter().map(|_| [Quantile::new(start), Quantile::new(start)]);
         Self {
-            deployments: config
-                .deployments()
-                .iter()
-                .map(|d| DeploymentState::new(d.keys))
-                .collect(),
-            windows: windows.collect(),
+            deployments: deployments.collect(),
+            memberships: memberships.collect(),
+            waits: waits.collect(),
         }
     }
 
@@ -201,28 +260,12 @@ impl Health {
         state.keys[usize::from(key)].in_flight -= 1;
     }
 
-    /// Counts an ended call of a membership.
-    pub(crate) fn count(
-        &mut self,
-        group: GroupId,
-        member: usize,
-        start: Time,
-        now: Time,
-        failed: bool,
-    ) {
-        self.windows[group.index()][member].count(start, now, failed);
+    pub(crate) fn membership(&self, group: GroupId, member: usize) -> &Membership {
+        &self.memberships[group.index()][member]
     }
 
-    /// Whether a membership's window has enough calls, and enough of them failed.
-    pub(crate) fn is_sick(&self, group: GroupId, member: usize, cooldown: &CooldownSpec) -> bool {
-        let (answered, failed) = self.windows[group.index()][member].totals();
-        let ended = answered + failed;
-        ended >= u64::from(cooldown.calls_min) && cooldown.failures.reached_by(failed, ended)
-    }
-
-    /// Forgets a membership's window: what it said has led to a rest.
-    pub(crate) fn forget(&mut self, group: GroupId, member: usize) {
-        self.windows[group.index()][member].slots = [(0, 0); SLOTS as usize];
+    pub(crate) fn membership_mut(&mut self, group: GroupId, member: usize) -> &mut Membership {
+        &mut self.memberships[group.index()][member]
     }
 
     /// Rests a deployment, or one of its keys; a rest is only ever extended. `draw` gives the
@@ -241,6 +284,7 @@ impl Health {
         let streak = rest.next_streak(now);
         let span = length.of(streak);
         let until = now + span + jitter(span);
+        rest.asked = rest.asked.max(length.asked(now, until));
         if until <= rest.until {
             return None;
         }
@@ -285,14 +329,25 @@ mod tests {
     }
 
     #[test]
-    fn a_window_forgets_what_left_it() {
-        let mut window = Window::new(Span::from_secs(10));
-        window.count(Time::ZERO, Time::from_secs(3), true);
-        window.count(Time::ZERO, Time::from_secs(12), false);
-        assert_eq!(window.totals(), (1, 1));
-        window.count(Time::ZERO, Time::from_secs(13), false);
-        assert_eq!(window.totals(), (2, 0));
-        window.count(Time::ZERO, Time::from_secs(1_000), true);
-        assert_eq!(window.totals(), (0, 1));
+    fn what_was_asked_for_is_part_of_a_rest_however_long_that_is() {
+        let deployments = alloc::vec![DeploymentState::new(1)];
+        let (memberships, waits) = (Vec::new(), Vec::new());
+        let mut health = Health { deployments, memberships, waits };
+        let place = (DeploymentId::at(0), None);
+        let mut rest = |now, length| {
+            health.rest(place, length, Time::from_secs(now), |span| span.scale(1, 10));
+            let rest = health.deployments[0].rest;
+            (rest.until.as_nanos() / 1_000_000_000, rest.asked.as_nanos() / 1_000_000_000)
+        };
+        let first = Span::from_secs(100);
+        assert_eq!(rest(0, Length::Growing { first, factor: 2, max: first }), (110, 0));
+        assert_eq!(
+            rest(10, Length::Asked(Span::from_secs(50))),
+            (110, 60),
+            "within the running one"
+        );
+        assert_eq!(rest(20, Length::Asked(Span::from_secs(10))), (110, 60), "only ever extended");
+        assert_eq!(rest(20, Length::Asked(Span::from_secs(200))), (240, 220), "jitter is ours");
+        assert_eq!(rest(230, Length::Mend), (560, 560), "a person must mend it");
     }
 }

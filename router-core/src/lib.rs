@@ -69,6 +69,7 @@ extern crate std;
 mod asides;
 mod attempt;
 mod audit;
+mod breaker;
 mod budget;
 mod config;
 mod driver;
@@ -83,14 +84,17 @@ mod limit;
 mod observation;
 mod peers;
 mod prng;
+mod quantile;
 mod record;
 mod retry;
+mod retry_after;
 mod router;
 mod select;
 mod snapshot;
 mod table;
 mod time;
 mod timers;
+mod window;
 
 pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
@@ -111,6 +115,7 @@ pub use observation::{
 };
 pub use prng::{Counter, Key, Purpose, Ratio, Seed, Stream};
 pub use record::{BadLine, Digest, Line, RECORD_VERSION, Recorder, fingerprint};
+pub use retry_after::RetryAfter;
 pub use router::Router;
 pub use snapshot::RestoreError;
 pub use table::Table;

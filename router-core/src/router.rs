@@ -97,7 +97,7 @@ impl Router {
             asides: Asides::new(&config),
             timers: Timers::with_capacity(capacity),
             limits: config.limits().iter().map(|l| Limit::new(&l.spec)).collect(),
-            health: Health::new(&config),
+            health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
             peers: Peers::default(),
             barred: Vec::with_capacity(BARRED_ROOM),

@@ -4,6 +4,7 @@
 //! still replays. What follows from the flights (places taken, tables, timers) is not written
 //! but built anew. Instants are nanoseconds.
 
+mod counts;
 mod flights;
 mod words;
 
@@ -71,10 +72,7 @@ impl Router {
             }
             writeln!(out)?;
         }
-        for window in self.health.windows.iter().flatten() {
-            write!(out, "window {}", window.latest)?;
-            pairs(out, &window.slots)?;
-        }
+        self.write_counts(out)?;
         let (latest, slots) = self.budget.counts();
         write!(out, "budget {latest}")?;
         pairs(out, slots)?;
@@ -130,13 +128,7 @@ impl Router {
             }
             state.refresh();
         }
-        for window in router.health.windows.iter_mut().flatten() {
-            let mut words = lines.must("window")?;
-            window.latest = words.number()?;
-            let counts = words.pairs()?;
-            let expected = words.error("ten pairs of counts");
-            window.slots = counts.try_into().map_err(|_| expected)?;
-        }
+        router.read_counts(&mut lines)?;
         let mut words = lines.must("budget")?;
         let latest = words.number()?;
         let counts = words.pairs()?;

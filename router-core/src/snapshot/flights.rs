@@ -18,7 +18,7 @@ impl Router {
         let Flight { tally, status, home, kind, aside, .. } = flight;
         write!(out, " {} {status} {home} {}", tally.0, *kind as u8)?;
         write_try(out, lead)?;
-        if *aside != NEVER {
+        if !self.asides.get(*aside).is_none() {
             let Aside { tags, affinity, region, twin } = self.aside(flight);
             writeln!(out, "aside {tags} {affinity} {region}")?;
             if let Some(twin) = twin {
@@ -57,6 +57,9 @@ impl Router {
                     self.limits[limit.index()].occupy();
                 }
                 self.health.occupy(attempt.deployment, attempt.key);
+                if attempt.is(PROBE) {
+                    self.occupy_probe(&attempt);
+                }
             }
         }
         self.rearm(slot);

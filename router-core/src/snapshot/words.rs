@@ -101,6 +101,16 @@ impl Words<'_> {
         Ok(Rest { until: self.time()?, asked: self.time()?, streak: self.number()? })
     }
 
+    /// What `read` makes of the words that are left.
+    pub(super) fn all(
+        mut self,
+        expected: &'static str,
+        read: impl FnOnce(&mut SplitWhitespace<'_>) -> Option<()>,
+    ) -> Result<(), RestoreError> {
+        let error = self.error(expected);
+        read(&mut self.words).ok_or(error)
+    }
+
     pub(super) fn pairs(&mut self) -> Result<Vec<(u32, u32)>, RestoreError> {
         let error = self.error("pairs of counts");
         let pair = |word: &str| {
