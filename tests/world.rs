@@ -7,9 +7,9 @@ use router_core::{
     LimitSpec, MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
-    Abandoned, Algorithm, Answer, Arrivals, Client, Demand, Effect, Fault, FirstToken, Lengths,
-    Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter, Segment, Service, Shape,
-    WhenFull,
+    Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
+    FirstToken, Lengths, Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter,
+    Rhythm, Segment, Service, Shape, WhenFull,
 };
 
 use crate::policies::{fallbacks, policies};
@@ -201,43 +201,52 @@ pub fn specs() -> impl Strategy<Value = Spec> {
 }
 
 fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
-    let demand = (1.0..120.0_f64, 1_u64..5, prop::bool::weighted(0.8), any::<bool>(), 1_u8..4);
+    let stream = prop_oneof![6 => Just(Ratio::ONE), 2 => Just(Ratio::ZERO), 2 => percent(1..=99)];
+    let demand = (1.0..120.0_f64, 1_u64..5, stream, any::<bool>(), 1_u8..4);
     let patience = prop::option::weighted(0.3, millis(50..2_000));
-    prop::collection::vec((demand, patience, prop::option::of(1_u32..400)), 1..=groups).prop_map(
-        |demands| {
-            let demands = demands.into_iter().enumerate();
-            demands
-                .map(|(index, ((rate, secs, stream, poisson, tries), patience, output_max))| {
-                    Demand {
-                        name: format!("demand {index}"),
-                        group: GroupId::at(index),
-                        arrivals: if poisson {
-                            let lasts = Span::from_secs(secs);
-                            Arrivals::Poisson(vec![Segment { lasts, shape: Shape::Flat(rate) }])
-                        } else {
-                            // Round gaps: arrivals tie with each other and with timeouts.
-                            let gap = Span::from_millis((1_000.0 / rate) as u64 + 1);
-                            Arrivals::Constant { gap, count: secs * rate as u64 + 1 }
-                        },
-                        input: Lengths::LogNormal { median: 120.0, sigma: 1.0, max: 4_000 },
-                        output: Lengths::LogNormal { median: 30.0, sigma: 1.0, max: 500 },
-                        output_max,
-                        stream,
-                        client: Client {
-                            tries_max: tries,
-                            backoff: Span::from_millis(50),
-                            backoff_max: Span::from_millis(400),
-                            jitter_from: Ratio::from_ppm(750_000),
-                            retry_after_max: Span::from_secs(1),
-                            timeout: Span::from_secs(3),
-                        },
-                        patience,
-                        properties: [0; 4],
-                    }
-                })
-                .collect()
-        },
-    )
+    let wishes = (
+        prop_oneof![3 => Just(0), 1 => 0_u64..8],
+        prop_oneof![7 => Just(0), 1 => 0_u16..3],
+        prop_oneof![Just(0), 1_u32..20],
+    );
+    let demand = (demand, patience, prop::option::of(1_u32..400), wishes);
+    prop::collection::vec(demand, 1..=groups).prop_map(|demands| {
+        let demands = demands.into_iter().enumerate();
+        demands
+            .map(|(index, (how, patience, output_max, wishes))| {
+                let (rate, secs, stream, poisson, tries) = how;
+                Demand {
+                    name: format!("demand {index}"),
+                    group: GroupId::at(index),
+                    arrivals: if poisson {
+                        let lasts = Span::from_secs(secs);
+                        Arrivals::Poisson(vec![Segment { lasts, shape: Shape::Flat(rate) }])
+                    } else {
+                        // Round gaps: arrivals tie with each other and with timeouts.
+                        let gap = Span::from_millis((1_000.0 / rate) as u64 + 1);
+                        Arrivals::Constant { gap, count: secs * rate as u64 + 1 }
+                    },
+                    input: Lengths::LogNormal { median: 120.0, sigma: 1.0, max: 4_000 },
+                    output: Lengths::LogNormal { median: 30.0, sigma: 1.0, max: 500 },
+                    output_max,
+                    stream,
+                    tags: wishes.0,
+                    region: wishes.1,
+                    conversations: wishes.2,
+                    client: Client {
+                        tries_max: tries,
+                        backoff: Span::from_millis(50),
+                        backoff_max: Span::from_millis(400),
+                        jitter_from: Ratio::from_ppm(750_000),
+                        retry_after_max: Span::from_secs(1),
+                        timeout: Span::from_secs(3),
+                    },
+                    patience,
+                    properties: [0; 4],
+                }
+            })
+            .collect()
+    })
 }
 
 fn quotas() -> impl Strategy<Value = Quota> {
@@ -261,37 +270,45 @@ fn quotas() -> impl Strategy<Value = Quota> {
 fn providers(count: usize) -> impl Strategy<Value = Vec<Provider>> {
     let service = (millis(1..200), 0.0..1.0_f64, percent(0..=10), 0.0..0.2_f64, 0_u8..3);
     let concurrency = (prop::option::of(1_u32..10), 0_u32..8, any::<bool>(), any::<bool>());
-    let provider = (service, concurrency, quotas(), percent(0..=30), any::<bool>());
+    let context = prop::option::weighted(0.2, 200_u32..4_000);
+    let provider = (service, concurrency, quotas(), percent(0..=30), any::<bool>(), context);
     prop::collection::vec(provider, count).prop_map(|providers| {
         let providers = providers.into_iter();
         providers
-            .map(|((median, sigma, tail, growth, kind), places, quota, errors, stops)| Provider {
-                connect: Span::from_millis(5),
-                service: match kind {
-                    0 => Service::Exponential { mean: median },
-                    1 => Service::Constant { time: median },
-                    _ => Service::Tokens {
-                        first_token: FirstToken {
-                            median,
-                            sigma,
-                            tail,
-                            tail_factor: 4.0,
-                            tail_shape: 1.5,
-                            max: Span::from_secs(20),
-                            per_input_token: Span::from_micros(10),
+            .map(|((median, sigma, tail, growth, kind), places, quota, errors, stops, context)| {
+                Provider {
+                    connect: Span::from_millis(5),
+                    service: match kind {
+                        0 => Service::Exponential { mean: median },
+                        1 => Service::Constant { time: median },
+                        _ => Service::Tokens {
+                            first_token: FirstToken {
+                                median,
+                                sigma,
+                                tail,
+                                tail_factor: 4.0,
+                                tail_shape: 1.5,
+                                max: Span::from_secs(20),
+                                per_input_token: Span::from_micros(10),
+                            },
+                            per_token: PerToken {
+                                median: Span::from_millis(5),
+                                sigma: 0.2,
+                                growth,
+                            },
                         },
-                        per_token: PerToken { median: Span::from_millis(5), sigma: 0.2, growth },
                     },
-                },
-                concurrency: places.0,
-                when_full: match (places.1, places.2) {
-                    (0, _) => WhenFull::Refuse,
-                    (bound, true) => WhenFull::Queue { bound, order: Order::Fifo },
-                    (bound, false) => WhenFull::Queue { bound, order: Order::Lifo },
-                },
-                abandoned: if stops { Abandoned::Stops } else { Abandoned::RunsOn },
-                quota,
-                errors,
+                    concurrency: places.0,
+                    when_full: match (places.1, places.2) {
+                        (0, _) => WhenFull::Refuse,
+                        (bound, true) => WhenFull::Queue { bound, order: Order::Fifo },
+                        (bound, false) => WhenFull::Queue { bound, order: Order::Lifo },
+                    },
+                    abandoned: if stops { Abandoned::Stops } else { Abandoned::RunsOn },
+                    quota,
+                    context,
+                    errors,
+                }
             })
             .collect()
     })
@@ -303,11 +320,16 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => (0_u64..3_000).prop_map(|n| Span::from_nanos(n * 999_999)),
         1 => (0_u64..9).prop_map(|days| Span::from_secs(days * 864_000)),
     ];
-    let fail = (0_usize..FailureKind::ALL.len(), prop::option::of(after));
+    let after = prop_oneof![
+        5 => after.prop_map(ComeBack::In),
+        1 => millis(0..5_000).prop_map(|at| ComeBack::At(Time::ZERO + at)),
+    ];
+    let should_retry = prop::option::weighted(0.2, any::<bool>());
+    let fail = (0_usize..FailureKind::ALL.len(), prop::option::of(after), should_retry);
     prop::option::weighted(0.7, fail).prop_map(|fail| match fail {
         None => Answer::Ok,
-        Some((kind, retry_after)) => {
-            Answer::Fail { status: 500, kind: FailureKind::ALL[kind], retry_after }
+        Some((kind, retry_after, should_retry)) => {
+            Answer::Fail { status: 500, kind: FailureKind::ALL[kind], retry_after, should_retry }
         }
     })
 }
@@ -318,23 +340,47 @@ pub fn effects() -> impl Strategy<Value = Effect> {
         Just(Effect::Outage(Outage::Refuse)),
         Just(Effect::Outage(Outage::BlackHole)),
         Just(Effect::Outage(Outage::Status(503))),
-        (percent(0..=80), 1.0..6.0_f64, 1.0..6.0_f64).prop_map(
-            |(errors, first_token, per_token)| {
-                Effect::Brownout { errors, first_token, per_token }
+        (percent(0..=80), 1.0..6.0_f64, 1.0..6.0_f64, millis(0..500)).prop_map(
+            |(errors, first_token, per_token, delay)| {
+                Effect::Brownout { errors, first_token, per_token, delay }
             }
         ),
         prop::option::of(millis(0..3_000)).prop_map(|retry_after| Effect::Storm { retry_after }),
         prop::collection::vec(answer(), 1..5).prop_map(Effect::Answers),
+        (0_u32..60, bad_ends()).prop_map(|(after, end)| Effect::Breaks { after, end }),
+        prop_oneof![Just(402), Just(429)].prop_map(Effect::QuotaSpent),
+        prop::option::of(0_u8..3).prop_map(Effect::RevokedKey),
+        Just(Effect::Garbage),
+    ]
+}
+
+fn bad_ends() -> impl Strategy<Value = BadEnd> {
+    prop_oneof![
+        Just(BadEnd::Stall),
+        Just(BadEnd::Cut),
+        Just(BadEnd::Truncated),
+        Just(BadEnd::Error(529)),
+    ]
+}
+
+fn rhythms() -> impl Strategy<Value = Rhythm> {
+    prop_oneof![
+        3 => Just(Rhythm::Steady),
+        1 => (millis(2..800), 1_u64..100).prop_map(|(period, percent)| {
+            let on = Span::from_nanos(period.as_nanos() / 100 * percent);
+            Rhythm::Flap { period, on }
+        }),
+        1 => (millis(1..800), millis(1..800)).prop_map(|(up, down)| Rhythm::Random { up, down }),
     ]
 }
 
 fn faults(deployments: usize) -> impl Strategy<Value = Vec<Fault>> {
     let times = (0_u64..4_000, prop::option::weighted(0.8, 1_u64..3_000));
-    let fault = (prop::bits::u8::masked(31), times, percent(1..=100), effects());
+    let fault = (prop::bits::u8::masked(31), times, percent(1..=100), effects(), rhythms());
     prop::collection::vec(fault, 0..4).prop_map(move |faults| {
         let faults = faults.into_iter().enumerate();
         faults
-            .map(|(index, (mask, (from, lasts), of, effect))| Fault {
+            .map(|(index, (mask, (from, lasts), of, effect, rhythm))| Fault {
                 name: format!("fault {index}"),
                 on: (0..deployments)
                     .filter(|d| mask & 1 << d != 0)
@@ -342,6 +388,7 @@ fn faults(deployments: usize) -> impl Strategy<Value = Vec<Fault>> {
                     .collect(),
                 from: Time::from_nanos(from * 1_000_000),
                 until: lasts.map(|lasts| Time::from_nanos((from + lasts) * 1_000_000)),
+                rhythm,
                 of,
                 effect,
             })

@@ -1,8 +1,10 @@
 //! One call at a provider, from dispatch to its end.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 
 use router_core::{AttemptId, FailureKind, RequestId, Span, Time, Upstream};
+
+use crate::slab::Link;
 
 /// A call at a provider.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +15,13 @@ pub(crate) struct Attempt {
     /// Completion tokens that its quota counted in advance, and in which window.
     pub(crate) reserved: u32,
     pub(crate) window: u16,
-    /// The next of the same request, or [`crate::slab::NONE`].
-    pub(crate) sibling: u32,
     pub(crate) deployment: u16,
+    /// The fault that waits for its answer, plus one.
+    pub(crate) doom: Option<NonZeroU16>,
+    /// The next of the same request.
+    pub(crate) sibling: Link,
     /// Which of the heartbeats seen.
-    pub(crate) beat: u16,
+    pub(crate) beat: u8,
     pub(crate) ordinal: u8,
     pub(crate) flags: u8,
     pub(crate) stage: Stage,
@@ -32,8 +36,9 @@ pub(crate) const DUE: u8 = 4;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stage {
-    /// It fails at its next event, with this `Retry-After` in nanoseconds plus one.
-    Failing(FailureKind, u16, Option<NonZeroU64>),
+    /// It fails at its next event, with this `x-should-retry` and this `Retry-After` in
+    /// nanoseconds plus one.
+    Failing(FailureKind, u16, Option<bool>, Option<NonZeroU64>),
     /// Nothing will ever come of it.
     Hung,
     /// It waits for its turn; its connection may be reported meanwhile.
@@ -44,6 +49,8 @@ pub(crate) enum Stage {
     Prefill,
     /// In service, token by token.
     Decode { first_at: Time, per_token: u32 },
+    /// In service, but nothing comes after these tokens.
+    Stalled { tokens: u32 },
     /// A fault that just began broke it; about to be told.
     Broken,
     /// Over, but for an event in the agenda.
@@ -57,7 +64,7 @@ pub(crate) struct Ask {
     pub(crate) output: u32,
     pub(crate) output_max: Option<u32>,
     pub(crate) stream: bool,
-    pub(crate) sibling: u32,
+    pub(crate) sibling: Link,
 }
 
 /// News of an attempt, and whether it was the last.
@@ -87,6 +94,7 @@ impl Attempt {
                     more.saturating_add(1).min(self.output.into()) as u32
                 })
             }
+            Stage::Stalled { tokens } => tokens,
             Stage::Failing(..) | Stage::Hung | Stage::Queued | Stage::Connecting { .. } => 0,
             Stage::Prefill | Stage::Broken | Stage::Dead => 0,
         }

@@ -7,9 +7,9 @@ use router_core::{
 use crate::agenda::{Agenda, Due};
 use crate::arrivals::Clock;
 use crate::plan::{Arrivals, Demand, Lengths, Plan};
-use crate::sample;
+use crate::sample::{self, Chance};
 use crate::sdk::Answer;
-use crate::slab::{Index, NONE, Slab};
+use crate::slab::{Index, Link, Slab};
 
 /// Every demand, and every user's call that is not over.
 #[derive(Clone, Debug)]
@@ -36,11 +36,12 @@ struct Keys {
 struct Source {
     demand: Demand,
     clock: Clock,
+    streams: Chance,
     /// The number of the latest call; the first is 1.
     sequence: u64,
     /// The tries under way, oldest first: the same timeout for all, so they expire in order.
-    oldest: u32,
-    latest: u32,
+    oldest: Link,
+    latest: Link,
     timeout_armed: bool,
     /// The first call whose user may still lose patience; they do so in order of arrival.
     patient: u64,
@@ -59,13 +60,13 @@ pub(crate) struct Slot {
     first_token: Time,
     pub(crate) input: u32,
     pub(crate) output: u32,
-    /// The next older and the next younger try under way.
-    older: u32,
-    younger: u32,
-    /// The first of its attempts at providers that are not over.
-    pub(crate) attempt: u32,
     /// Waits between tries so far, in microseconds.
     waited_us: u32,
+    /// The next older and the next younger try under way.
+    older: Link,
+    younger: Link,
+    /// The first of its attempts at providers that are not over.
+    pub(crate) attempt: Link,
     pub(crate) attempts: u16,
     state: State,
 }
@@ -105,9 +106,10 @@ impl Clients {
         let source = |(index, demand): (usize, &Demand)| Source {
             demand: demand.clone(),
             clock: Clock::new(plan.seed, index as u32),
+            streams: Chance::new(demand.stream),
             sequence: 0,
-            oldest: NONE,
-            latest: NONE,
+            oldest: Link::NONE,
+            latest: Link::NONE,
             timeout_armed: false,
             patient: 1,
             patience_armed: false,
@@ -151,6 +153,12 @@ impl Clients {
         &self.sources[usize::from(source)].demand
     }
 
+    /// Whether a call streams.
+    pub(crate) fn streams(&self, request: RequestId) -> bool {
+        let chance = self.sources[usize::from(request.source())].streams;
+        chance.hit(|| self.keys.wait.word(of_call(request, STREAMS)))
+    }
+
     /// A call arrives: its first try.
     pub(crate) fn arrive(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Request {
         self.expect(agenda, demand);
@@ -171,10 +179,10 @@ impl Clients {
             first_token: Time::MAX,
             input,
             output,
-            older: NONE,
-            younger: NONE,
-            attempt: NONE,
             waited_us: 0,
+            older: Link::NONE,
+            younger: Link::NONE,
+            attempt: Link::NONE,
             attempts: 0,
             state: State::Trying,
         });
@@ -198,25 +206,29 @@ impl Clients {
     }
 
     fn submit(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Request {
-        let call = &mut self.slots[slot];
-        call.since = now;
-        let (id, input) = (call.id, call.input);
+        self.slots[slot].since = now;
+        let Slot { id, input, .. } = self.slots[slot];
+        let stream = self.streams(id);
         let source = &mut self.sources[usize::from(id.source())];
         let demand = &source.demand;
         let request = Request {
             output_max: demand.output_max,
-            stream: demand.stream,
+            stream,
             properties: demand.properties,
+            tags: demand.tags,
+            region: demand.region,
+            affinity: self.keys.conversation(demand.conversations, id),
             ..Request::new(id, demand.group, input)
         };
         let expires = now + demand.client.timeout;
         if expires < Time::MAX {
-            call.older = source.latest;
-            match source.latest {
-                NONE => source.oldest = slot,
-                latest => self.slots[latest].younger = slot,
+            self.slots[slot].older = source.latest;
+            let link = Link::to(slot);
+            match source.latest.slot() {
+                None => source.oldest = link,
+                Some(latest) => self.slots[latest].younger = link,
             }
-            source.latest = slot;
+            source.latest = link;
             if !source.timeout_armed {
                 source.timeout_armed = true;
                 agenda.schedule(expires, Due::Timeout(id.source().into()));
@@ -229,36 +241,37 @@ impl Clients {
     fn unlist(&mut self, slot: u32) {
         let Slot { id, older, younger, .. } = self.slots[slot];
         let source = &mut self.sources[usize::from(id.source())];
-        match older {
-            NONE if source.oldest == slot => source.oldest = younger,
-            NONE => {}
-            older => self.slots[older].younger = younger,
+        match older.slot() {
+            None if source.oldest.slot() == Some(slot) => source.oldest = younger,
+            None => {}
+            Some(older) => self.slots[older].younger = younger,
         }
-        match younger {
-            NONE if source.latest == slot => source.latest = older,
-            NONE => {}
-            younger => self.slots[younger].older = older,
+        match younger.slot() {
+            None if source.latest.slot() == Some(slot) => source.latest = older,
+            None => {}
+            Some(younger) => self.slots[younger].older = older,
         }
-        (self.slots[slot].older, self.slots[slot].younger) = (NONE, NONE);
+        (self.slots[slot].older, self.slots[slot].younger) = (Link::NONE, Link::NONE);
     }
 
     /// A demand's oldest try may have timed out. The one event per demand is armed for the
     /// oldest try of its time, so it may come early, but never late.
     pub(crate) fn timeout(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Verdict {
         let source = &mut self.sources[demand as usize];
-        source.timeout_armed = source.oldest != NONE;
-        if !source.timeout_armed {
+        let Some(slot) = source.oldest.slot() else {
+            source.timeout_armed = false;
             return Verdict::Nothing;
-        }
+        };
+        source.timeout_armed = true;
         let timeout = source.demand.client.timeout;
-        let oldest = &mut self.slots[source.oldest];
+        let oldest = &mut self.slots[slot];
         if oldest.since + timeout > now {
             agenda.schedule(oldest.since + timeout, Due::Timeout(demand));
             return Verdict::Nothing;
         }
         agenda.schedule(now, Due::Timeout(demand));
         oldest.state = State::TimedOut;
-        let (slot, id) = (source.oldest, oldest.id);
+        let id = oldest.id;
         self.unlist(slot);
         Verdict::Cancel(id)
     }
@@ -387,7 +400,25 @@ impl Slot {
     }
 }
 
+/// Which of a client's draws; its waits are 0.
+const CONVERSATION: u32 = 1;
+const STREAMS: u32 = 2;
+
+/// A draw that is the same for every try of a call.
+fn of_call(request: RequestId, index: u32) -> Counter {
+    Counter { request: request.call().as_u64(), index, ..Counter::default() }
+}
+
 impl Keys {
+    /// The conversation, of so many, that a call belongs to. Each demand has its own.
+    fn conversation(&self, of: u32, id: RequestId) -> u64 {
+        if of == 0 {
+            return 0;
+        }
+        let drawn = self.wait.below(of.into(), of_call(id, CONVERSATION));
+        u64::from(id.source()) << 32 | (drawn + 1)
+    }
+
     /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.
     fn tokens(&self, demand: &Demand, id: RequestId) -> [u32; 2] {
         let row = match &demand.arrivals {

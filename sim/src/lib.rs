@@ -22,8 +22,10 @@ mod plan;
 mod preset;
 mod provider;
 mod quota;
+mod rhythm;
 mod sample;
 mod sdk;
+mod server;
 mod service;
 mod slab;
 #[cfg(test)]
@@ -32,9 +34,9 @@ mod twin;
 mod world;
 
 pub use plan::{
-    Abandoned, Algorithm, Answer, Arrivals, Client, Demand, Effect, Fault, FirstToken, Lengths,
-    Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter, Segment, Service, Shape,
-    TraceRow, WhenFull,
+    Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
+    FirstToken, Lengths, Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter,
+    Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};

@@ -1,9 +1,12 @@
 //! What a world is made of: demand, providers, faults. Plain data, resolved for one router's
 //! configuration; `scenarios` makes it from files.
 
+mod fault;
+
 use std::sync::Arc;
 
-use router_core::{DeploymentId, FailureKind, GroupId, Rate, Ratio, Seed, Span, Time};
+pub use fault::{Answer, BadEnd, ComeBack, Effect, Fault, Outage, Rhythm};
+use router_core::{GroupId, Rate, Ratio, Seed, Span};
 
 /// A world, ready to be run against a router of one configuration.
 #[derive(Clone, Debug)]
@@ -33,8 +36,15 @@ pub struct Demand {
     pub output: Lengths,
     /// The `max_tokens` every request names, if any.
     pub output_max: Option<u32>,
-    /// Whether requests stream.
-    pub stream: bool,
+    /// The share of calls that stream.
+    pub stream: Ratio,
+    /// The tags that every request asks for, as `Config::tag` numbers them.
+    pub tags: u64,
+    /// The region that every request asks for, as `Config::region` numbers it; zero means any.
+    pub region: u16,
+    /// Each call belongs to one of so many conversations, which its request names as its affinity.
+    /// Zero: to none.
+    pub conversations: u32,
     /// What their client library does.
     pub client: Client,
     /// How long a user waits for the first token before leaving; for ever if absent.
@@ -167,6 +177,9 @@ pub struct Provider {
     pub abandoned: Abandoned,
     /// What it admits.
     pub quota: Quota,
+    /// The context window in tokens, prompt and completion together; no bound if absent. A prompt
+    /// that does not fit, with the `max_tokens` named if any, is refused; a completion stops at it.
+    pub context: Option<u32>,
     /// The share of calls that fail of themselves: with a 500, once connected and admitted.
     pub errors: Ratio,
 }
@@ -309,71 +322,4 @@ pub enum RetryAfter {
     Millis,
     /// Not at all.
     Absent,
-}
-
-/// Something that goes wrong in the world.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// What people call it.
-    pub name: String,
-    /// Where.
-    pub on: Vec<DeploymentId>,
-    /// From when.
-    pub from: Time,
-    /// Until when, exclusively; to the end if absent.
-    pub until: Option<Time>,
-    /// Which share of the calls it touches.
-    pub of: Ratio,
-    /// What it does to them.
-    pub effect: Effect,
-}
-
-/// What a fault does to the calls it touches.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// They are not answered at all.
-    Outage(Outage),
-    /// Some fail, the rest are slow.
-    Brownout {
-        /// The share that fails, with a 503.
-        errors: Ratio,
-        /// What the time to first token is multiplied by.
-        first_token: f64,
-        /// What the time per token is multiplied by.
-        per_token: f64,
-    },
-    /// They get a 429, though no quota is exceeded.
-    Storm {
-        /// With this `Retry-After`, if any.
-        retry_after: Option<Span>,
-    },
-    /// They meet these answers, one after the other, over and over.
-    Answers(Vec<Answer>),
-}
-
-/// How an outage looks from outside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outage {
-    /// Connections are refused. Calls in progress that it touches are reset as it begins.
-    Refuse,
-    /// Connections hang. Calls in progress go on: their connections stand.
-    BlackHole,
-    /// Every answer is this status. Calls in progress that it touches are reset as it begins.
-    Status(u16),
-}
-
-/// One scripted answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// As if nothing were wrong.
-    Ok,
-    /// This failure.
-    Fail {
-        /// The HTTP status.
-        status: u16,
-        /// What a driver would make of it.
-        kind: FailureKind,
-        /// With this `Retry-After`, if any.
-        retry_after: Option<Span>,
-    },
 }

@@ -147,6 +147,7 @@ fn hosted() -> Provider {
         when_full: WhenFull::Refuse,
         abandoned: Abandoned::Stops,
         quota: Quota::default(),
+        context: None,
         errors: Ratio::ZERO,
     }
 }

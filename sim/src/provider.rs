@@ -12,10 +12,11 @@ use router_core::{
 
 use crate::agenda::{Agenda, Due};
 use crate::attempt::{Ask, Attempt, DROPPED, DUE, News, STREAMS, Stage};
-use crate::fault::{Fate, Faults, Flaw};
-use crate::plan::{Abandoned, Order, Plan, WhenFull};
+use crate::fault::{Doom, Fate, Faults, Flaw, Met, Victim};
+use crate::plan::{Abandoned, BadEnd, Order, Plan, WhenFull};
 use crate::quota::{Admission, Book, Refusal};
-use crate::service::{Draws, Pace};
+use crate::server::{self, Server};
+use crate::service::Draws;
 use crate::slab::Slab;
 
 /// Every provider, and every call they work on.
@@ -32,18 +33,6 @@ pub(crate) struct Providers {
     draws: Draws,
 }
 
-#[derive(Clone, Debug)]
-struct Server {
-    connect: Span,
-    concurrency: u32,
-    when_full: WhenFull,
-    abandoned: Abandoned,
-    pace: Pace,
-    book: Option<usize>,
-    in_service: u32,
-    queue: VecDeque<u32>,
-}
-
 impl Providers {
     /// How many attempts there are places for by now.
     pub(crate) fn seats(&self) -> u32 {
@@ -51,33 +40,7 @@ impl Providers {
     }
 
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut books = Vec::new();
-        let mut shared: Vec<(u16, Option<usize>)> = Vec::new();
-        let mut servers = Vec::with_capacity(plan.providers.len());
-        for provider in &plan.providers {
-            let quota = &provider.quota;
-            let known = shared.iter().find(|(number, _)| Some(*number) == quota.shared);
-            let book = if let Some(&(_, book)) = known {
-                book
-            } else {
-                let book = Book::new(quota).map(|book| {
-                    books.push(book);
-                    books.len() - 1
-                });
-                shared.extend(quota.shared.map(|number| (number, book)));
-                book
-            };
-            servers.push(Server {
-                connect: provider.connect,
-                concurrency: provider.concurrency.unwrap_or(u32::MAX),
-                when_full: provider.when_full,
-                abandoned: provider.abandoned,
-                pace: Pace::new(provider),
-                book,
-                in_service: 0,
-                queue: VecDeque::new(),
-            });
-        }
+        let (servers, books) = server::open(&plan.providers);
         Self {
             faults: Faults::new(plan.seed, &plan.faults, servers.len()),
             servers,
@@ -106,39 +69,48 @@ impl Providers {
         ask: Ask,
     ) -> u32 {
         let AttemptId { request, ordinal } = dispatch.attempt;
+        let deployment = dispatch.deployment;
+        let server = &self.servers[deployment.index()];
+        let connected = now + server.connect;
+        let room = server.context.saturating_sub(ask.input).max(1);
+        let victim = Victim { request, ordinal, deployment };
+        let Met { fate, doom } = self.faults.meets(now, connected, victim, dispatch.key);
         let beat = self.beat(dispatch.heartbeat);
         let slot = self.attempts.insert(Attempt {
             request,
             input: ask.input,
-            output: ask.output,
+            output: ask.output.min(room),
             reserved: 0,
-            sibling: ask.sibling,
-            deployment: dispatch.deployment.index() as u16,
-            beat,
             window: 0,
+            deployment: deployment.index() as u16,
+            doom,
+            sibling: ask.sibling,
+            beat,
             ordinal,
             flags: if ask.stream { STREAMS } else { 0 },
             stage: Stage::Hung,
         });
-        let fate = self.faults.meets(now, dispatch.deployment, request, ordinal);
         match fate.or_else(|| self.refuse(now, slot, ask.output_max)) {
             None => self.take(now, agenda, slot, dispatch.connect),
             Some(Fate::Hangs) => {}
-            Some(Fate::Fails(Flaw { kind, status, retry_after })) => {
+            Some(Fate::Fails(Flaw { kind, status, retry_after, should_retry })) => {
                 let plus_one =
                     retry_after.and_then(|r| NonZeroU64::new(r.as_nanos().saturating_add(1)));
-                self.attempts[slot].stage = Stage::Failing(kind, status, plus_one);
-                let connected = now + self.servers[dispatch.deployment.index()].connect;
+                self.attempts[slot].stage = Stage::Failing(kind, status, should_retry, plus_one);
                 self.schedule(agenda, slot, connected);
             }
         }
         slot
     }
 
-    /// Why the provider itself does not take a call: its quota, its errors, its bounds.
+    /// Why the provider itself does not take a call: its context window, its quota, its errors,
+    /// its bounds.
     fn refuse(&mut self, now: Time, slot: u32, output_max: Option<u32>) -> Option<Fate> {
         let attempt = &mut self.attempts[slot];
         let server = &self.servers[usize::from(attempt.deployment)];
+        if attempt.input.saturating_add(output_max.unwrap_or(0)) > server.context {
+            return Some(Fate::Fails(Flaw::new(FailureKind::ContextWindow, 400, None)));
+        }
         if let Some(book) = server.book {
             match self.books[book].admit(now, attempt.input, output_max) {
                 Ok(Admission { reserved, window }) => {
@@ -203,10 +175,11 @@ impl Providers {
                 self.attempts.remove(slot);
                 return None;
             }
-            Stage::Failing(kind, status, plus_one) => {
+            Stage::Failing(kind, status, should_retry, plus_one) => {
                 self.free(slot);
                 let retry_after = plus_one.map(|ns| Span::from_nanos(ns.get() - 1));
-                (Upstream::Fail(Failure { retry_after, ..Failure::new(kind, status) }), true)
+                let failure = Failure { retry_after, should_retry, ..Failure::new(kind, status) };
+                (Upstream::Fail(failure), true)
             }
             Stage::Queued => (Upstream::Connected, false),
             Stage::Connecting { first_at } => {
@@ -218,38 +191,89 @@ impl Providers {
                 let per_token = self.per_token(now, slot);
                 let attempt = &mut self.attempts[slot];
                 attempt.stage = Stage::Decode { first_at: now, per_token };
-                if attempt.done(now, per_token) == now {
-                    (self.complete(now, agenda, slot), true)
+                let (end_at, bad_end) = self.end_of(slot, now, per_token);
+                let shows_tokens = flags & STREAMS != 0;
+                // An answer that breaks may come at once up to there, and still shows its start.
+                let starts = shows_tokens && bad_end.is_some_and(|(tokens, _)| tokens > 0);
+                if end_at == now && !starts {
+                    (self.end(now, agenda, slot, bad_end)?, true)
                 } else {
-                    self.schedule_next(now, agenda, slot, now, per_token);
-                    if flags & STREAMS == 0 {
+                    self.schedule_next(now, agenda, slot, end_at);
+                    if !shows_tokens {
                         return None;
                     }
                     (Upstream::FirstToken, false)
                 }
             }
             Stage::Decode { first_at, per_token } => {
-                if now >= attempt.done(first_at, per_token) {
-                    (self.complete(now, agenda, slot), true)
+                let so_far = attempt.produced(now);
+                let (end_at, bad_end) = self.end_of(slot, first_at, per_token);
+                if now >= end_at {
+                    (self.end(now, agenda, slot, bad_end)?, true)
                 } else {
-                    let so_far = attempt.produced(now);
-                    self.schedule_next(now, agenda, slot, first_at, per_token);
+                    self.schedule_next(now, agenda, slot, end_at);
                     (Upstream::Progress(so_far), false)
                 }
             }
-            Stage::Hung | Stage::Broken => unreachable!("neither has an event of its own"),
+            Stage::Hung | Stage::Stalled { .. } | Stage::Broken => {
+                unreachable!("none has an event of its own")
+            }
         };
         told.then_some(News { attempt: AttemptId { request, ordinal }, upstream, last })
     }
 
-    fn complete(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Upstream {
-        let Attempt { input, output, deployment, .. } = self.attempts[slot];
+    /// When an answer that began at `first_at` ends; if badly, after how many tokens and how.
+    fn end_of(&self, slot: u32, first_at: Time, per_token: u32) -> (Time, Option<(u32, BadEnd)>) {
+        let attempt = &self.attempts[slot];
+        match attempt.doom.map(|doom| self.faults.doom(doom)) {
+            Some(Doom::Breaks(tokens, end)) if tokens < attempt.output => {
+                let took = Span::from_nanos(u64::from(per_token)) * u64::from(tokens);
+                (first_at + took, Some((tokens, end)))
+            }
+            Some(Doom::Breaks(..) | Doom::Garbage) | None => {
+                (attempt.done(first_at, per_token), None)
+            }
+        }
+    }
+
+    /// An answer ends. What the router is told, unless nothing is.
+    fn end(
+        &mut self,
+        now: Time,
+        agenda: &mut Agenda,
+        slot: u32,
+        bad_end: Option<(u32, BadEnd)>,
+    ) -> Option<Upstream> {
+        let Attempt { input, output, deployment, doom, flags, .. } = self.attempts[slot];
+        let (heard, streams) = (flags & DROPPED == 0, flags & STREAMS != 0);
+        let garbage = !streams && doom.is_some_and(|doom| self.faults.doom(doom) == Doom::Garbage);
+        if let Some(doom) = doom.filter(|_| heard && (garbage || bad_end.is_some())) {
+            self.faults.struck(doom);
+        }
+        if let Some((tokens, BadEnd::Stall)) = bad_end
+            && heard
+        {
+            self.attempts[slot].stage = Stage::Stalled { tokens };
+            return None;
+        }
+        let output = bad_end.map_or(output, |(tokens, _)| tokens);
         self.settle(now, slot, output);
         self.free(slot);
         self.servers[usize::from(deployment)].in_service -= 1;
         self.fill(now, agenda, deployment);
         let usage = Usage { input_tokens: input, cached_tokens: 0, output_tokens: output };
-        Upstream::Complete(usage)
+        let failure = match bad_end {
+            None if garbage => {
+                let failure = Failure::new(FailureKind::InvalidOutput, 200);
+                Failure { usage: Some(usage), ..failure }
+            }
+            None => return Some(Upstream::Complete(usage)),
+            Some((_, BadEnd::Stall)) => return None,
+            Some((_, BadEnd::Cut)) => Failure::new(FailureKind::Reset, 0),
+            Some((_, BadEnd::Truncated)) => Failure::new(FailureKind::Truncated, 0),
+            Some((_, BadEnd::Error(status))) => Failure::new(FailureKind::Server, status),
+        };
+        Some(Upstream::Fail(failure))
     }
 
     /// The router drops a call. Its socket is closed: nothing more is told of it, even if the
@@ -271,6 +295,11 @@ impl Providers {
                     self.fill(now, agenda, deployment);
                 }
             }
+            Stage::Stalled { .. } => {
+                self.stop(now, slot);
+                self.retire(slot);
+                self.fill(now, agenda, deployment);
+            }
             // Its place in `broken` keeps the slot.
             Stage::Broken | Stage::Dead => {}
         }
@@ -279,11 +308,14 @@ impl Providers {
     /// Begins a fault that breaks calls in progress: those it touches are reset at once, before
     /// any other news of this instant.
     pub(crate) fn strike(&mut self, now: Time, agenda: &mut Agenda, fault: u32) {
+        if let Some(at) = self.faults.next_beginning(now, fault) {
+            agenda.schedule(at, Due::Fault(fault));
+        }
         for slot in 0..self.attempts.capacity() {
             let Attempt { request, ordinal, deployment, flags, stage, .. } = self.attempts[slot];
             let in_progress = match stage {
                 Stage::Queued | Stage::Connecting { .. } | Stage::Prefill => true,
-                Stage::Decode { .. } => true,
+                Stage::Decode { .. } | Stage::Stalled { .. } => true,
                 Stage::Failing(..) | Stage::Hung | Stage::Broken | Stage::Dead => false,
             };
             let here = self.faults.on(fault).contains(&DeploymentId::at(deployment.into()));
@@ -366,21 +398,23 @@ impl Providers {
     }
 
     /// How long the first token takes once work begins.
-    fn first_token(&self, now: Time, slot: u32) -> Span {
+    fn first_token(&mut self, now: Time, slot: u32) -> Span {
         let Attempt { request, ordinal, input, deployment, .. } = self.attempts[slot];
         let on = DeploymentId::at(deployment.into());
-        let [slow, _] = self.faults.slow(now, on, request, ordinal);
+        let slow = self.faults.slow(now, Victim { request, ordinal, deployment: on });
         let pace = &self.servers[usize::from(deployment)].pace;
-        self.draws.first_token(pace, request, ordinal, on, input, slow)
+        let took = self.draws.first_token(pace, request, ordinal, on, input, slow.first_token);
+        took + slow.delay
     }
 
     /// Nanoseconds from one token to the next, at the load of this moment.
-    fn per_token(&self, now: Time, slot: u32) -> u32 {
+    fn per_token(&mut self, now: Time, slot: u32) -> u32 {
         let Attempt { request, ordinal, deployment, .. } = self.attempts[slot];
         let on = DeploymentId::at(deployment.into());
-        let [_, slow] = self.faults.slow(now, on, request, ordinal);
+        let slow = self.faults.slow(now, Victim { request, ordinal, deployment: on });
         let server = &self.servers[usize::from(deployment)];
-        self.draws.per_token(&server.pace, request, ordinal, on, server.in_service, slow)
+        let (pace, load) = (&server.pace, server.in_service);
+        self.draws.per_token(pace, request, ordinal, on, load, slow.per_token)
     }
 
     fn schedule(&mut self, agenda: &mut Agenda, slot: u32, at: Time) {
@@ -389,28 +423,20 @@ impl Providers {
     }
 
     /// The next sign of life, or the end.
-    fn schedule_next(
-        &mut self,
-        now: Time,
-        agenda: &mut Agenda,
-        slot: u32,
-        first_at: Time,
-        per_token: u32,
-    ) {
+    fn schedule_next(&mut self, now: Time, agenda: &mut Agenda, slot: u32, end_at: Time) {
         let attempt = &self.attempts[slot];
-        let done = attempt.done(first_at, per_token);
         let beat = self.beats[usize::from(attempt.beat)];
         let heard = attempt.flags & (STREAMS | DROPPED) == STREAMS && !beat.is_zero();
-        self.schedule(agenda, slot, if heard { done.min(now + beat) } else { done });
+        self.schedule(agenda, slot, if heard { end_at.min(now + beat) } else { end_at });
     }
 
-    fn beat(&mut self, beat: Span) -> u16 {
+    fn beat(&mut self, beat: Span) -> u8 {
         let known = self.beats.iter().position(|&b| b == beat);
         let index = known.unwrap_or_else(|| {
             self.beats.push(beat);
             self.beats.len() - 1
         });
-        u16::try_from(index).expect("a configuration has fewer groups than that")
+        u8::try_from(index).expect("a configuration has at most 64 groups")
     }
 
     /// Lets go of a call that is over: at once, or at the event the agenda still holds of it.
@@ -425,15 +451,5 @@ impl Providers {
     fn free(&mut self, slot: u32) {
         self.attempts[slot].stage = Stage::Dead;
         self.attempts.remove(slot);
-    }
-}
-
-impl Server {
-    /// Whether no more can wait.
-    fn is_full(&self) -> bool {
-        match self.when_full {
-            WhenFull::Queue { bound, .. } => self.queue.len() as u64 >= u64::from(bound),
-            WhenFull::Refuse => true,
-        }
     }
 }

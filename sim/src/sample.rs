@@ -69,6 +69,9 @@ pub(crate) fn quantile(points: &[u32], word: u64) -> u32 {
 pub(crate) struct Chance(u128);
 
 impl Chance {
+    /// It never happens.
+    pub(crate) const NEVER: Self = Self(0);
+
     /// From a share; above one counts as one.
     pub(crate) fn new(ratio: Ratio) -> Self {
         let whole = 1_u128 << 64;

@@ -1,7 +1,29 @@
 //! Slots that are used again.
 
-/// "No slot", in links between slots.
-pub(crate) const NONE: u32 = u32::MAX;
+/// A link from one slot to another, or to none. Three bytes: the agenda numbers no more slots,
+/// and every call in flight holds four of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Link([u8; 3]);
+
+impl Link {
+    pub(crate) const NONE: Self = Self([u8::MAX; 3]);
+
+    /// # Panics
+    /// At slot 2^24 - 1, which [`crate::World::is_crowded`] warns of.
+    pub(crate) fn to(slot: u32) -> Self {
+        assert!(slot < 0xFF_FFFF, "at most 2^24 calls at once");
+        let [a, b, c, _] = slot.to_le_bytes();
+        Self([a, b, c])
+    }
+
+    pub(crate) fn slot(self) -> Option<u32> {
+        let Self([a, b, c]) = self;
+        (self != Self::NONE).then_some(u32::from_le_bytes([a, b, c, 0]))
+    }
+}
+
+/// An empty bucket of an [`Index`].
+const NONE: u32 = u32::MAX;
 
 /// Values under small numbers that stay theirs until removed. Freed slots are used again, last
 /// freed first, so that a world at rest touches little memory and allocates nothing.
@@ -140,6 +162,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn a_link_leads_where_it_was_put_or_nowhere() {
+        for slot in [0, 1, 255, 256, 65_536, 0xFF_FFFE] {
+            assert_eq!(Link::to(slot).slot(), Some(slot));
+        }
+        assert_eq!(Link::NONE.slot(), None);
+    }
 
     #[test]
     fn an_index_agrees_with_a_map() {

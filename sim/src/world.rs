@@ -11,7 +11,7 @@ use crate::attempt::{Ask, News};
 use crate::client::{Clients, Slot, Verdict};
 use crate::plan::Plan;
 use crate::provider::Providers;
-use crate::slab::NONE;
+use crate::slab::Link;
 
 /// Totals of a run so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -238,18 +238,18 @@ impl Net {
     /// Takes an attempt that is over out of its call's list and says where it was.
     fn unlink(&mut self, attempt: AttemptId) -> Option<u32> {
         let call = self.clients.find(attempt.request)?;
-        let (mut before, mut slot) = (NONE, self.clients.slot(call).attempt);
-        while slot != NONE {
+        let (mut before, mut link) = (None, self.clients.slot(call).attempt);
+        while let Some(slot) = link.slot() {
             let at = self.providers.attempt(slot);
             let (id, next) = (at.id(), at.sibling);
             if id == attempt {
                 match before {
-                    NONE => self.clients.slot(call).attempt = next,
-                    before => self.providers.attempt_mut(before).sibling = next,
+                    None => self.clients.slot(call).attempt = next,
+                    Some(before) => self.providers.attempt_mut(before).sibling = next,
                 }
                 return Some(slot);
             }
-            (before, slot) = (slot, next);
+            (before, link) = (Some(slot), next);
         }
         None
     }
@@ -271,13 +271,14 @@ impl Effects for Net {
         let slot = self.clients.find(request).expect("only requests in flight are dispatched");
         self.tally.dispatched += 1;
         let demand = self.clients.demand(request.source());
-        let (output_max, stream) = (demand.output_max, demand.stream);
+        let output_max = demand.output_max;
+        let stream = self.clients.streams(request);
         let call = self.clients.slot(slot);
         call.attempts = call.attempts.saturating_add(1);
         let sibling = call.attempt;
         let ask = Ask { input: call.input, output: call.output, output_max, stream, sibling };
         let attempt = self.providers.dispatch(now, &mut self.agenda, &dispatch, ask);
-        self.clients.slot(slot).attempt = attempt;
+        self.clients.slot(slot).attempt = Link::to(attempt);
     }
 
     fn abandon(&mut self, now: Time, attempt: AttemptId, why: Abandon) {

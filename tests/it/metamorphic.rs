@@ -7,7 +7,7 @@ use router_core::{
     Brain, Config, DeploymentId, Digest, GroupId, Input, Observation, Outcome, Output, Ratio,
     Rejection, RequestId, Router, Span, Strategy as Choice, Time,
 };
-use sim::{Effect, Fault, Outage};
+use sim::{Effect, Fault, Outage, Rhythm};
 use tests::tape::{Tape, replay, replay_from};
 use tests::world::{Setting, effects, settings, swarm};
 
@@ -227,6 +227,7 @@ proptest! {
             on: (0..with.plan.providers.len()).map(DeploymentId::at).collect(),
             from: Time::ZERO,
             until: None,
+            rhythm: Rhythm::Steady,
             of: Ratio::ZERO,
             effect: Effect::Outage(Outage::Refuse),
         });
@@ -271,6 +272,7 @@ proptest! {
             on: (0..one).map(DeploymentId::at).collect(),
             from: Time::ZERO,
             until: None,
+            rhythm: Rhythm::Steady,
             of: Ratio::ONE,
             effect,
         });

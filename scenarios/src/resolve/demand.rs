@@ -3,7 +3,7 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use router_core::{GroupId, Span, Time};
+use router_core::{GroupId, Ratio, Span, Time};
 use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
 
 use super::{Fleet, Override, Property, Said};
@@ -121,7 +121,10 @@ fn demand(
         input,
         output,
         output_max: spec.output_max.as_ref().map(|most| most.value),
-        stream: spec.stream.unwrap_or(true),
+        stream: if spec.stream.unwrap_or(true) { Ratio::ONE } else { Ratio::ZERO },
+        tags: 0,
+        region: 0,
+        conversations: 0,
         client,
         patience: spec.patience.as_ref().map(|patience| patience.value),
         properties,

@@ -1,7 +1,7 @@
 //! Faults by number.
 
 use router_core::{DeploymentId, FailureKind, Ratio, Span, Time};
-use sim::{Answer, Effect, Fault, Outage};
+use sim::{Answer, ComeBack, Effect, Fault, Outage, Rhythm};
 
 use super::select::{FORMS, Selector};
 use super::{Fleet, Said};
@@ -42,7 +42,8 @@ fn fault(
         said.warn(format!("the fault `{}` begins after the last call", name.value));
     }
     let until = spec.lasts.as_ref().map(|lasts| from + lasts.value);
-    Some(Fault { name: name.value.clone(), on, from, until, of, effect })
+    let rhythm = Rhythm::Steady;
+    Some(Fault { name: name.value.clone(), on, from, until, rhythm, of, effect })
 }
 
 /// Expectations name faults, in `recovery(...)` and `during=`.
@@ -122,6 +123,7 @@ fn effect(name: &Spanned<String>, spec: &FaultSpec, said: &mut Said) -> Option<E
         errors: spec.errors.as_ref().map_or(Ratio::ZERO, |errors| errors.value),
         first_token: spec.ttft.as_ref().map_or(1.0, |times| times.value),
         per_token: spec.per_token.as_ref().map_or(1.0, |times| times.value),
+        delay: Span::ZERO,
     })
 }
 
@@ -184,7 +186,8 @@ fn answer(text: &str) -> Option<Answer> {
             kind = FailureKind::ALL.into_iter().find(|kind| kind.name() == word)?;
         }
     }
-    Some(Answer::Fail { status, kind, retry_after })
+    let retry_after = retry_after.map(ComeBack::In);
+    Some(Answer::Fail { status, kind, retry_after, should_retry: None })
 }
 
 /// What a driver makes of a status without a body.
@@ -215,8 +218,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_status_with_a_wait_or_a_kind() {
-        let fail = |status, kind, retry_after| Some(Answer::Fail { status, kind, retry_after });
-        let five = Some(Span::from_secs(5));
+        let fail = |status, kind, retry_after| {
+            Some(Answer::Fail { status, kind, retry_after, should_retry: None })
+        };
+        let five = Some(ComeBack::In(Span::from_secs(5)));
         assert_eq!(answer("ok"), Some(Answer::Ok));
         assert_eq!(answer("429 retry-after=5"), fail(429, FailureKind::RateLimit, five));
         assert_eq!(answer("429 retry-after=5000ms"), fail(429, FailureKind::RateLimit, five));

@@ -91,6 +91,7 @@ fn generic() -> Provider {
             retry_after: RetryAfter::Seconds,
             ..Quota::default()
         },
+        context: None,
         errors: Ratio::ZERO,
     }
 }

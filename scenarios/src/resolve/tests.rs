@@ -245,7 +245,8 @@ fn an_effect_keeps_its_factors() {
     };
     scenario.faults.push((named("brownout"), brownout));
     let found = resolved(&scenario).unwrap();
-    let Effect::Brownout { errors, first_token, per_token } = found.plan.faults[0].effect else {
+    let Effect::Brownout { errors, first_token, per_token, .. } = found.plan.faults[0].effect
+    else {
         panic!("not a brownout")
     };
     assert_eq!((errors, first_token, per_token), (Ratio::from_ppm(300_000), 4.0, 1.0));

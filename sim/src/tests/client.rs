@@ -1,4 +1,4 @@
-use router_core::CallEnd;
+use router_core::{CallEnd, Request};
 
 use super::*;
 use crate::{Algorithm, Outage, TraceRow};
@@ -103,8 +103,7 @@ fn a_user_may_leave_while_the_client_waits_between_tries() {
 fn a_rejected_try_comes_back_when_the_router_named() {
     // The quota is the provider's; the script passes its 429 on, as a router would its own.
     let mut provider = constant(10);
-    provider.quota.requests =
-        Some(router_core::Rate { amount: 1, period: Span::from_secs(10), burst: None });
+    provider.quota.requests = Some(Rate { amount: 1, period: Span::from_secs(10), burst: None });
     provider.quota.algorithm = Algorithm::Window;
     let world = run(&plan(openai(2), vec![provider]), Script::to(&[0]));
     let second = world.journal().calls[1];
@@ -162,4 +161,72 @@ fn a_stream_that_breaks_after_its_first_token_is_not_tried_again() {
         assert_eq!((call.end, call.tries), (CallEnd::Failed(502), tries));
         assert_eq!(call.first_token.is_some(), tries == 1);
     }
+}
+
+/// What was submitted.
+#[derive(Debug, Default)]
+struct Submitted(Vec<Request>);
+
+impl Journal for Submitted {
+    fn input(&mut self, _: Time, input: &Input) {
+        if let Input::Submit(request) = input {
+            self.0.push(*request);
+        }
+    }
+
+    fn output(&mut self, _: Time, _: &Output) {}
+
+    fn call(&mut self, _: Time, _: &Call) {}
+}
+
+fn submitted(plan: &Plan) -> Vec<Request> {
+    let mut world = World::new(plan, Driver::new(Script::to(&[0]), Submitted::default()));
+    world.run();
+    world.into_driver().into_journal().0
+}
+
+#[test]
+fn requests_carry_their_tags_region_and_conversation_through_all_tries() {
+    let population = Demand { tags: 5, region: 2, conversations: 50, ..openai(4000) };
+    let mut plan = plan(population, vec![constant(1)]);
+    plan.providers[0].errors = Ratio::new(1, 2).unwrap();
+    plan.demands.push(Demand { conversations: 1, ..demand(1, 3) });
+    plan.demands.push(demand(1, 1));
+    let requests = submitted(&plan);
+    let mut counts = BTreeMap::new();
+    let mut conversation_of = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.id.source() == 0) {
+        assert_eq!((request.tags, request.region), (5, 2));
+        let known = *conversation_of.entry(request.id.call()).or_insert(request.affinity);
+        assert_eq!(known, request.affinity, "one conversation for all tries");
+        *counts.entry(request.affinity).or_insert(0_u32) += u32::from(request.id.client_try() == 0);
+    }
+    assert!(requests.len() > 6000, "{} of 4000 calls are tried again", requests.len());
+    // 80 of each, standard deviation 9.
+    assert_eq!(counts.len(), 50);
+    assert!(counts.values().all(|count| (40..120).contains(count)), "{counts:?}");
+    let others: Vec<u64> =
+        requests.iter().filter(|r| r.id.source() > 0).map(|r| r.affinity).collect();
+    assert!(others.iter().all(|affinity| !counts.contains_key(affinity)), "{others:?}");
+    assert_eq!(others.iter().filter(|&&affinity| affinity == 0).count(), 1, "{others:?}");
+}
+
+#[test]
+fn a_share_of_the_calls_streams_and_a_call_keeps_to_it() {
+    let population = Demand { stream: Ratio::new(4, 5).unwrap(), ..openai(4000) };
+    let mut plan = plan(population, vec![fault::tokens()]);
+    plan.providers[0].errors = Ratio::new(1, 2).unwrap();
+    let mut streams = BTreeMap::new();
+    for request in submitted(&plan) {
+        assert_eq!(*streams.entry(request.id.call()).or_insert(request.stream), request.stream);
+    }
+    // 3200, standard deviation 25.
+    let count = streams.values().filter(|&&streams| streams).count();
+    assert!((3100..3300).contains(&count), "{count}");
+    // And the provider keeps to what the request said.
+    let world = run(&plan, Script::to(&[0]));
+    let answered = |call: &&Call| matches!(call.end, CallEnd::Answered(_)) && streams[&call.id];
+    let answered = world.journal().calls.iter().filter(answered).count();
+    let told = world.journal().inputs.iter().filter(|(_, what)| what.ends_with("FirstToken"));
+    assert_eq!(told.count(), answered);
 }

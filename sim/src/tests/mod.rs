@@ -1,7 +1,9 @@
 //! The world as a router sees it: against a small scripted brain.
 
+mod breaks;
 mod client;
 mod fault;
+mod hedge;
 mod provider;
 mod whole;
 
@@ -9,13 +11,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use router_core::{
     Abandon, AttemptId, Brain, Call, Cause, DeploymentId, Dispatch, Driver, Failure, FailureKind,
-    GroupId, Input, Journal, Outcome, Output, Outputs, Ratio, RequestId, Seed, Span, Time,
+    GroupId, Input, Journal, Outcome, Output, Outputs, Rate, Ratio, RequestId, Seed, Span, Time,
     TimerKind, Upstream, Wakeup,
 };
 
 use crate::{
-    Abandoned, Arrivals, Client, Demand, Effect, Fault, Lengths, Plan, Provider, Quota, Service,
-    WhenFull, World,
+    Abandoned, Arrivals, Client, Demand, Effect, Fault, Lengths, Plan, Provider, Quota, Rhythm,
+    Service, WhenFull, World,
 };
 
 /// A brain that does what it is told: attempt `n` of a request goes to deployment `to[n - 1]`
@@ -23,6 +25,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) to: Vec<usize>,
+    /// Which key.
+    pub(super) key: u8,
     /// Connect timeout.
     pub(super) connect: Span,
     /// Total timeout.
@@ -44,6 +48,7 @@ impl Script {
     pub(super) fn to(to: &[usize]) -> Self {
         Self {
             to: to.to_vec(),
+            key: 0,
             connect: Span::from_secs(5),
             total: Span::from_secs(3600),
             heartbeat: Span::from_secs(10),
@@ -60,7 +65,7 @@ impl Script {
             attempt: AttemptId { request, ordinal },
             group: GroupId::at(0),
             deployment: DeploymentId::at(*to),
-            key: 0,
+            key: self.key,
             cause: Cause::Primary,
             connect: self.connect,
             heartbeat: self.heartbeat,
@@ -165,7 +170,13 @@ impl Journal for Log {
             Input::Cancel(request) => format!("cancel {request}"),
             Input::Upstream(attempt, Upstream::Fail(failure)) => {
                 let wait = failure.retry_after.map_or(String::new(), |w| format!(" after {w}"));
-                format!("{attempt} {} {}{wait}", failure.kind.name(), failure.status)
+                let again =
+                    failure.should_retry.map_or("", |yes| if yes { " again" } else { " no" });
+                let billed = failure.usage.map_or(String::new(), |usage| {
+                    format!(" for {}+{}", usage.input_tokens, usage.output_tokens)
+                });
+                let (kind, status) = (failure.kind.name(), failure.status);
+                format!("{attempt} {kind} {status}{wait}{again}{billed}")
             }
             Input::Upstream(attempt, Upstream::Complete(usage)) => {
                 format!("{attempt} complete {}+{}", usage.input_tokens, usage.output_tokens)
@@ -194,7 +205,10 @@ pub(super) fn demand(gap_ms: u64, count: u64) -> Demand {
         input: Lengths::Fixed(10),
         output: Lengths::Fixed(11),
         output_max: None,
-        stream: true,
+        stream: Ratio::ONE,
+        tags: 0,
+        region: 0,
+        conversations: 0,
         client: Client::ONCE,
         patience: None,
         properties: [0; 4],
@@ -210,6 +224,7 @@ pub(super) fn constant(ms: u64) -> Provider {
         when_full: WhenFull::Refuse,
         abandoned: Abandoned::Stops,
         quota: Quota::default(),
+        context: None,
         errors: Ratio::ZERO,
     }
 }
@@ -225,6 +240,7 @@ pub(super) fn fault(from_ms: u64, until_ms: u64, effect: Effect) -> Fault {
         on: vec![DeploymentId::at(0)],
         from: Time::ZERO + Span::from_millis(from_ms),
         until: Some(Time::ZERO + Span::from_millis(until_ms)),
+        rhythm: Rhythm::Steady,
         of: Ratio::ONE,
         effect,
     }

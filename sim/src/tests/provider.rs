@@ -122,7 +122,7 @@ fn a_stream_shows_its_first_token_then_progress_each_heartbeat_then_its_end() {
 #[test]
 fn a_call_that_does_not_stream_shows_only_its_connection_and_its_end() {
     let mut plan = streaming(241, 10, 0.0);
-    plan.demands[0].stream = false;
+    plan.demands[0].stream = Ratio::ZERO;
     assert_eq!(
         told(&plan, Script::to(&[0])),
         ["1000 submit r1", "1010 r1#1 Connected", "3520 r1#1 complete 10+241"]

@@ -4,7 +4,7 @@ use super::*;
 use crate::{FirstToken, Order, PerToken, Segment, Shape};
 
 /// Everything that draws, at once.
-fn busy(seed: u64) -> Plan {
+pub(super) fn busy(seed: u64) -> Plan {
     let first_token = FirstToken {
         median: Span::from_millis(300),
         sigma: 0.4,
@@ -32,8 +32,12 @@ fn busy(seed: u64) -> Plan {
         patience: Some(Span::from_secs(4)),
         ..demand(1, 1)
     };
-    let brownout =
-        Effect::Brownout { errors: Ratio::new(1, 5).unwrap(), first_token: 4.0, per_token: 2.0 };
+    let brownout = Effect::Brownout {
+        errors: Ratio::new(1, 5).unwrap(),
+        first_token: 4.0,
+        per_token: 2.0,
+        delay: Span::ZERO,
+    };
     Plan {
         seed: Seed::from_u64(seed),
         faults: vec![fault(20_000, 40_000, brownout)],
