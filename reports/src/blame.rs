@@ -1,10 +1,10 @@
 //! What most of the lost time, or most of the failures, was made of.
 
-use router_core::{FailureKind, Reason};
+use router_core::{FailureKind, Hold, Reason, Turn};
 
-use crate::expect::{Expectation, Metric};
-use crate::words::{count, percent, seconds, secs};
-use crate::{Figures, Part};
+use crate::expect::{Expectation, Metric, Sent};
+use crate::words::{self, count, percent, seconds, secs};
+use crate::{Figures, Membership, Part, membership};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -27,17 +27,31 @@ impl Blame {
     }
 }
 
-/// Where calls lost time in `part`: in attempts that failed, and in waiting after them; the
-/// greatest first, in nanoseconds.
+/// Where calls lost time in `part`: in attempts that failed, in waiting after them, and in slow
+/// attempts until the hedge that overtook them was sent; the greatest first, in nanoseconds.
 pub fn lost_time(figures: &Figures, part: &Part) -> Vec<Blame> {
     let mut blames = Vec::new();
     for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
         for (kind, lost) in FailureKind::ALL.into_iter().zip(&attempts.lost) {
-            let what = several(kind).to_owned() + &on(figures, name);
+            let (what, on) = (several(kind), on(figures, name));
             let mut add = |cause, ns| blames.push(Blame { cause, amount: u128::from(ns) });
-            add(format!("backoff after {what}"), lost.waited_ns);
-            add(what, lost.dead_ns);
+            add(format!("backoff after {what}{on}"), lost.waited_ns);
+            let odd = [
+                (lost.probing_ns, "met by probes"),
+                (lost.standby_ns, "met by standby"),
+                (lost.panic_ns, "met in panic"),
+            ];
+            let mut plain = lost.dead_ns;
+            for (ns, how) in odd {
+                add(format!("{what} {how}{on}"), ns);
+                plain = plain.saturating_sub(ns);
+            }
+            add(format!("{what}{on}"), plain);
         }
+        let of = figures.deployment_named(name);
+        let outrun = part.over(figures, |member| Some(member.deployment) == of).outrun;
+        let cause = format!("slow attempts that a hedge overtook{}", on(figures, name));
+        blames.push(Blame { cause, amount: u128::from(outrun.waited_ns) });
     }
     let client = part.calls.client_wait_ns;
     let cause = "clients waiting to try again".to_owned();
@@ -72,6 +86,12 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         Metric::Amplification | Metric::Recovery(_) => failed(figures, part),
         Metric::CostPer1k => dear(figures, part),
         Metric::Share => excluded(part, deployment?.index()),
+        Metric::Openings | Metric::Ejected | Metric::EjectedMax => opened(figures, part),
+        Metric::Sent(Sent::Standby | Sent::Panic) | Metric::PanicTime | Metric::StrandedTime => {
+            hindered(part)
+        }
+        Metric::Sent(Sent::Hedges) | Metric::HedgesWon | Metric::HedgesCost => held(part),
+        Metric::Sent(Sent::Retries | Sent::Probes) | Metric::Failures(_) => None,
     };
     why.or_else(|| failed(figures, part))
 }
@@ -125,26 +145,50 @@ fn dear(figures: &Figures, part: &Part) -> Option<String> {
     Some(format!("{} of the cost is {name}'s", percent(share)))
 }
 
+/// Whose breaker opened most, and why.
+fn opened(figures: &Figures, part: &Part) -> Option<String> {
+    let all: u64 = part.memberships.iter().map(Membership::opened).sum();
+    let (i, most) = part.memberships.iter().enumerate().rev().max_by_key(|(_, m)| m.opened())?;
+    let share = (all > 0).then(|| most.opened() as f64 / all as f64)?;
+    let (_, why) = most.openings.iter().zip(Turn::ALL).rev().max_by_key(|(n, _)| **n)?;
+    let (name, why) = (membership::name(figures, i), words::turn(why));
+    Some(format!("{} of the breakers' openings were {name}'s, most after {why}", percent(share)))
+}
+
+/// Why members could not be chosen, wherever.
+fn hindered(part: &Part) -> Option<String> {
+    let of = |reason: Reason| {
+        let counts = part.deployments.iter().map(|d| d.excluded[reason as usize]);
+        (counts.sum::<u64>(), reason)
+    };
+    // That somebody else was preferred hindered nobody.
+    let hinders =
+        |reason: &Reason| !matches!(reason, Reason::Weight | Reason::Tried | Reason::Tier);
+    let reasons: Vec<(u64, Reason)> = Reason::ALL.into_iter().filter(hinders).map(of).collect();
+    let all: u64 = reasons.iter().map(|(n, _)| n).sum();
+    let (most, reason) = reasons.into_iter().rev().max_by_key(|(n, _)| *n)?;
+    let share = (all > 0).then(|| most as f64 / all as f64)?;
+    let why = words::reason(reason);
+    Some(format!("of the times a member could not be chosen, {} were since {why}", percent(share)))
+}
+
+/// Why hedges were held back.
+fn held(part: &Part) -> Option<String> {
+    let held = &part.calls.held;
+    let all: u64 = held.iter().sum();
+    let (most, why) = held.iter().zip(Hold::ALL).rev().max_by_key(|(n, _)| **n)?;
+    let share = (all > 0).then(|| *most as f64 / all as f64)?;
+    let (n, why) = (count(all), words::hold(why));
+    Some(format!("{n} hedges were held back, {} of them since {why}", percent(share)))
+}
+
 /// Why a deployment could not be chosen.
 fn excluded(part: &Part, deployment: usize) -> Option<String> {
     let excluded = &part.deployments.get(deployment)?.excluded;
     let all: u64 = excluded.iter().sum();
     let (most, reason) = excluded.iter().zip(Reason::ALL).max_by_key(|(n, _)| **n)?;
     let share = (all > 0).then(|| *most as f64 / all as f64)?;
-    let why = match reason {
-        Reason::Disabled => "an operator had forced its breaker open",
-        Reason::Tags => "it lacked a tag that was asked for",
-        Reason::Region => "it is in another region than asked for",
-        Reason::Context => "the prompt was too long for it",
-        Reason::Barred => "a final failure had met the request there",
-        Reason::Cooling => "it rested",
-        Reason::Open => "its breaker was open",
-        Reason::Limit => "its rate limit was used up",
-        Reason::Parallel => "its parallel limit was used up",
-        Reason::Weight => "it is standby, and a weighted member was left",
-        Reason::Tried => "the request had tried it already",
-        Reason::Tier => "a lower tier was eligible",
-    };
+    let why = words::reason(reason);
     Some(format!("of the times it could not be chosen, {} were since {why}", percent(share)))
 }
 

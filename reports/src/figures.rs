@@ -5,11 +5,11 @@
 //! (dispatched, failed, charged) belongs to the instant at which it happened.
 
 use router_core::{
-    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Price, Reason, Rejection, Span,
-    Time,
+    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Hold, Price, Reason, Rejection,
+    Span, Time,
 };
 
-use crate::{AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Pulse};
+use crate::{AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Membership, Pulse, Spell};
 
 /// How many [`FailureKind`]s there are.
 pub const KINDS: usize = FailureKind::ALL.len();
@@ -23,6 +23,8 @@ pub const ABANDONS: usize = Abandon::Hedged as usize + 1;
 pub const GIVE_UPS: usize = GiveUp::Drain as usize + 1;
 /// How many kinds of [`router_core::Wait`] there are.
 pub const WAITS: usize = 3;
+/// How many reasons there are to hold a hedge back.
+pub const HOLDS: usize = Hold::ALL.len();
 /// How many kinds of [`Rejection`] there are.
 pub const REJECTIONS: usize = 5;
 
@@ -57,8 +59,14 @@ pub struct Figures {
     /// How long each deployment could take nothing since it or all of its keys rested, up to
     /// [`Self::end`]; by [`DeploymentId`].
     pub resting: Vec<Span>,
+    /// Every stretch of time in which a membership's breaker was not plainly closed, in order
+    /// of start.
+    pub spells: Vec<Spell>,
     /// When nobody was eligible.
-    pub stranded: StrandedSeconds,
+    pub stranded: Seconds,
+    /// When an attempt was sent to a member that was out, since too many were; by the group that
+    /// panicked.
+    pub panicked: Seconds,
     /// Late news of attempts that had ended.
     pub late: u64,
     /// New configurations that were refused.
@@ -93,7 +101,9 @@ impl Figures {
             pulse: Pulse::new(frame.horizon),
             rests: Vec::new(),
             resting: vec![Span::ZERO; deployments],
-            stranded: StrandedSeconds { any: 0, groups: vec![0; groups] },
+            spells: Vec::new(),
+            stranded: Seconds::new(groups),
+            panicked: Seconds::new(groups),
             late: 0,
             misfits: 0,
             frame,
@@ -133,16 +143,20 @@ pub struct Part {
     pub deployments: Vec<Attempts>,
     /// Attempts dispatched by membership, beside [`Figures::members`].
     pub members: Vec<u64>,
+    /// More of each membership, in the same places.
+    pub memberships: Vec<Membership>,
 }
 
 impl Part {
     /// A stretch in which nothing happened.
     pub fn new(config: &Config) -> Self {
+        let members = config.groups().iter().map(|group| group.members.len()).sum();
         Self {
             calls: Calls::default(),
             groups: vec![Calls::default(); config.groups().len()],
             deployments: vec![Attempts::default(); config.deployments().len()],
-            members: vec![0; config.groups().iter().map(|group| group.members.len()).sum()],
+            members: vec![0; members],
+            memberships: vec![Membership::default(); members],
         }
     }
 
@@ -198,6 +212,8 @@ pub struct Calls {
     pub gave_up: [u64; GIVE_UPS],
     /// Failures of attempts after which the router tried again or waited to, by [`FailureKind`].
     pub tried_again: [u64; KINDS],
+    /// Hedges that were due and held back, by [`Hold`].
+    pub held: [u64; HOLDS],
 }
 
 impl Calls {
@@ -243,6 +259,7 @@ impl Calls {
         }
         add(&mut self.gave_up, &other.gave_up);
         add(&mut self.tried_again, &other.tried_again);
+        add(&mut self.held, &other.held);
     }
 
     /// Counts `count` calls that failed with `status`.
@@ -308,8 +325,6 @@ pub struct Waited {
 pub struct Attempts {
     /// Dispatched.
     pub dispatched: u64,
-    /// Dispatched, by [`router_core::Cause`].
-    pub causes: [u64; CAUSES],
     /// Answered in full.
     pub answered: u64,
     /// Failed, by [`FailureKind`]; the router's own timeouts included.
@@ -354,7 +369,6 @@ impl Attempts {
     /// Adds everything that `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.dispatched += other.dispatched;
-        add(&mut self.causes, &other.causes);
         self.answered += other.answered;
         add(&mut self.failures, &other.failures);
         add(&mut self.abandoned, &other.abandoned);
@@ -365,8 +379,7 @@ impl Attempts {
         self.output_tokens += other.output_tokens;
         self.cost_pico += other.cost_pico;
         for (mine, theirs) in self.lost.iter_mut().zip(&other.lost) {
-            mine.dead_ns = mine.dead_ns.saturating_add(theirs.dead_ns);
-            mine.waited_ns = mine.waited_ns.saturating_add(theirs.waited_ns);
+            mine.merge(theirs);
         }
         self.abandoned_ns = self.abandoned_ns.saturating_add(other.abandoned_ns);
         add(&mut self.excluded, &other.excluded);
@@ -378,10 +391,28 @@ impl Attempts {
 /// Time lost to one kind of failure on one deployment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Lost {
-    /// In attempts that then failed, from dispatch to failure, in nanoseconds.
+    /// In attempts that then failed, from dispatch to failure, in nanoseconds; but for what ran
+    /// beside the other attempt of a hedged request.
     pub dead_ns: u64,
+    /// Of that, in half-open breakers' probes.
+    pub probing_ns: u64,
+    /// Of that, in attempts on standby.
+    pub standby_ns: u64,
+    /// Of that, in attempts sent to it although it was out, since too many were.
+    pub panic_ns: u64,
     /// In waits of the router after such a failure, as planned, in nanoseconds.
     pub waited_ns: u64,
+}
+
+impl Lost {
+    /// Adds everything that `other` counted.
+    pub const fn merge(&mut self, other: &Self) {
+        self.dead_ns = self.dead_ns.saturating_add(other.dead_ns);
+        self.probing_ns = self.probing_ns.saturating_add(other.probing_ns);
+        self.standby_ns = self.standby_ns.saturating_add(other.standby_ns);
+        self.panic_ns = self.panic_ns.saturating_add(other.panic_ns);
+        self.waited_ns = self.waited_ns.saturating_add(other.waited_ns);
+    }
 }
 
 /// A stretch of time in which a deployment or a key of it was sent nothing.
@@ -401,15 +432,23 @@ pub struct Rest {
     pub streak: u8,
 }
 
-/// Whole seconds of the clock in which at least once nobody was eligible: a request found
-/// nobody in any group it may go to, so that it was rejected, was given up for it, or had to wait
-/// for somebody to become eligible. (A backoff before somebody who is eligible is not that.)
+/// Whole seconds of the clock in which something happened at least once.
+///
+/// A second is stranded if a request found nobody in any group it may go to, so that it was
+/// rejected, was given up for it, or had to wait for somebody to become eligible. (A backoff
+/// before somebody who is eligible is not that.)
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct StrandedSeconds {
-    /// For a request of any group.
+pub struct Seconds {
+    /// Anywhere.
     pub any: u64,
-    /// For a request that asked for this group, by [`GroupId`].
+    /// By [`GroupId`]; where it is about requests, of the group they asked for.
     pub groups: Vec<u64>,
+}
+
+impl Seconds {
+    fn new(groups: usize) -> Self {
+        Self { any: 0, groups: vec![0; groups] }
+    }
 }
 
 fn add(mine: &mut [u64], theirs: &[u64]) {

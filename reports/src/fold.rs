@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use router_core::{
-    Call, CallEnd, Config, DeploymentId, Dispatch, End, FailureKind, GiveUp, GroupId, Input,
-    Journal, Observation, Outcome, Output, Price, RequestId, Span, Time, Usage, Wait,
+    AttemptId, BreakerState, Call, CallEnd, Cause, Config, DeploymentId, Dispatch, End,
+    FailureKind, GiveUp, GroupId, Input, Journal, Observation, Outcome, Output, Price, RequestId,
+    Span, Time, Usage, Wait,
 };
 
+use self::asides::Asides;
+use crate::breakers::{Breakers, Turned};
 use crate::figures::has_price;
 use crate::rests::Rests;
 use crate::segments::Segments;
-use crate::{Figures, Frame, Part, rejection_index};
+use crate::{Figures, Frame, Part, Seconds, class_index, rejection_index};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -19,26 +22,31 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// It must see a run from its first input, and it takes a source (the first 16 bits of a
 /// [`RequestId`]) to ask for one group, as the simulator's demands do: that is how the cost of
 /// an attempt finds the group that was asked for. No event allocates, but for the first one of a
-/// bin, source, status or histogram, and for rests.
+/// bin, source, status or histogram, and for rests, breakers and attempts out of the
+/// ordinary.
 #[derive(Clone, Debug)]
 pub struct Fold {
     config: Arc<Config>,
     prices: Vec<Price>,
-    /// Everything but its parts, its rests and its end.
+    /// Everything but its parts, its rests, its breakers' spells and its end.
     figures: Figures,
     segments: Segments,
     rests: Rests,
+    breakers: Breakers,
+    asides: Asides,
     /// Where each group's members begin in [`Figures::members`].
     first_member: Vec<usize>,
     /// The group that each source asks for.
     homes: Vec<GroupId>,
     cursor: Cursor,
     /// The attempt that just failed, until its consequence is known.
-    failed: Option<(RequestId, FailureKind)>,
+    failed: Option<(RequestId, GroupId, FailureKind)>,
     /// The request that just found nobody in a group, until its consequence is known.
     stranded: Option<RequestId>,
     /// The last second counted as stranded: by group, then for any.
     stranded_at: Vec<Option<u64>>,
+    /// The same, as panicked.
+    panicked_at: Vec<Option<u64>>,
 }
 
 /// Where now is.
@@ -62,12 +70,15 @@ impl Fold {
             prices: config.deployments().iter().map(|deployment| deployment.price).collect(),
             segments: Segments::new(&config, &frame),
             rests: Rests::new(&config),
+            breakers: Breakers::new(&config),
+            asides: Asides::default(),
             first_member,
             homes: Vec::new(),
             cursor: Cursor { now: Time::ZERO, bin: Some(0) },
             failed: None,
             stranded: None,
             stranded_at: vec![None; config.groups().len() + 1],
+            panicked_at: vec![None; config.groups().len() + 1],
             figures: Figures::new(&config, frame),
             config,
         }
@@ -79,6 +90,7 @@ impl Fold {
         figures.end = end.max(self.cursor.now);
         (figures.whole, figures.phases) = self.segments.finish(&self.config, &figures.frame);
         (figures.resting, figures.rests) = self.rests.finish(figures.end);
+        figures.spells = self.breakers.finish(figures.end);
         figures
     }
 
@@ -112,20 +124,63 @@ impl Fold {
         }
     }
 
+    /// The place of a membership.
+    fn member(&self, group: GroupId, deployment: DeploymentId) -> usize {
+        let (first, end) = (self.first_member[group.index()], self.first_member[group.index() + 1]);
+        let members = &self.figures.members[first..end];
+        let place = members.iter().position(|member| member.deployment == deployment);
+        first + place.expect("what happens in a group happens to a member of it")
+    }
+
     fn dispatch(&mut self, dispatch: &Dispatch) {
         let deployment = dispatch.deployment.index();
-        let attempts = &mut self.part().deployments[deployment];
-        attempts.dispatched += 1;
-        attempts.causes[dispatch.cause as usize] += 1;
+        let member = self.member(dispatch.group, dispatch.deployment);
+        let retried = u64::from(self.is_retry(dispatch));
+        self.asides.dispatched(dispatch, member, self.cursor.now);
+        let part = self.part();
+        part.deployments[deployment].dispatched += 1;
+        part.members[member] += 1;
+        let counts = &mut part.memberships[member];
+        counts.causes[dispatch.cause as usize] += 1;
+        counts.retried += retried;
         if let Some(bin) = self.cursor.bin {
-            self.figures.bins[bin].deployments[deployment].dispatched += 1;
+            let bin = &mut self.figures.bins[bin];
+            bin.members[member] += 1;
+            let in_bin = &mut bin.deployments[deployment];
+            in_bin.dispatched += 1;
+            in_bin.retried += retried;
+            in_bin.hedges += u64::from(dispatch.cause == Cause::Hedge);
+            in_bin.probes += u64::from(dispatch.cause == Cause::Probe);
+        }
+        if dispatch.cause == Cause::Panic {
+            let now = self.cursor.now;
+            count_second(&mut self.figures.panicked, &mut self.panicked_at, dispatch.group, now);
         }
         self.try_again(dispatch.attempt.request);
     }
 
+    /// Whether an attempt is not the first and in the group of the one before it.
+    fn is_retry(&self, dispatch: &Dispatch) -> bool {
+        let request = dispatch.attempt.request;
+        match dispatch.cause {
+            Cause::Primary | Cause::Fallback => false,
+            Cause::Retry | Cause::Hedge => true,
+            Cause::Probe | Cause::Standby | Cause::Panic if dispatch.attempt.ordinal <= 1 => false,
+            // These say what is odd about the member, and not what led to it. Nobody falls back
+            // to the group that was asked for.
+            Cause::Probe | Cause::Standby | Cause::Panic => {
+                let failed = self.failed.filter(|(failed, ..)| *failed == request);
+                let before =
+                    failed.map(|(_, group, _)| group).or_else(|| self.asides.away(request));
+                let home = || self.homes[usize::from(request.source())];
+                before.unwrap_or_else(home) == dispatch.group
+            }
+        }
+    }
+
     /// A request goes on after its failure, if that is what just happened.
     fn try_again(&mut self, request: RequestId) {
-        if let Some((_, kind)) = self.failed.take_if(|(failed, _)| *failed == request) {
+        if let Some((.., kind)) = self.failed.take_if(|(failed, ..)| *failed == request) {
             let home = self.home(request);
             self.part().groups[home].tried_again[kind as usize] += 1;
         }
@@ -143,6 +198,7 @@ impl Fold {
             Outcome::Cancel => outcomes.cancelled += 1,
         }
         self.resolve_stranded(request, matches!(outcome, Outcome::Reject(_)));
+        self.asides.finished(request);
     }
 
     fn observe(&mut self, observation: &Observation) {
@@ -156,32 +212,29 @@ impl Fold {
                     self.part().deployments[deployment].excluded[reason as usize] += 1;
                 }
             }
-            Observation::Selected { attempt, group, deployment, .. } => {
-                self.resolve_stranded(attempt.request, false);
-                self.selected(group, deployment);
-            }
+            Observation::Selected { attempt, .. } => self.resolve_stranded(attempt.request, false),
             Observation::Stranded { attempt, .. } => self.stranded = Some(attempt.request),
             Observation::Waiting { attempt, until, why, deployment, failure } => {
                 let planned = until.since(self.cursor.now);
                 self.waiting(attempt.request, why, planned, (deployment, failure));
             }
-            Observation::Ended {
-                attempt,
-                group: _,
-                deployment,
-                end,
-                first_token,
-                elapsed,
-                usage,
-            } => self.ended(attempt.request, deployment, end, (first_token, elapsed), usage),
+            Observation::Ended { attempt, group, deployment, end, first_token, elapsed, usage } => {
+                self.ended(attempt, (group, deployment), end, (first_token, elapsed), usage)
+            }
             Observation::Rested { deployment, key, until, failure, streak } => {
                 self.rests.rest(self.cursor.now, (deployment, key), until, (failure, streak));
             }
             Observation::Spared { deployment, .. } => {
                 self.part().deployments[deployment.index()].spared += 1;
             }
-            // Not in any figure yet.
-            Observation::Breaker { .. } | Observation::Held { .. } => {}
+            Observation::Breaker { group, deployment, to, why, until, streak, enforced } => {
+                let turned = Turned { to, why, until, streak, enforced };
+                self.turned(group, deployment, turned);
+            }
+            Observation::Held { attempt, why } => {
+                let home = self.home(attempt.request);
+                self.part().groups[home].held[why as usize] += 1;
+            }
             Observation::Page { deployment, .. } => {
                 self.part().deployments[deployment.index()].pages += 1;
             }
@@ -198,14 +251,14 @@ impl Fold {
         }
     }
 
-    fn selected(&mut self, group: GroupId, deployment: DeploymentId) {
-        let (first, end) = (self.first_member[group.index()], self.first_member[group.index() + 1]);
-        let members = &self.figures.members[first..end];
-        if let Some(member) = members.iter().position(|member| member.deployment == deployment) {
-            self.part().members[first + member] += 1;
-            if let Some(bin) = self.cursor.bin {
-                self.figures.bins[bin].members[first + member] += 1;
-            }
+    fn turned(&mut self, group: GroupId, deployment: DeploymentId, turned: Turned) {
+        let member = self.member(group, deployment);
+        self.breakers.turn(self.cursor.now, member, turned);
+        if turned.to == BreakerState::Open {
+            let counts = &mut self.part().memberships[member];
+            let openings =
+                if turned.enforced { &mut counts.openings } else { &mut counts.observed };
+            openings[turned.why as usize] += 1;
         }
     }
 
@@ -216,6 +269,11 @@ impl Fold {
         planned: Span,
         (deployment, failure): (DeploymentId, FailureKind),
     ) {
+        if let Some((_, group, _)) = self.failed.filter(|(failed, ..)| *failed == request)
+            && group.index() != self.home(request)
+        {
+            self.asides.waits_away(request, group);
+        }
         self.try_again(request);
         self.resolve_stranded(request, why != Wait::Backoff);
         let (home, planned_ns) = (self.home(request), planned.as_nanos());
@@ -229,17 +287,20 @@ impl Fold {
 
     fn ended(
         &mut self,
-        request: RequestId,
-        deployment: DeploymentId,
+        attempt: AttemptId,
+        (group, deployment): (GroupId, DeploymentId),
         end: End,
         (first_token, elapsed): (Option<Span>, Span),
         usage: Usage,
     ) {
-        let home = self.home(request);
+        let (home, member) = (self.home(attempt.request), self.member(group, deployment));
+        let ending = self.asides.ended(attempt, end, elapsed, self.cursor.now);
         let cost = u128::from(self.prices[deployment.index()].of(usage));
         let part = self.segments.current();
         part.groups[home].cost_pico += cost;
-        let attempts = &mut part.deployments[deployment.index()];
+        ending.count_race(part, member, (usage, cost));
+        let (attempts, counts) =
+            (&mut part.deployments[deployment.index()], &mut part.memberships[member]);
         attempts.cost_pico += cost;
         attempts.input_tokens += u64::from(usage.input_tokens);
         attempts.cached_tokens += u64::from(usage.cached_tokens);
@@ -257,15 +318,17 @@ impl Fold {
             End::Failed(kind) => {
                 failed = 1;
                 attempts.failures[kind as usize] += 1;
-                let lost = &mut attempts.lost[kind as usize];
-                lost.dead_ns = lost.dead_ns.saturating_add(elapsed.as_nanos());
-                self.failed = Some((request, kind));
+                counts.failures[class_index(kind)] += 1;
+                attempts.lost[kind as usize].merge(&ending.lost());
+                self.failed = Some((attempt.request, group, kind));
             }
             End::Abandoned(why) => {
                 attempts.abandoned[why as usize] += 1;
                 attempts.abandoned_ns = attempts.abandoned_ns.saturating_add(elapsed.as_nanos());
             }
         }
+        counts.answered += answered;
+        counts.cost_pico += cost;
         if let Some(bin) = self.cursor.bin {
             let in_bin = &mut self.figures.bins[bin].deployments[deployment.index()];
             in_bin.answered += answered;
@@ -278,17 +341,8 @@ impl Fold {
         if self.stranded.take_if(|stranded| *stranded == request).is_none() || !in_vain {
             return;
         }
-        let second = Some(self.cursor.now.as_nanos() / SECOND_NS);
-        let home = self.home(request);
-        let any = self.stranded_at.len() - 1;
-        if self.stranded_at[home] != second {
-            self.stranded_at[home] = second;
-            self.figures.stranded.groups[home] += 1;
-        }
-        if self.stranded_at[any] != second {
-            self.stranded_at[any] = second;
-            self.figures.stranded.any += 1;
-        }
+        let (now, home) = (self.cursor.now, self.homes[usize::from(request.source())]);
+        count_second(&mut self.figures.stranded, &mut self.stranded_at, home, now);
     }
 
     fn called(&mut self, call: &Call) {
@@ -343,6 +397,20 @@ impl Fold {
     }
 }
 
+/// Counts the second of `now`, for `group` and for any, unless `last` says that it is counted.
+fn count_second(seconds: &mut Seconds, last: &mut [Option<u64>], group: GroupId, now: Time) {
+    let second = Some(now.as_nanos() / SECOND_NS);
+    let any = last.len() - 1;
+    if last[group.index()] != second {
+        last[group.index()] = second;
+        seconds.groups[group.index()] += 1;
+    }
+    if last[any] != second {
+        last[any] = second;
+        seconds.any += 1;
+    }
+}
+
 /// The bin of an instant; none after the horizon. The last arrival may come at the horizon.
 fn bin_of(figures: &Figures, at: Time) -> Option<usize> {
     (at <= figures.frame.horizon).then(|| {
@@ -362,6 +430,7 @@ impl Journal for Fold {
                 self.prices.clear();
                 self.prices.extend(next.deployments().iter().map(|deployment| deployment.price));
                 self.figures.priced |= has_price(next);
+                self.breakers.reconfigure(now, next);
                 self.config = Arc::clone(next);
             }
             Input::Reconfigure(_)
@@ -390,6 +459,7 @@ impl Journal for Fold {
     }
 }
 
+mod asides;
 #[cfg(test)]
 mod driven;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From observations to figures, verdicts, tables and charts.
 
 mod blame;
+mod breakers;
 mod calls;
 mod chart;
 mod expect;
@@ -13,6 +14,8 @@ mod html;
 mod junit;
 #[cfg(test)]
 mod made_up;
+mod membership;
+mod outs;
 mod page;
 mod recovery;
 mod report;
@@ -34,16 +37,20 @@ mod tests;
 mod words;
 
 pub use blame::{Blame, failures, lost_time};
+pub use breakers::{Spell, SpellKind};
 pub use calls::{CallLog, ROWS};
 pub use chart::Chart;
-pub use expect::{Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Stat, Verdict};
+pub use expect::{
+    Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Verdict,
+};
 pub use figures::{
-    ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, KINDS, Lost, Outcomes, Part, REASONS,
-    REJECTIONS, Rest, StrandedSeconds, WAITS, Waited, rejection_index,
+    ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, HOLDS, KINDS, Lost, Outcomes, Part,
+    REASONS, REJECTIONS, Rest, Seconds, WAITS, Waited, rejection_index,
 };
 pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};
 pub use histogram::{Coarse, Fine, Histogram};
+pub use membership::{CLASSES, Membership, Outrun, TURNS, class_index};
 pub use recovery::{Recovery, Unknown};
 pub use report::{Judged, Report};
 pub use run_file::{Engine, Hashes, RUN_FILE_FORMAT, RunFile, RunVerdict, Totals};

@@ -51,16 +51,21 @@ impl Rests {
             .map(|deployment| {
                 let keys = self.first[deployment + 1] - self.first[deployment] - 1;
                 let of = self.seen.iter().filter(|rest| rest.deployment.index() == deployment);
-                unable(of, keys, end)
+                let out = unable(of, keys, end);
+                out.iter().fold(Span::ZERO, |sum, (from, until)| sum + until.since(*from))
             })
             .collect();
         (resting, self.seen)
     }
 }
 
-/// How long a deployment of so many keys was out, given its rests: at any instant because it
-/// rested itself, or because each of its keys did.
-fn unable<'a>(rests: impl Iterator<Item = &'a Rest>, keys: usize, end: Time) -> Span {
+/// When a deployment of so many keys was out, given its rests: at any instant because it
+/// rested itself, or because each of its keys did. Stretches may touch.
+pub(crate) fn unable<'a>(
+    rests: impl Iterator<Item = &'a Rest>,
+    keys: usize,
+    end: Time,
+) -> Vec<(Time, Time)> {
     let mut edges: Vec<(Time, bool, bool)> = Vec::new();
     for rest in rests {
         edges.push((rest.from.min(end), true, rest.key.is_some()));
@@ -69,16 +74,16 @@ fn unable<'a>(rests: impl Iterator<Item = &'a Rest>, keys: usize, end: Time) -> 
     // Ends before starts at one instant: a count never passes the number of keys.
     edges.sort_unstable();
     let (mut whole, mut by_key) = (0_usize, 0_usize);
-    let (mut total, mut since) = (Span::ZERO, Time::ZERO);
+    let (mut out, mut since) = (Vec::new(), Time::ZERO);
     for (at, starts, of_key) in edges {
-        if whole > 0 || by_key == keys {
-            total = total + at.since(since);
+        if since < at && (whole > 0 || by_key == keys) {
+            out.push((since, at));
         }
         since = at;
         let count = if of_key { &mut by_key } else { &mut whole };
         *count = if starts { *count + 1 } else { count.saturating_sub(1) };
     }
-    total
+    out
 }
 
 #[cfg(test)]

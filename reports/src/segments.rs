@@ -78,4 +78,7 @@ fn merge(sum: &mut Part, part: &Part) {
     for (sum, part) in sum.members.iter_mut().zip(&part.members) {
         *sum += part;
     }
+    for (sum, part) in sum.memberships.iter_mut().zip(&part.memberships) {
+        sum.merge(part);
+    }
 }

@@ -44,6 +44,12 @@ pub struct AttemptsInBin {
     pub answered: u64,
     /// Failed in this bin.
     pub failed: u64,
+    /// Of those dispatched, not the first of their request and in the group of the one before.
+    pub retried: u64,
+    /// Of those dispatched, hedges.
+    pub hedges: u64,
+    /// Of those dispatched, half-open breakers' probes.
+    pub probes: u64,
 }
 
 /// A fine series of all calls, by arrival, that sliding windows are laid over. Of 31 days, the

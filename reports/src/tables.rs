@@ -1,16 +1,37 @@
 //! `series.csv` and `deployments.csv`: the figures behind the charts and the summary's tables.
 
-use router_core::{Abandon, FailureKind, Reason};
+use router_core::{Abandon, Cause, DeploymentId, FailureKind, Reason, Turn};
 
+use crate::outs::{self, Stretches};
 use crate::rows::{self, Rows};
-use crate::{Figures, Part};
+use crate::{Figures, Membership, Part, words};
 
 /// Attempts dropped through no fault of the deployment. (The router's own timeouts are failures.)
-const DROPPED: [(Abandon, &str); 2] =
-    [(Abandon::Cancel, "by_client"), (Abandon::Deadline, "at_deadline")];
+const DROPPED: [(Abandon, &str); 3] = [
+    (Abandon::Cancel, "by_client"),
+    (Abandon::Deadline, "at_deadline"),
+    (Abandon::Hedged, "outrun"),
+];
+/// What attempts are sent for, each with a column.
+const CAUSES: [Cause; 7] = [
+    Cause::Primary,
+    Cause::Retry,
+    Cause::Fallback,
+    Cause::Hedge,
+    Cause::Probe,
+    Cause::Standby,
+    Cause::Panic,
+];
+/// What opens a breaker, each with a column.
+const OPENERS: [Turn; 4] = [Turn::Consecutive, Turn::Failures, Turn::Slow, Turn::Probe];
 
 /// The time series: a row per bin and group (what users saw, by arrival) and a row per bin and
 /// deployment (attempts, by when they happened).
+///
+/// Of a deployment's attempts, `retried` are those that the retry budget pays for: not the first
+/// of their request and in the group of the one before, hedges included. `resting_s` is how much
+/// of the bin it rested, or all of its keys did; `not_closed_s` how much of it its breaker was
+/// open, half-open or forced open, added up over its groups.
 pub fn series_csv(figures: &Figures) -> String {
     let mut table = Rows::new(&[
         "from_s",
@@ -27,7 +48,13 @@ pub fn series_csv(figures: &Figures) -> String {
         "total_p50_ms",
         "total_p95_ms",
         "total_p99_ms",
+        "retried",
+        "hedges",
+        "probes",
+        "resting_s",
+        "not_closed_s",
     ]);
+    let out = Out::over_bins(figures);
     let none = String::new;
     for (i, bin) in figures.bins.iter().enumerate() {
         let from = rows::seconds(i as u64 * figures.frame.bin.as_nanos());
@@ -39,13 +66,16 @@ pub fn series_csv(figures: &Figures) -> String {
                 let quantiles = [histogram.p50(), histogram.p95(), histogram.p99()];
                 row.extend(quantiles.map(rows::maybe_millis));
             }
+            row.extend(core::iter::repeat_with(none).take(5));
             table.row(row);
         }
-        for (name, attempts) in figures.deployments.iter().zip(&bin.deployments) {
+        for (d, (name, attempts)) in figures.deployments.iter().zip(&bin.deployments).enumerate() {
             let mut row = vec![from.clone(), "deployment".to_owned(), name.clone()];
             row.extend([none(), none(), attempts.dispatched.to_string()]);
             row.extend([attempts.answered.to_string(), attempts.failed.to_string()]);
             row.extend(core::iter::repeat_with(none).take(6));
+            row.extend([attempts.retried, attempts.hedges, attempts.probes].map(|n| n.to_string()));
+            row.extend([out[d].resting[i], out[d].not_closed[i]].map(rows::seconds));
             table.row(row);
         }
     }
@@ -53,6 +83,14 @@ pub fn series_csv(figures: &Figures) -> String {
 }
 
 /// A row per deployment for the whole run, then for each phase.
+///
+/// `retried` are attempts that the retry budget pays for: not the first of their request and in
+/// the group of the one before, hedges included. `sent_*` are attempts by what they were for.
+/// `hedges_won` and `hedges_lost` are of those sent here; `outrun_*` is what attempts here were
+/// charged that the other one of a hedged request outran. `openings` are those of breakers that
+/// hold, by what led to them, and `observed_openings` those of breakers that only observe.
+/// `resting_s` is how long it rested, or all of its keys did; `not_closed_s` how long its breaker
+/// was open, half-open or forced open. What breakers did is added up over its groups.
 pub fn deployments_csv(figures: &Figures) -> String {
     let mut columns: Vec<String> = [
         "phase",
@@ -76,23 +114,36 @@ pub fn deployments_csv(figures: &Figures) -> String {
         "lost_in_waits_s",
         "spared",
         "pages",
+        "retried",
+        "hedges_won",
+        "hedges_lost",
+        "outrun_input_tokens",
+        "outrun_output_tokens",
+        "outrun_cost_usd",
+        "openings",
+        "observed_openings",
+        "resting_s",
+        "not_closed_s",
     ]
     .map(str::to_owned)
     .to_vec();
+    columns.extend(CAUSES.map(|cause| format!("sent_{}", words::cause(cause))));
+    columns.extend(OPENERS.map(|turn| format!("openings_{}", turn.name())));
     columns.extend(FailureKind::ALL.map(|kind| format!("failed_{}", column(kind.name()))));
     columns.extend(DROPPED.map(|(_, name)| format!("dropped_{name}")));
     columns.extend(Reason::ALL.map(|reason| format!("excluded_{}", column(reason.name()))));
     let mut table = Rows::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
-    part(&mut table, figures, "whole", &figures.whole);
+    part(&mut table, figures, None, &figures.whole);
     for (phase, numbers) in figures.frame.phases.iter().zip(&figures.phases) {
-        part(&mut table, figures, &phase.name, numbers);
+        part(&mut table, figures, Some(&phase.name), numbers);
     }
     table.finish()
 }
 
-fn part(table: &mut Rows, figures: &Figures, phase: &str, part: &Part) {
+fn part(table: &mut Rows, figures: &Figures, during: Option<&str>, part: &Part) {
+    let (phase, pieces) = (during.unwrap_or("whole"), &outs::pieces(figures, during));
     let all = part.dispatched();
-    for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
+    for (d, (name, attempts)) in figures.deployments.iter().zip(&part.deployments).enumerate() {
         let failed = attempts.failed();
         let mut row = vec![phase.to_owned(), name.clone(), attempts.dispatched.to_string()];
         row.push(rows::share(attempts.dispatched, all));
@@ -110,10 +161,68 @@ fn part(table: &mut Rows, figures: &Figures, phase: &str, part: &Part) {
         };
         row.extend([sum(|lost| lost.dead_ns), sum(|lost| lost.waited_ns)]);
         row.extend([attempts.spared.to_string(), attempts.pages.to_string()]);
+        row.extend(policies(figures, (part, pieces), DeploymentId::at(d)));
         row.extend(attempts.failures.map(|n| n.to_string()));
         row.extend(DROPPED.map(|(why, _)| attempts.abandoned[why as usize].to_string()));
         row.extend(attempts.excluded.map(|n| n.to_string()));
         table.row(row);
+    }
+}
+
+/// From `retried` to the last of the openings.
+fn policies(
+    figures: &Figures,
+    (part, pieces): (&Part, &Stretches),
+    deployment: DeploymentId,
+) -> Vec<String> {
+    let sum: Membership = part.over(figures, |member| member.deployment == deployment);
+    let mut cells: Vec<String> = [
+        sum.retried,
+        sum.hedges_won,
+        sum.hedges_lost,
+        sum.outrun.input_tokens,
+        sum.outrun.output_tokens,
+    ]
+    .map(|n| n.to_string())
+    .to_vec();
+    cells.push(rows::dollars(sum.outrun.cost_pico));
+    cells.extend([sum.opened(), sum.observed.iter().sum()].map(|n: u64| n.to_string()));
+    let resting = outs::within(&outs::resting(figures, deployment), pieces);
+    let not_closed = members(figures, deployment)
+        .map(|member| outs::within(&outs::not_closed(figures, member), pieces))
+        .fold(0, u64::saturating_add);
+    cells.extend([resting, not_closed].map(rows::seconds));
+    cells.extend(CAUSES.map(|cause| sum.sent(cause).to_string()));
+    cells.extend(OPENERS.map(|turn| sum.openings[turn as usize].to_string()));
+    cells
+}
+
+/// The places of a deployment's memberships.
+fn members(figures: &Figures, deployment: DeploymentId) -> impl Iterator<Item = usize> {
+    let places = figures.members.iter().enumerate();
+    places.filter(move |(_, member)| member.deployment == deployment).map(|(place, _)| place)
+}
+
+/// How long a deployment was out in each bin, in nanoseconds.
+struct Out {
+    resting: Vec<u64>,
+    not_closed: Vec<u64>,
+}
+
+impl Out {
+    /// By deployment.
+    fn over_bins(figures: &Figures) -> Vec<Self> {
+        let of = |deployment| {
+            let bins = || vec![0; figures.bins.len()];
+            let mut out = Self { resting: bins(), not_closed: bins() };
+            let bin = figures.frame.bin;
+            outs::spread(&outs::resting(figures, deployment), bin, &mut out.resting);
+            for member in members(figures, deployment) {
+                outs::spread(&outs::not_closed(figures, member), bin, &mut out.not_closed);
+            }
+            out
+        };
+        (0..figures.deployments.len()).map(|d| of(DeploymentId::at(d))).collect()
     }
 }
 

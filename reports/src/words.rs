@@ -1,5 +1,7 @@
 //! Numbers as people read them: three significant digits, a unit, the same text everywhere.
 
+use router_core::{Cause, Hold, Reason, Turn};
+
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "-";
 
@@ -181,6 +183,60 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// Why a member could not be chosen, in words that follow `since`.
+pub(crate) const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Disabled => "an operator had forced its breaker open",
+        Reason::Tags => "it lacked a tag that was asked for",
+        Reason::Region => "it is in another region than asked for",
+        Reason::Context => "the prompt was too long for it",
+        Reason::Barred => "a final failure had met the request there",
+        Reason::Cooling => "it rested",
+        Reason::Open => "its breaker was open",
+        Reason::Limit => "its rate limit was used up",
+        Reason::Parallel => "its parallel limit was used up",
+        Reason::Weight => "it is standby, and a weighted member was left",
+        Reason::Tried => "the request had tried it already",
+        Reason::Tier => "a lower tier was eligible",
+    }
+}
+
+/// Why a hedge was held back, in words that follow `since`.
+pub(crate) const fn hold(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Drain => "the router drained",
+        Hold::Attempts => "all attempts were made",
+        Hold::Budget => "the retry budget was spent",
+        Hold::Utilisation => "too much was in use",
+        Hold::Nobody => "nobody else was free",
+    }
+}
+
+/// What turned a breaker, as the thing that did.
+pub(crate) const fn turn(turn: Turn) -> &'static str {
+    match turn {
+        Turn::Consecutive => "failures in a row",
+        Turn::Failures => "too many failures",
+        Turn::Slow => "too many slow calls",
+        Turn::Probe => "a bad probe",
+        Turn::Waited => "its time was over",
+        Turn::Recovered => "good probes",
+    }
+}
+
+/// What an attempt was for, as part of a column's name.
+pub(crate) const fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Primary => "primary",
+        Cause::Retry => "retry",
+        Cause::Fallback => "fallback",
+        Cause::Hedge => "hedge",
+        Cause::Probe => "probe",
+        Cause::Standby => "standby",
+        Cause::Panic => "panic",
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use router_core::{Ratio, Span};
 
-use super::{Expectation, Metric, Op, Selectors, Stat, Unit, show};
+use super::{Expectation, Metric, Op, Selectors, Stat, Unit, policies, show};
 use crate::{Attempts, Calls, ExpectedShare, Figures, Fine, Part, Recovery};
 
 /// The fewest samples beyond a quantile for which it is said.
@@ -32,7 +32,7 @@ pub struct Judgement {
 }
 
 /// What a metric comes to.
-enum Measured {
+pub(super) enum Measured {
     /// `parts / wholes`, in grains of the metric's dimension.
     Value { parts: u128, wholes: u128 },
     /// Longer than can be seen.
@@ -91,8 +91,21 @@ impl Metric {
     /// A measured value as [`Judgement::measured`] has it.
     fn in_units(&self, parts: u128, wholes: u128) -> f64 {
         let unit = match self {
-            Self::SuccessRate | Self::Share | Self::Amplification => Unit::Times,
-            Self::Ttft(_) | Self::Total(_) | Self::Recovery(_) => Unit::Seconds,
+            Self::SuccessRate
+            | Self::Share
+            | Self::Amplification
+            | Self::Sent(_)
+            | Self::HedgesWon
+            | Self::HedgesCost
+            | Self::Failures(_)
+            | Self::Openings
+            | Self::Ejected
+            | Self::EjectedMax => Unit::Times,
+            Self::Ttft(_)
+            | Self::Total(_)
+            | Self::Recovery(_)
+            | Self::PanicTime
+            | Self::StrandedTime => Unit::Seconds,
             Self::CostPer1k => Unit::Usd,
         };
         parts as f64 / (wholes as f64 * unit.grains() as f64)
@@ -191,6 +204,15 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
             Recovery::Never => Measured::Never,
             Recovery::NoData(why) => Measured::Nothing(why.to_string()),
         },
+        Metric::Sent(_)
+        | Metric::HedgesWon
+        | Metric::HedgesCost
+        | Metric::Failures(_)
+        | Metric::Openings
+        | Metric::Ejected
+        | Metric::EjectedMax
+        | Metric::PanicTime
+        | Metric::StrandedTime => policies::measure(metric, of, figures, part),
     }
 }
 

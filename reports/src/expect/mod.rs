@@ -4,6 +4,11 @@
 //! expectation = metric [ "{" selector { "," selector } "}" ] op quantity
 //! metric      = "success.rate" | "ttft." stat | "total." stat | "cost.per_1k"
 //!             | "amplification" | "share" | "recovery(" fault ")"
+//!             | ( "retries" | "hedges" | "probes" | "standby" | "panic" ) ".share"
+//!             | "hedges.won" | "hedges.cost" | "failures." class
+//!             | "breaker.openings" | "ejected.share" | "ejected.max"
+//!             | "panic.time" | "stranded.time"
+//! class       = "rate_limit" | "server" | "connection" | "timeout" | "account" | "invalid"
 //! stat        = "p" number | "mean" | "max"
 //! selector    = ( "group" | "deployment" | "during" ) "=" name
 //! op          = "<" | "<=" | ">" | ">="
@@ -13,12 +18,13 @@
 mod judge;
 mod nearest;
 mod parse;
+mod policies;
 mod show;
 
 use std::fmt;
 use std::ops::Range;
 
-use router_core::Config;
+use router_core::{Cause, Config, FailureClass};
 
 pub use judge::{Judgement, Verdict};
 
@@ -35,8 +41,10 @@ pub struct Expectation {
     pub bound: Quantity,
 }
 
-/// What can be measured. Without a deployment it is measured on users' calls, over all tries of
-/// their clients; with one, on the attempts made there.
+/// What can be measured. From [`Self::SuccessRate`] to [`Self::Recovery`] it is measured on users'
+/// calls, over all tries of their clients, or on the attempts made on the deployment that is named;
+/// what follows is measured on attempts, breakers or seconds, in the group and on the deployment
+/// that are named.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Metric {
     /// `success.rate`: the share answered in full, of all calls that ended (of a deployment's
@@ -56,6 +64,44 @@ pub enum Metric {
     Share,
     /// `recovery(fault)`: see [`crate::Recovery`].
     Recovery(String),
+    /// `hedges.share` and its like: the part of the attempts dispatched that were sent for this.
+    Sent(Sent),
+    /// `hedges.won`: the part of the hedges that had their token first.
+    HedgesWon,
+    /// `hedges.cost`: the part of what all attempts cost that went into those that the other
+    /// attempt of their hedged request outran.
+    HedgesCost,
+    /// `failures.timeout` and its like: the part of the attempts answered or failed that failed in
+    /// this way.
+    Failures(FailureClass),
+    /// `breaker.openings`: how often breakers opened and held.
+    Openings,
+    /// `ejected.share`: the part of the time that members were out: resting, behind a breaker that
+    /// is open or half-open, or forced open. A mean over members, standby included.
+    Ejected,
+    /// `ejected.max`: the largest part of a group that was out at once.
+    EjectedMax,
+    /// `panic.time`: how many seconds of the clock saw an attempt sent to a member that was out,
+    /// since too many were.
+    PanicTime,
+    /// `stranded.time`: how many seconds of the clock saw a request that found nobody.
+    StrandedTime,
+}
+
+/// What an attempt was sent for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sent {
+    /// `retries`: not the first of its request, and in the group of the one before it, whatever
+    /// it was beside that. Hedges are among them: the retry budget pays for both.
+    Retries,
+    /// `hedges`: beside a slow one.
+    Hedges,
+    /// `probes`: through a half-open breaker.
+    Probes,
+    /// `standby`: to a member of weight zero, since no other was left.
+    Standby,
+    /// `panic`: to a member that is out, since too many are.
+    Panic,
 }
 
 /// A statistic of times.
@@ -168,7 +214,16 @@ impl Expectation {
             | Metric::Total(_)
             | Metric::CostPer1k
             | Metric::Amplification
-            | Metric::Share => None,
+            | Metric::Share
+            | Metric::Sent(_)
+            | Metric::HedgesWon
+            | Metric::HedgesCost
+            | Metric::Failures(_)
+            | Metric::Openings
+            | Metric::Ejected
+            | Metric::EjectedMax
+            | Metric::PanicTime
+            | Metric::StrandedTime => None,
         }
     }
 }
@@ -186,12 +241,71 @@ impl Metric {
         Self::Amplification,
     ];
 
+    /// Whether a group and a deployment may be named together.
+    pub(crate) const fn is_of_memberships(&self) -> bool {
+        match self {
+            Self::Share
+            | Self::Sent(_)
+            | Self::HedgesWon
+            | Self::HedgesCost
+            | Self::Failures(_)
+            | Self::Openings
+            | Self::Ejected => true,
+            Self::SuccessRate
+            | Self::Ttft(_)
+            | Self::Total(_)
+            | Self::CostPer1k
+            | Self::Amplification
+            | Self::Recovery(_)
+            | Self::EjectedMax
+            | Self::PanicTime
+            | Self::StrandedTime => false,
+        }
+    }
+
     pub(crate) const fn dimension(&self) -> Dimension {
         match self {
-            Self::SuccessRate | Self::Share => Dimension::Share,
-            Self::Ttft(_) | Self::Total(_) | Self::Recovery(_) => Dimension::Time,
+            Self::SuccessRate
+            | Self::Share
+            | Self::Sent(_)
+            | Self::HedgesWon
+            | Self::HedgesCost
+            | Self::Failures(_)
+            | Self::Ejected
+            | Self::EjectedMax => Dimension::Share,
+            Self::Ttft(_)
+            | Self::Total(_)
+            | Self::Recovery(_)
+            | Self::PanicTime
+            | Self::StrandedTime => Dimension::Time,
             Self::CostPer1k => Dimension::Money,
-            Self::Amplification => Dimension::Factor,
+            Self::Amplification | Self::Openings => Dimension::Factor,
+        }
+    }
+}
+
+impl Sent {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Retries, Self::Hedges, Self::Probes, Self::Standby, Self::Panic];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Retries => "retries",
+            Self::Hedges => "hedges",
+            Self::Probes => "probes",
+            Self::Standby => "standby",
+            Self::Panic => "panic",
+        }
+    }
+
+    /// The cause that says so; none for what several causes may be.
+    pub(crate) const fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Retries => None,
+            Self::Hedges => Some(Cause::Hedge),
+            Self::Probes => Some(Cause::Probe),
+            Self::Standby => Some(Cause::Standby),
+            Self::Panic => Some(Cause::Panic),
         }
     }
 }
@@ -262,6 +376,15 @@ impl fmt::Display for Metric {
             Self::Amplification => f.write_str("amplification"),
             Self::Share => f.write_str("share"),
             Self::Recovery(fault) => write!(f, "recovery({fault})"),
+            Self::Sent(what) => write!(f, "{}.share", what.name()),
+            Self::HedgesWon => f.write_str("hedges.won"),
+            Self::HedgesCost => f.write_str("hedges.cost"),
+            Self::Failures(class) => write!(f, "failures.{}", class.name()),
+            Self::Openings => f.write_str("breaker.openings"),
+            Self::Ejected => f.write_str("ejected.share"),
+            Self::EjectedMax => f.write_str("ejected.max"),
+            Self::PanicTime => f.write_str("panic.time"),
+            Self::StrandedTime => f.write_str("stranded.time"),
         }
     }
 }

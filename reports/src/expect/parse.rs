@@ -2,25 +2,32 @@
 
 use std::ops::Range;
 
+use router_core::FailureClass;
+
 use super::nearest::nearest;
-use super::{Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Stat, Unit};
+use super::{Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Unit};
 
 /// Every metric, with the statistics that people mean most.
-const METRICS: [&str; 13] = [
-    "success.rate",
-    "ttft.p50",
-    "ttft.p95",
-    "ttft.p99",
-    "ttft.mean",
-    "total.p50",
-    "total.p95",
-    "total.p99",
-    "total.mean",
-    "cost.per_1k",
-    "amplification",
-    "share",
-    "recovery",
-];
+fn metrics() -> Vec<String> {
+    let times = |name: &str| ["p50", "p95", "p99", "mean"].map(|stat| format!("{name}.{stat}"));
+    let users = [Metric::SuccessRate, Metric::CostPer1k, Metric::Amplification, Metric::Share];
+    let mut names: Vec<String> = users.iter().map(Metric::to_string).collect();
+    names.splice(1..1, times("ttft").into_iter().chain(times("total")));
+    names.push("recovery".to_owned());
+    names.extend(policies().map(|metric| metric.to_string()));
+    names
+}
+
+/// Those of what the router's policies did.
+fn policies() -> impl Iterator<Item = Metric> {
+    let hedges = [Metric::HedgesWon, Metric::HedgesCost];
+    let breakers = [Metric::Openings, Metric::Ejected, Metric::EjectedMax];
+    let times = [Metric::PanicTime, Metric::StrandedTime];
+    let sent = Sent::ALL.into_iter().map(Metric::Sent);
+    let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
+    sent.chain(hedges).chain(breakers).chain(times).chain(failures)
+}
+
 const SELECTORS: [&str; 3] = ["group", "deployment", "during"];
 
 /// No quantity needs more, and in whole billionths it leaves room to compare with.
@@ -53,6 +60,63 @@ fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Op
 
 fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn one_of_metrics() -> String {
+    format!("one of {}", listed(metrics().iter().map(String::as_str)))
+}
+
+/// `word`, which begins with `head` and a dot, if it has one.
+fn unknown_metric<T>(word: &str, head: &str, place: Range<usize>) -> Result<T, Mistake> {
+    let known = metrics();
+    let akin = || {
+        let akin: Vec<&str> = known
+            .iter()
+            .filter(|name| name.split_once('.').is_some_and(|(start, _)| start == head))
+            .map(String::as_str)
+            .collect();
+        match akin.as_slice() {
+            [] => None,
+            [one] => Some(format!("did you mean `{one}`?")),
+            several => Some(format!("one of {}", listed(several.iter().copied()))),
+        }
+    };
+    let near = did_you_mean(word, known.iter().map(String::as_str));
+    let hint = near.or_else(akin).or_else(|| Some(one_of_metrics()));
+    mistake(place, format!("no metric is called `{word}`"), hint)
+}
+
+/// Why `metric` takes no selector `key`, if it takes none.
+fn refused(metric: &Metric, key: &str) -> Option<String> {
+    let (deployment, during) = (key == "deployment", key == "during");
+    match metric {
+        Metric::Recovery(_) => Some("a recovery is of all calls: it takes no selectors".to_owned()),
+        Metric::Amplification if deployment => {
+            Some(format!("`{metric}` is of calls, which have no deployment"))
+        }
+        Metric::EjectedMax if deployment => Some(format!("`{metric}` is of a group's members")),
+        Metric::PanicTime | Metric::StrandedTime if deployment => {
+            Some(format!("`{metric}` is of a group, or of all"))
+        }
+        Metric::PanicTime | Metric::StrandedTime if during => {
+            Some(format!("`{metric}` is of the whole run"))
+        }
+        Metric::SuccessRate
+        | Metric::Ttft(_)
+        | Metric::Total(_)
+        | Metric::CostPer1k
+        | Metric::Amplification
+        | Metric::Share
+        | Metric::Sent(_)
+        | Metric::HedgesWon
+        | Metric::HedgesCost
+        | Metric::Failures(_)
+        | Metric::Openings
+        | Metric::Ejected
+        | Metric::EjectedMax
+        | Metric::PanicTime
+        | Metric::StrandedTime => None,
+    }
 }
 
 struct Reader<'a> {
@@ -100,8 +164,7 @@ impl<'a> Reader<'a> {
         let (word, place) = self.run(|c| c.is_alphanumeric() || "._-".contains(c));
         let metric = match word {
             "" => {
-                let hint = Some(format!("one of {}", listed(METRICS)));
-                return mistake(place, "expected a metric", hint);
+                return mistake(place, "expected a metric", Some(one_of_metrics()));
             }
             "success.rate" => Metric::SuccessRate,
             "cost.per_1k" => Metric::CostPer1k,
@@ -111,17 +174,10 @@ impl<'a> Reader<'a> {
             _ => match word.split_once('.').unwrap_or((word, "")) {
                 ("ttft", name) => Metric::Ttft(stat("ttft", name, &place)?),
                 ("total", name) => Metric::Total(stat("total", name, &place)?),
-                (head, _) => {
-                    let hint = did_you_mean(word, METRICS)
-                        .or_else(|| {
-                            let starts = METRICS.into_iter().filter(|name| {
-                                name.split_once('.').is_some_and(|(start, _)| start == head)
-                            });
-                            starts.map(|name| format!("did you mean `{name}`?")).next()
-                        })
-                        .or_else(|| Some(format!("one of {}", listed(METRICS))));
-                    return mistake(place, format!("no metric is called `{word}`"), hint);
-                }
+                (head, _) => match policies().find(|metric| metric.to_string() == word) {
+                    Some(metric) => metric,
+                    None => return unknown_metric(word, head, place),
+                },
             },
         };
         Ok((metric, place))
@@ -164,7 +220,7 @@ impl<'a> Reader<'a> {
             return mistake(of.clone(), "`share` is a deployment's: which?", hint);
         }
         let both = selectors.group.is_some() && selectors.deployment.is_some();
-        if both && *metric != Metric::Share {
+        if both && !metric.is_of_memberships() {
             let message = format!("`{metric}` is of a group's calls or of a deployment's attempts");
             return mistake(at, message, Some("name one of the two".to_owned()));
         }
@@ -190,11 +246,8 @@ impl<'a> Reader<'a> {
                 return mistake(at, format!("no selector is called `{key}`"), hint);
             }
         };
-        if matches!(metric, Metric::Recovery(_)) {
-            return mistake(at, "a recovery is of all calls: it takes no selectors", None);
-        }
-        if *metric == Metric::Amplification && key == "deployment" {
-            return mistake(at, "`amplification` is of calls, which have no deployment", None);
+        if let Some(why) = refused(metric, key) {
+            return mistake(at, why, None);
         }
         if slot.is_some() {
             return mistake(at, format!("`{key}` stands here twice"), None);

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use router_core::{Config, Span};
+use router_core::{Config, DeploymentId, FailureKind, Span, Time};
 
-use crate::{Figures, sample};
+use crate::{Figures, Rest, Spell, SpellKind, sample};
 
 use super::*;
 
@@ -33,7 +33,31 @@ fn figures() -> Figures {
     az.failures[0] = 50;
     (0..999).for_each(|_| az.ttft.record(Span::from_millis(1)));
     part.members = vec![600, 200, 1_600];
+    policies(&mut figures);
     figures
+}
+
+/// 100 hedges to `oai` in `chat`, 60 of which won, a breaker that opened three times and was out
+/// for 60 s (of which 30 s in the spike), and a rest that meets it for 10 s.
+fn policies(figures: &mut Figures) {
+    let az = &mut figures.whole.memberships[0];
+    az.causes[Cause::Primary as usize] = 600;
+    (az.openings, az.answered, az.cost_pico) = ([2, 0, 0, 1, 0, 0], 450, 900);
+    az.failures[FailureClass::Invalid as usize] = 5;
+    az.failures[FailureClass::Server as usize] = 45;
+    let oai = &mut figures.whole.memberships[1];
+    oai.causes = [100, 0, 0, 100, 0, 0, 0];
+    (oai.retried, oai.hedges_won, oai.hedges_lost, oai.cost_pico) = (100, 60, 30, 100);
+    oai.outrun.cost_pico = 40;
+    figures.whole.memberships[2].causes[Cause::Standby as usize] = 1_600;
+    let (from, until) = (Time::from_secs(90), Time::from_secs(150));
+    let (kind, why, streak) = (SpellKind::Open, None, 1);
+    figures.spells.push(Spell { member: 0, kind, from, until, why, enforced: true, streak });
+    let (deployment, from, until) =
+        (DeploymentId::at(1), Time::from_secs(95), Time::from_secs(105));
+    let failure = FailureKind::Server;
+    figures.rests.push(Rest { deployment, key: None, from, until, failure, streak });
+    figures.panicked.groups[0] = 5;
 }
 
 fn judged(text: &str) -> String {
@@ -73,6 +97,27 @@ fn expectations_are_judged_and_say_why() {
         "share {deployment=oai, group=chat} >= 70 %",
         "recovery(brownout) < 60 s",
         "recovery(flood) < 60 s",
+        "retries.share < 10 %",
+        "hedges.share {group=chat} <= 5 %",
+        "hedges.share {deployment=az-eu} <= 5 %",
+        "hedges.share {group=chat, deployment=oai} < 20 %",
+        "hedges.share {during=spike} < 20 %",
+        "hedges.won >= 50 %",
+        "hedges.won {deployment=az-eu} >= 50 %",
+        "hedges.cost < 3 %",
+        "probes.share < 1 %",
+        "standby.share {group=backup} < 1 %",
+        "panic.share < 1 %",
+        "failures.invalid {deployment=az-eu} < 1 %",
+        "failures.timeout < 1 %",
+        "breaker.openings <= 3",
+        "breaker.openings {deployment=oai} < 1",
+        "ejected.share {deployment=az-eu} < 10 %",
+        "ejected.share {group=chat, during=spike} < 50 %",
+        "ejected.max {group=chat} <= 50 %",
+        "ejected.max {during=spike} < 50 %",
+        "panic.time {group=chat} < 5 s",
+        "stranded.time < 1 s",
     ];
     insta::assert_snapshot!(gallery.map(judged).join("\n"));
 }
@@ -191,6 +236,17 @@ fn mistakes_have_their_place_and_a_hint() {
         "cost.per_1k < 2 $",
         "amplification < 1.2x",
         "ttft.p99 < 2 s always",
+        "hedge.share < 5 %",
+        "hedges < 5 %",
+        "breaker < 3",
+        "breaker.opening < 3",
+        "breaker.openings < 3 s",
+        "eject.share < 3 %",
+        "failures.timeouts < 3 %",
+        "failures.dns < 3 %",
+        "ejected.max {deployment=x} < 50 %",
+        "panic.time {deployment=x} < 5 s",
+        "stranded.time {during=x} < 5 s",
     ];
     let mut shown = String::new();
     for text in gallery {
@@ -221,6 +277,15 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::Amplification),
         Just(Metric::Share),
         names().prop_map(Metric::Recovery),
+        prop::sample::select(Sent::ALL.to_vec()).prop_map(Metric::Sent),
+        prop::sample::select(FailureClass::ALL.to_vec()).prop_map(Metric::Failures),
+        Just(Metric::HedgesWon),
+        Just(Metric::HedgesCost),
+        Just(Metric::Openings),
+        Just(Metric::Ejected),
+        Just(Metric::EjectedMax),
+        Just(Metric::PanicTime),
+        Just(Metric::StrandedTime),
     ]
 }
 
@@ -233,7 +298,20 @@ fn expectations() -> impl Strategy<Value = Expectation> {
             let of = match metric {
                 Metric::Recovery(_) => Selectors::default(),
                 Metric::Share => Selectors { group, deployment: Some(deployment), during },
-                Metric::Amplification => Selectors { group, deployment: None, during },
+                Metric::Amplification | Metric::EjectedMax => {
+                    Selectors { group, deployment: None, during }
+                }
+                Metric::PanicTime | Metric::StrandedTime => {
+                    Selectors { group, ..Selectors::default() }
+                }
+                Metric::Sent(_)
+                | Metric::HedgesWon
+                | Metric::HedgesCost
+                | Metric::Failures(_)
+                | Metric::Openings
+                | Metric::Ejected => {
+                    Selectors { group, deployment: on_deployment.then_some(deployment), during }
+                }
                 Metric::SuccessRate | Metric::Ttft(_) | Metric::Total(_) | Metric::CostPer1k => {
                     if on_deployment {
                         Selectors { group: None, deployment: Some(deployment), during }

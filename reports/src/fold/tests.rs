@@ -81,10 +81,20 @@ impl Told {
         end: End,
         elapsed_ms: u64,
     ) -> &mut Self {
+        self.ended_as((id, 1), deployment, end, elapsed_ms)
+    }
+
+    fn ended_as(
+        &mut self,
+        (request, ordinal): (RequestId, u8),
+        deployment: DeploymentId,
+        end: End,
+        elapsed_ms: u64,
+    ) -> &mut Self {
         let answered = end == End::Answered;
         self.say(Observation::Ended {
-            attempt: AttemptId { request: id, ordinal: 1 },
-            group: CHAT,
+            attempt: AttemptId { request, ordinal },
+            group: if deployment == C { BACKUP } else { CHAT },
             deployment,
             end,
             first_token: answered.then(|| Span::from_millis(elapsed_ms / 2)),
@@ -136,6 +146,8 @@ impl Told {
     }
 }
 
+mod policies;
+
 fn r(sequence: u64) -> RequestId {
     RequestId::new(0, sequence, 0)
 }
@@ -166,7 +178,9 @@ fn a_retried_call_is_one_call_two_attempts_and_what_both_cost() {
 
     let a = &figures.whole.deployments[A.index()];
     assert_eq!((a.dispatched, a.answered, a.failed()), (2, 1, 1));
-    assert_eq!((a.causes[Cause::Primary as usize], a.causes[Cause::Retry as usize]), (1, 1));
+    let a_in_chat = &figures.whole.memberships[0];
+    assert_eq!((a_in_chat.sent(Cause::Primary), a_in_chat.sent(Cause::Retry)), (1, 1));
+    assert_eq!((a_in_chat.retried, a_in_chat.answered), (1, 1));
     assert_eq!((a.input_tokens, a.output_tokens, a.cost_pico), (20, 5, 30));
     assert_eq!(a.success(), Some(0.5));
     let lost = a.lost[FailureKind::RateLimit as usize];
