@@ -9,6 +9,7 @@ mod progress;
 mod replay;
 mod source;
 mod verb;
+mod worst;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};

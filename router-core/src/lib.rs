@@ -98,11 +98,11 @@ mod window;
 
 pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Config,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Concern, Config,
     ConfigError, CooldownSpec, Deployment, DeploymentSpec, FallbacksSpec, Group, GroupSpec,
-    HedgeAfter, HedgeSpec, Jitter, Limit, LimitSpec, Load, Member, MemberSpec, Price, Problem,
-    Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, TagMatch,
-    TimeoutsSpec,
+    HedgeAfter, HedgeSpec, Jitter, Limit, LimitSpec, Load, Longest, Member, MemberSpec, Price,
+    Problem, Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, TagMatch,
+    TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Wakeup};
 pub use event::{

@@ -155,6 +155,8 @@ fn of(quantity: &Quantity) -> String {
         | Quantity::Factor(_)
         | Quantity::Price(_)
         | Quantity::Trip(_)
+        | Quantity::Verdict(_)
+        | Quantity::Quantile(_)
         | Quantity::Budget(_) => quoted(&quantity.to_string()),
     }
 }

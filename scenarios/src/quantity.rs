@@ -6,7 +6,7 @@ mod scan;
 
 use std::fmt;
 
-use router_core::{Rate, Ratio, RetryBudgetSpec, Span};
+use router_core::{BreakerWindow, Rate, Ratio, RetryBudgetSpec, Span};
 
 pub use range::decimal_within;
 use scan::{Number, number};
@@ -30,6 +30,10 @@ pub enum Unit {
     Price,
     /// So many failures of at least so many calls: `50 % of 10 in 60 s`, or `off`.
     Trip,
+    /// The same in a window of time or of calls: `50 % of 20 in 100 calls`, or `never`.
+    Verdict,
+    /// A length of time, or a quantile of what was seen: `p95`.
+    Delay,
     /// What retries may add: `20 % + 2/s`, or `off`.
     Budget,
 }
@@ -51,6 +55,10 @@ pub enum Quantity {
     Price(u64),
     /// When to rest; `None` is `off`.
     Trip(Option<Trip>),
+    /// When to trip; `None` is `never`.
+    Verdict(Option<Verdict>),
+    /// A quantile, in parts per million.
+    Quantile(u32),
     /// What retries may add; `None` is `off`.
     Budget(Option<Budget>),
     /// A plain number of things.
@@ -88,6 +96,17 @@ pub struct Trip {
     pub calls_min: u32,
     /// The window.
     pub window: Span,
+}
+
+/// So many failures of at least so many calls in a window of time or of calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// The share of failures, in parts per million.
+    pub failures: u32,
+    /// The fewest calls that are judged.
+    pub calls_min: u32,
+    /// The window.
+    pub window: BreakerWindow,
 }
 
 /// What retries may add to the load.
@@ -136,6 +155,8 @@ impl Unit {
             Self::Factor => "x4",
             Self::Price => "0.15 USD/Mtok",
             Self::Trip => "50 % of 10 in 60 s` or `off",
+            Self::Verdict => "50 % of 20 in 30 s` or `never",
+            Self::Delay => "p95` or `800 ms",
             Self::Budget => "20 % + 2/s` or `off",
         }
     }
@@ -149,7 +170,8 @@ impl Unit {
             Self::Share => "a share",
             Self::Factor => "a factor",
             Self::Price => "a price",
-            Self::Trip => "a share of failures",
+            Self::Trip | Self::Verdict => "a share of failures",
+            Self::Delay => "a time or a quantile",
             Self::Budget => "a retry budget",
         }
     }
@@ -165,6 +187,8 @@ impl Unit {
             Self::Factor => r"^\s*x\s*[0-9.]+\s*$",
             Self::Price => r"^\s*[0-9.]+\s*USD/Mtok\s*$",
             Self::Trip => r"^\s*(off|[0-9.]+\s*%\s+of\s+[0-9]+\s+in\s+.+)\s*$",
+            Self::Verdict => r"^\s*(never|off|[0-9.]+\s*%\s+of\s+[0-9]+[kM]?\s+in\s+.+)\s*$",
+            Self::Delay => r"^\s*(p\s*[0-9.]+|[0-9.]+\s*(ns|us|ms|s|min|h|d))\s*$",
             Self::Budget => r"^\s*(off|[0-9.]+\s*%(\s*\+\s*[0-9]+/s)?)\s*$",
         }
     }
@@ -180,8 +204,12 @@ impl Unit {
         let read = match self {
             Self::Timeout if off => Ok(Quantity::Time(Span::MAX)),
             Self::Trip if off => Ok(Quantity::Trip(None)),
+            Self::Verdict if off || text.trim() == "never" => Ok(Quantity::Verdict(None)),
+            Self::Delay if text.trim_start().starts_with('p') => {
+                quantile(text).map(Quantity::Quantile)
+            }
             Self::Budget if off => Ok(Quantity::Budget(None)),
-            Self::Time | Self::Timeout => span(text).map(Quantity::Time),
+            Self::Time | Self::Timeout | Self::Delay => span(text).map(Quantity::Time),
             Self::Rate => rate(text).and_then(range::admissible).map(Quantity::Rate),
             Self::Frequency => frequency(text).map(Quantity::Frequency),
             Self::Share => share(text).map(Quantity::Share),
@@ -189,6 +217,9 @@ impl Unit {
             Self::Price => price(text).map(Quantity::Price),
             Self::Trip => {
                 trip(text).and_then(range::sensible).map(|trip| Quantity::Trip(Some(trip)))
+            }
+            Self::Verdict => {
+                verdict(text).and_then(range::judicious).map(|v| Quantity::Verdict(Some(v)))
             }
             Self::Budget => budget(text).map(|budget| Quantity::Budget(Some(budget))),
         };
@@ -385,10 +416,43 @@ fn price(text: &str) -> Result<u64, Problem> {
 }
 
 fn trip(text: &str) -> Result<Trip, Problem> {
+    let (failures, calls_min, window) = judged(text)?;
+    Ok(Trip { failures, calls_min, window: span(window)? })
+}
+
+/// A share of failures, the fewest calls, and what follows `in`.
+fn judged(text: &str) -> Result<(u32, u32, &str), Problem> {
     let (failures, rest) = text.split_once(" of ").ok_or(Problem::Form)?;
     let (calls, window) = rest.split_once(" in ").ok_or(Problem::Form)?;
-    let calls_min = u32::try_from(whole(calls)?).map_err(|_| Problem::TooLarge)?;
-    Ok(Trip { failures: share(failures)?, calls_min, window: span(window)? })
+    Ok((share(failures)?, number_of(calls)?, window))
+}
+
+fn number_of(text: &str) -> Result<u32, Problem> {
+    u32::try_from(whole(text)?).map_err(|_| Problem::TooLarge)
+}
+
+/// As [`trip`], but the window may be one of calls.
+fn verdict(text: &str) -> Result<Verdict, Problem> {
+    let (failures, calls_min, window) = judged(text)?;
+    let window = match window.trim_end().strip_suffix("calls") {
+        Some(kept) => BreakerWindow::Calls(number_of(kept)?),
+        None => BreakerWindow::Time(span(window)?),
+    };
+    Ok(Verdict { failures, calls_min, window })
+}
+
+/// `p95`, in parts per million; neither the least nor the greatest.
+fn quantile(text: &str) -> Result<u32, Problem> {
+    let digits = text.trim().strip_prefix('p').ok_or(Problem::Form)?;
+    let (number, rest) = number(digits)?;
+    if !rest.trim().is_empty() {
+        return Err(Problem::Form);
+    }
+    let ppm = number.times(10_000, "p0.0001")?;
+    match u32::try_from(ppm) {
+        Ok(ppm @ 1..1_000_000) => Ok(ppm),
+        Ok(_) | Err(_) => Err(Problem::Parts(vec![("quantile", "above p0 and below p100")])),
+    }
 }
 
 fn budget(text: &str) -> Result<Budget, Problem> {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::field::{Absent, Field, Keys, Kind, Table};
+use crate::quantity::Quantity;
 
 /// A JSON Schema, draft 2020-12.
 pub(crate) fn text(table: &Table) -> String {
@@ -35,12 +36,22 @@ fn default(field: &Field) -> Option<Value> {
     let Absent::Is(text) = field.absent else {
         return None;
     };
-    // Numbers and flags are written as JSON writes them.
-    if matches!(field.kind, Kind::Count { .. } | Kind::Flag) {
-        Some(text.parse().expect("a default is of its kind"))
-    } else {
-        Some(json!(text))
-    }
+    Some(match field.default_value()? {
+        Quantity::Count(count) => json!(count),
+        Quantity::Flag(flag) => json!(flag),
+        Quantity::Text(_)
+        | Quantity::Decimal(_)
+        | Quantity::Time(_)
+        | Quantity::Rate(_)
+        | Quantity::Frequency(_)
+        | Quantity::Share(_)
+        | Quantity::Factor(_)
+        | Quantity::Price(_)
+        | Quantity::Trip(_)
+        | Quantity::Verdict(_)
+        | Quantity::Quantile(_)
+        | Quantity::Budget(_) => json!(text),
+    })
 }
 
 fn kind(of: &Kind) -> Value {
@@ -82,7 +93,7 @@ fn kind(of: &Kind) -> Value {
         }
         Kind::List(inner) => json!({ "type": "array", "items": kind(inner) }),
         Kind::Either(kinds) => json!({ "anyOf": kinds.iter().map(kind).collect::<Vec<_>>() }),
-        Kind::Later => Value::Bool(false),
+        Kind::Later | Kind::Elsewhere => Value::Bool(false),
     }
 }
 
@@ -106,8 +117,13 @@ fn section(table: &Table, path: &str, text: &mut String) {
             Absent::Is(text) if !text.is_empty() => format!("`{text}`"),
             Absent::Is(_) | Absent::Nothing | Absent::Empty => String::new(),
         };
-        let later = matches!(field.kind, Kind::Later);
-        let holds = if later { "not in this version".to_owned() } else { field.kind.noun() };
+        let holds = if matches!(field.kind, Kind::Later) {
+            "not in this version".to_owned()
+        } else if matches!(field.kind, Kind::Elsewhere) {
+            "no key".to_owned()
+        } else {
+            field.kind.noun()
+        };
         text.push_str(&format!("| `{}` | {holds} | {default} | {} |\n", field.name, field.doc));
     }
     for field in table.fields {
@@ -132,6 +148,7 @@ fn below(kind: &Kind, path: &str, text: &mut String) {
         | Kind::Choice(_)
         | Kind::Secret
         | Kind::Endpoint
-        | Kind::Later => {}
+        | Kind::Later
+        | Kind::Elsewhere => {}
     }
 }

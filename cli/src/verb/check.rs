@@ -15,7 +15,7 @@ use scenarios::{scenario, suite};
 use crate::exit::{Exit, Stop};
 use crate::prepare::STARTER;
 use crate::source::{self, Kind, Source, is_path};
-use crate::{say, say_error};
+use crate::{say, say_error, worst};
 
 /// What `check` takes.
 #[derive(Debug, ClapArgs)]
@@ -127,6 +127,9 @@ impl Checker {
         found.iter().try_for_each(|diagnostic| say(&format!("{diagnostic}\n")))?;
         remarks.iter().try_for_each(|line| say(&format!("{name}: warning: {line}\n")))?;
         say(&format!("{name}: {}\n", verdict(noun, errors, warnings)))?;
+        if let (FileKind::Router, Ok(router)) = (kind, router::read(name, text)) {
+            say(&worst::table(&router.config))?;
+        }
         self.wrong |= errors > 0;
         suite.map_or(Ok(()), |suite| self.members(source, &suite))
     }

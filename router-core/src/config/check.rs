@@ -1,117 +1,25 @@
 //! From what a person wrote to what a router can trust, with every mistake at once.
 
+mod fleet;
+mod policy;
+mod problem;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::{
-    Config, CooldownSpec, Deployment, DeploymentSpec, FallbacksSpec, Group, GroupSpec, Limit,
-    LimitSpec, Member, Rate, RouterSpec, Spec, names,
-};
-use crate::{BreakerMode, DeploymentId, Detour, GroupId, LimitId, Ratio, Span};
+pub use problem::{ConfigError, Problem};
 
-/// One thing wrong with a [`Spec`], and where.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigError {
-    /// The path in the file: `group.chat.members.az-eu`.
-    pub path: String,
-    /// What is wrong there.
-    pub problem: Problem,
-}
-
-/// What can be wrong with a [`Spec`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Problem {
-    /// A list that needs something has nothing.
-    Empty(&'static str),
-    /// More of something than there may be.
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        most: usize,
-    },
-    /// A number outside its range.
-    Range {
-        /// The number.
-        value: u64,
-        /// The least it may be.
-        least: u64,
-        /// The most it may be.
-        most: u64,
-    },
-    /// A time outside its range.
-    SpanRange {
-        /// The time.
-        value: Span,
-        /// The least it may be.
-        least: Span,
-        /// The most it may be.
-        most: Span,
-    },
-    /// A share above one.
-    Share,
-    /// Two things of one name.
-    Twice,
-    /// A name that nothing has.
-    Unknown {
-        /// What kind of thing it should be.
-        kind: &'static str,
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// A name that is not `[A-Za-z0-9._/-]+`.
-    Name,
-    /// Every weight is zero, so nothing can be chosen.
-    NoWeight,
-    /// The first must not be longer than the second.
-    Order(&'static str, &'static str),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty(what) => write!(f, "needs at least one {what}"),
-            Self::TooMany { what, count, most } => {
-                write!(f, "has {count} {what}; at most {most} are allowed")
-            }
-            Self::Range { value, least, most } => {
-                write!(f, "is {value}, but must be between {least} and {most}")
-            }
-            Self::SpanRange { value, least, most } => {
-                write!(f, "is {value}, but must be between {least} and {most}")
-            }
-            Self::Share => f.write_str("is more than 100 %"),
-            Self::Twice => f.write_str("is there twice"),
-            Self::Unknown { kind, name, .. } => write!(f, "there is no {kind} `{name}`"),
-            Self::Name => f.write_str("a name is made of letters, digits and `. _ / -`"),
-            Self::NoWeight => f.write_str("every weight is zero, so nothing can be chosen"),
-            Self::Order(a, b) => write!(f, "`{a}` must not be longer than `{b}`"),
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.problem)
-    }
-}
-
-impl core::error::Error for ConfigError {}
+use super::{Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, RouterSpec, Spec, names};
+use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
 
 /// The longest time a file may name, but for "off": a year.
 const LONGEST: Span = Span::from_secs(366 * 86_400);
 const MEMBERS_MAX: usize = 64;
 const GROUPS_MAX: usize = 64;
 const DEPLOYMENTS_MAX: usize = 4096;
-const TAGS_MAX: usize = 64;
-const AMOUNT_MAX: u64 = 1_000_000_000_000;
+/// Aliases of one group.
+const ALIASES_MAX: usize = 1_000;
 
 struct Checker {
     errors: Vec<ConfigError>,
@@ -121,7 +29,7 @@ struct Checker {
 
 pub(super) fn check(spec: &Spec) -> Result<Config, Vec<ConfigError>> {
     let mut checker = Checker::new(spec);
-    checker.router(&spec.router);
+    checker.router(spec);
     let (limits, deployments) = checker.deployments(spec);
     let groups = checker.groups(spec, &deployments);
     if checker.errors.is_empty() {
@@ -137,6 +45,14 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-'))
 }
 
+/// What a client may write for a group's name: more than a name, as model names have colons, and
+/// perhaps one `*`.
+fn is_alias(alias: &str) -> bool {
+    let more = |c: char| matches!(c, ':' | '@' | '+' | '*');
+    let plain = alias.replace(more, "-");
+    is_name(&plain) && alias.matches('*').count() <= 1
+}
+
 impl Checker {
     /// Numbers tags and regions by name, so that the order of deployments means nothing.
     fn new(spec: &Spec) -> Self {
@@ -148,12 +64,7 @@ impl Checker {
             names.sort_unstable();
             names.dedup();
         }
-        let mut checker = Self { errors: Vec::new(), tags, regions };
-        if checker.tags.len() > TAGS_MAX {
-            let (what, count, most) = ("different tags", checker.tags.len(), TAGS_MAX);
-            checker.fault("deployment", Problem::TooMany { what, count, most });
-        }
-        checker
+        Self { errors: Vec::new(), tags, regions }
     }
 
     fn fault(&mut self, path: impl Into<String>, problem: Problem) {
@@ -178,6 +89,15 @@ impl Checker {
         }
     }
 
+    /// A share that something must reach; nothing would reach it at once.
+    fn threshold(&mut self, path: impl Into<String>, value: Ratio) {
+        if value.numerator() == 0 {
+            self.fault(path, Problem::Zero);
+        } else {
+            self.share(path, value);
+        }
+    }
+
     /// Names of one kind: well formed, and each once.
     fn names<'a>(&mut self, kind: &str, names: impl Iterator<Item = &'a str>) {
         let mut seen: Vec<&str> = Vec::new();
@@ -192,7 +112,8 @@ impl Checker {
         }
     }
 
-    fn router(&mut self, router: &RouterSpec) {
+    fn router(&mut self, spec: &Spec) {
+        let router: &RouterSpec = &spec.router;
         let ms = Span::from_millis(1);
         if router.deadline != Span::MAX {
             self.span("router.deadline", router.deadline, ms, LONGEST);
@@ -209,126 +130,13 @@ impl Checker {
         self.range(path, u64::from(budget.per_second), 0, 1_000_000);
         let (least, most) = (Span::from_secs(1), Span::from_secs(600));
         self.span("router.retry_budget_window", budget.window, least, most);
-    }
-
-    fn limit(&mut self, path: &str, limit: &LimitSpec) {
-        let rates = [
-            ("requests", limit.requests),
-            ("tokens", limit.tokens),
-            ("input_tokens", limit.input_tokens),
-            ("output_tokens", limit.output_tokens),
-        ];
-        for (name, rate) in rates {
-            if let Some(Rate { amount, period, burst }) = rate {
-                self.range(format!("{path}.{name}"), amount, 1, AMOUNT_MAX);
-                let least = Span::from_millis(1);
-                self.span(format!("{path}.{name}"), period, least, Span::from_secs(31 * 86_400));
-                if let Some(burst) = burst {
-                    self.range(format!("{path}.{name}"), burst, 1, AMOUNT_MAX);
-                    // The bucket's depth in time must fit the clock.
-                    let depth = u128::from(burst) * u128::from(period.as_nanos());
-                    if amount > 0 && depth / u128::from(amount) > u128::from(LONGEST.as_nanos()) {
-                        let value = Span::MAX;
-                        let problem =
-                            Problem::SpanRange { value, least: Span::ZERO, most: LONGEST };
-                        self.fault(format!("{path}.{name}"), problem);
-                    }
-                }
-            }
+        if let Some(name) = &router.default_group
+            && !spec.groups.iter().any(|group| group.name == *name)
+        {
+            self.fault("router.default_group", unknown_group(name, spec));
         }
-        if let Some(parallel) = limit.parallel {
-            self.range(format!("{path}.parallel"), u64::from(parallel), 1, 1_000_000);
-        }
-    }
-
-    fn deployments(&mut self, spec: &Spec) -> (Vec<Limit>, Vec<Deployment>) {
-        if spec.deployments.is_empty() {
-            self.fault("deployment", Problem::Empty("deployment"));
-        }
-        if spec.deployments.len() > DEPLOYMENTS_MAX {
-            let count = spec.deployments.len();
-            let most = DEPLOYMENTS_MAX;
-            self.fault("deployment", Problem::TooMany { what: "deployments", count, most });
-            return (Vec::new(), Vec::new());
-        }
-        self.names("limit", spec.limits.iter().map(|(name, _)| name.as_str()));
-        self.names("deployment", spec.deployments.iter().map(|d| d.name.as_str()));
-        for (name, limit) in &spec.limits {
-            self.limit(&format!("limit.{name}"), limit);
-        }
-        let owners = spec.deployments.iter().filter(|d| d.limit.is_some());
-        let mut limits: Vec<Limit> = owners
-            .map(|d| Limit {
-                name: d.name.clone(),
-                shared: false,
-                spec: d.limit.clone().unwrap_or_default(),
-            })
-            .collect();
-        let own = limits.len();
-        limits.extend(spec.limits.iter().map(|(name, limit)| Limit {
-            name: name.clone(),
-            shared: true,
-            spec: limit.clone(),
-        }));
-        let mut next_own = 0;
-        let deployments =
-            spec.deployments.iter().map(|d| self.deployment(d, spec, own, &mut next_own)).collect();
-        (limits, deployments)
-    }
-
-    fn deployment(
-        &mut self,
-        written: &DeploymentSpec,
-        spec: &Spec,
-        own: usize,
-        next_own: &mut usize,
-    ) -> Deployment {
-        let path = format!("deployment.{}", written.name);
-        self.range(format!("{path}.keys"), u64::from(written.keys), 1, 32);
-        for (name, price) in [
-            ("input", written.price.input),
-            ("cached", written.price.cached),
-            ("output", written.price.output),
-        ] {
-            self.range(format!("{path}.price.{name}"), price, 0, AMOUNT_MAX);
-        }
-        let mut limits = Vec::new();
-        if let Some(limit) = &written.limit {
-            self.limit(&format!("{path}.limit"), limit);
-            limits.push(LimitId::at(*next_own));
-            *next_own += 1;
-        }
-        if written.shared.len() > 3 {
-            let (what, count, most) = ("shared limits", written.shared.len(), 3);
-            self.fault(format!("{path}.limit"), Problem::TooMany { what, count, most });
-        }
-        for name in &written.shared {
-            match spec.limits.iter().position(|(known, _)| known == name) {
-                Some(index) if limits.contains(&LimitId::at(own + index)) => {
-                    self.fault(format!("{path}.limit"), Problem::Twice);
-                }
-                Some(index) => limits.push(LimitId::at(own + index)),
-                None => {
-                    let known = spec.limits.iter().map(|(name, _)| name.clone()).collect();
-                    let (kind, name) = ("limit", name.clone());
-                    self.fault(format!("{path}.limit"), Problem::Unknown { kind, name, known });
-                }
-            }
-        }
-        let mut tags = 0;
-        for tag in &written.tags {
-            tags |= 1_u64.checked_shl(number(&self.tags, tag) as u32).unwrap_or(0);
-        }
-        let region = written.region.as_deref();
-        Deployment {
-            name: written.name.clone(),
-            keys: written.keys,
-            limits,
-            price: written.price,
-            context: written.context.unwrap_or(u32::MAX),
-            tags,
-            region: region.map_or(0, |region| number(&self.regions, region) as u16 + 1),
-        }
+        let (_, errors) = lists("router", &router.fallbacks, spec);
+        self.errors.extend(errors);
     }
 
     fn groups(&mut self, spec: &Spec, deployments: &[Deployment]) -> Vec<Group> {
@@ -341,8 +149,11 @@ impl Checker {
             return Vec::new();
         }
         self.names("group", spec.groups.iter().map(|g| g.name.as_str()));
+        self.aliases(spec);
+        // What is wrong there is said once, where the router itself is checked.
+        let (usual, _) = lists("router", &spec.router.fallbacks, spec);
         let mut groups: Vec<Group> =
-            spec.groups.iter().map(|g| self.group(g, spec, deployments)).collect();
+            spec.groups.iter().map(|g| self.group(g, &usual, spec, deployments)).collect();
         for detour in Detour::ALL {
             let edges: Vec<Vec<GroupId>> =
                 groups.iter().map(|g| g.fallbacks[detour as usize].clone()).collect();
@@ -355,16 +166,48 @@ impl Checker {
         groups
     }
 
-    fn group(&mut self, written: &GroupSpec, spec: &Spec, deployments: &[Deployment]) -> Group {
+    /// What groups are called besides their names: well formed, and nobody else's.
+    fn aliases(&mut self, spec: &Spec) {
+        let mut taken: Vec<(&str, &str)> =
+            spec.groups.iter().map(|g| (g.name.as_str(), g.name.as_str())).collect();
+        for group in &spec.groups {
+            let path = format!("group.{}.aliases", group.name);
+            if group.aliases.len() > ALIASES_MAX {
+                let (what, count, most) = ("aliases", group.aliases.len(), ALIASES_MAX);
+                self.fault(path.clone(), Problem::TooMany { what, count, most });
+                continue;
+            }
+            for alias in &group.aliases {
+                let name = alias.clone();
+                if !is_alias(alias) {
+                    self.fault(path.clone(), Problem::NameOf { kind: "alias", name });
+                } else if let Some((_, owner)) = taken.iter().find(|(known, _)| known == alias) {
+                    let owner = (*owner).to_string();
+                    self.fault(path.clone(), Problem::Taken { name, owner });
+                } else {
+                    taken.push((alias, &group.name));
+                }
+            }
+        }
+    }
+
+    fn group(
+        &mut self,
+        written: &GroupSpec,
+        usual: &Lists,
+        spec: &Spec,
+        deployments: &[Deployment],
+    ) -> Group {
         let path = format!("group.{}", written.name);
         let members = self.members(&path, written, spec, deployments);
-        self.timeouts(&path, written);
-        let ms = Span::from_millis(1);
-        self.span(format!("{path}.backoff.base"), written.backoff.base, Span::ZERO, LONGEST);
-        self.span(format!("{path}.backoff.max"), written.backoff.max, Span::ZERO, LONGEST);
-        self.range(format!("{path}.backoff.factor"), u64::from(written.backoff.factor), 1, 16);
-        self.cooldown(&format!("{path}.cooldown"), &written.cooldown, ms);
-        let fallbacks = self.fallbacks(&path, written, spec);
+        self.policies(&path, written, &spec.router);
+        let (mut fallbacks, errors) = lists(&path, &written.fallbacks, spec);
+        self.errors.extend(errors);
+        for (own, usual) in fallbacks.iter_mut().zip(usual) {
+            if own.is_empty() {
+                own.clone_from(usual);
+            }
+        }
         let has_standby = members.iter().any(|m| m.weight == 0);
         let has_default = members.iter().any(|m| m.is_default);
         Group {
@@ -386,42 +229,6 @@ impl Checker {
             has_default,
             chains: Default::default(),
         }
-    }
-
-    /// A group's own fallbacks, else the router's, by [`Detour`].
-    fn fallbacks(
-        &mut self,
-        path: &str,
-        written: &GroupSpec,
-        spec: &Spec,
-    ) -> [Vec<GroupId>; Detour::ALL.len()] {
-        let lists = |spec: &FallbacksSpec| {
-            [spec.any.clone(), spec.context_window.clone(), spec.content_policy.clone()]
-        };
-        let groups = spec.groups.iter().map(|g| (g.name.as_str(), g.aliases.as_slice()));
-        let [own, router] = [lists(&written.fallbacks), lists(&spec.router.fallbacks)];
-        let mut found: [Vec<GroupId>; Detour::ALL.len()] = Default::default();
-        for (index, key) in ["any", "context_window", "content_policy"].into_iter().enumerate() {
-            let (path, names) = if own[index].is_empty() {
-                (format!("router.fallbacks.{key}"), &router[index])
-            } else {
-                (format!("{path}.fallbacks.{key}"), &own[index])
-            };
-            for name in names {
-                match names::resolve(groups.clone(), name) {
-                    Some(place) => found[index].push(GroupId::at(place)),
-                    None => {
-                        let known = spec.groups.iter().map(|g| g.name.clone()).collect();
-                        let problem = Problem::Unknown { kind: "group", name: name.clone(), known };
-                        let error = ConfigError { path: path.clone(), problem };
-                        if !self.errors.contains(&error) {
-                            self.errors.push(error);
-                        }
-                    }
-                }
-            }
-        }
-        found
     }
 
     fn members(
@@ -476,49 +283,38 @@ impl Checker {
         }
         members
     }
-
-    fn timeouts(&mut self, path: &str, written: &GroupSpec) {
-        let times = &written.timeouts;
-        let named = [
-            ("connect", times.connect),
-            ("first_token", times.first_token),
-            ("idle", times.idle),
-            ("total", times.total),
-        ];
-        for (name, value) in named {
-            if value != Span::MAX {
-                let path = format!("{path}.timeouts.{name}");
-                self.span(path, value, Span::from_millis(1), LONGEST);
-            }
-        }
-        if times.total != Span::MAX {
-            for (name, value) in &named[..3] {
-                if *value != Span::MAX && *value > times.total {
-                    let path = format!("{path}.timeouts.{name}");
-                    self.fault(path, Problem::Order(name, "total"));
-                }
-            }
-        }
-    }
-
-    fn cooldown(&mut self, path: &str, cooldown: &CooldownSpec, ms: Span) {
-        self.share(format!("{path}.failures"), cooldown.failures);
-        self.range(format!("{path}.calls_min"), u64::from(cooldown.calls_min), 1, 1_000_000);
-        let (least, most) = (Span::from_millis(10), Span::from_secs(86_400));
-        self.span(format!("{path}.window"), cooldown.window, least, most);
-        self.span(format!("{path}.rest"), cooldown.rest, ms, LONGEST);
-        self.span(format!("{path}.max"), cooldown.max, ms, LONGEST);
-        self.range(format!("{path}.grow"), u64::from(cooldown.grow), 1, 16);
-        self.share(format!("{path}.jitter"), cooldown.jitter);
-        if cooldown.rest > cooldown.max {
-            self.fault(format!("{path}.rest"), Problem::Order("rest", "max"));
-        }
-    }
 }
 
-/// The place of `name` among `known`, where it is.
-fn number(known: &[String], name: &str) -> usize {
-    known.iter().position(|known| known == name).unwrap_or(known.len())
+fn unknown_group(name: &str, spec: &Spec) -> Problem {
+    let known = spec.groups.iter().map(|g| g.name.clone()).collect();
+    Problem::Unknown { kind: "group", name: name.to_string(), known }
+}
+
+/// The groups of one list of fallbacks for each [`Detour`].
+type Lists = [Vec<GroupId>; Detour::ALL.len()];
+
+/// The groups that fallbacks name, and the names that no group has.
+fn lists(path: &str, written: &FallbacksSpec, spec: &Spec) -> (Lists, Vec<ConfigError>) {
+    let groups = spec.groups.iter().map(|g| (g.name.as_str(), g.aliases.as_slice()));
+    let FallbacksSpec { any, context_window, content_policy } = written;
+    let lists = [
+        (Detour::Any, "any", any),
+        (Detour::ContextWindow, "context_window", context_window),
+        (Detour::ContentPolicy, "content_policy", content_policy),
+    ];
+    let (mut found, mut errors) = (Lists::default(), Vec::new());
+    for (detour, key, names) in lists {
+        for name in names {
+            match names::resolve(groups.clone(), name) {
+                Some(place) => found[detour as usize].push(GroupId::at(place)),
+                None => errors.push(ConfigError {
+                    path: format!("{path}.fallbacks.{key}"),
+                    problem: unknown_group(name, spec),
+                }),
+            }
+        }
+    }
+    (found, errors)
 }
 
 /// Appends what is reachable from `group` over fallbacks, depth first, each once.

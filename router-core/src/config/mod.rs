@@ -1,9 +1,13 @@
 //! A configuration that has been checked. Its fields are private, so one that exists holds.
 
 mod check;
+mod concern;
 mod names;
 mod policy;
 mod spec;
+mod warn;
+mod words;
+mod worst;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,6 +21,9 @@ pub use spec::{
     BackoffSpec, ClassRests, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price,
     Rate, RetryBudgetSpec, RouterSpec, Spec, TimeoutsSpec,
 };
+
+pub use concern::{Concern, Warning};
+pub use worst::{Longest, WorstCase};
 
 use crate::{DeploymentId, Detour, GroupId, LimitId, Ratio};
 
@@ -160,6 +167,16 @@ impl Config {
     /// Everything that is wrong with it, each with its path in the file.
     pub fn new(spec: &Spec) -> Result<Self, Vec<ConfigError>> {
         check::check(spec)
+    }
+
+    /// What is allowed, but worth a look.
+    pub fn warnings(&self) -> Vec<Warning> {
+        warn::warnings(self)
+    }
+
+    /// The most that one request to `group` may cost.
+    pub fn worst_case(&self, group: GroupId) -> WorstCase {
+        worst::worst_case(self, group)
     }
 
     /// Bounds of the whole router.

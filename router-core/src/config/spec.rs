@@ -232,7 +232,7 @@ impl GroupSpec {
             cooldown: CooldownSpec::default(),
             breaker: None,
             ejected_max: Ratio::from_ppm(500_000),
-            panic: Ratio::ZERO,
+            panic: Ratio::from_ppm(0),
             hedge: None,
             fallbacks: FallbacksSpec::default(),
         }

@@ -75,6 +75,8 @@ pub enum Kind {
     Either(&'static [Self]),
     /// Not in this version: refused, with its place.
     Later,
+    /// No key, but what people may write for one: refused, its sentence being the hint.
+    Elsewhere,
 }
 
 /// Which keys an author may choose.
@@ -107,7 +109,7 @@ impl Table {
 
     /// The keys of this version.
     pub fn now(&self) -> impl Iterator<Item = &Field> + Clone {
-        self.fields.iter().filter(|field| !matches!(field.kind, Kind::Later))
+        self.fields.iter().filter(|field| !matches!(field.kind, Kind::Later | Kind::Elsewhere))
     }
 }
 
@@ -117,28 +119,45 @@ impl Field {
         let Absent::Is(text) = self.absent else {
             return None;
         };
-        Some(match &self.kind {
-            Kind::Quantity(unit) | Kind::Within(unit, ..) => {
-                unit.parse(text).expect("a default is of its unit")
-            }
-            Kind::Count { .. } => Quantity::Count(text.parse().expect("a default is a number")),
-            Kind::Flag => Quantity::Flag(text == "true"),
-            Kind::Text | Kind::Choice(_) => Quantity::Text(text.to_owned()),
-            Kind::Decimal(..)
-            | Kind::Secret
-            | Kind::Endpoint
-            | Kind::Table(_)
-            | Kind::Short(..)
-            | Kind::Map(..)
-            | Kind::Many(_)
-            | Kind::List(_)
-            | Kind::Either(_)
-            | Kind::Later => unreachable!("`{}` has a default that is no scalar", self.name),
-        })
+        let value = self.kind.value(text);
+        assert!(value.is_some(), "the default of `{}` is not of its kind", self.name);
+        value
     }
 }
 
 impl Kind {
+    /// The scalar that `text` is as one of these; `None` if it is none.
+    fn value(&self, text: &str) -> Option<Quantity> {
+        match self {
+            Self::Quantity(unit) | Self::Within(unit, ..) => unit.parse(text).ok(),
+            Self::Count { .. } => text.parse().ok().map(Quantity::Count),
+            Self::Flag => text.parse().ok().map(Quantity::Flag),
+            Self::Text => Some(Quantity::Text(text.to_owned())),
+            Self::Choice(words) => words.contains(&text).then(|| Quantity::Text(text.to_owned())),
+            Self::Either(kinds) => kinds.iter().find_map(|kind| kind.value(text)),
+            Self::Decimal(..)
+            | Self::Secret
+            | Self::Endpoint
+            | Self::Table(_)
+            | Self::Short(..)
+            | Self::Map(..)
+            | Self::Many(_)
+            | Self::List(_)
+            | Self::Later
+            | Self::Elsewhere => None,
+        }
+    }
+
+    /// The words it takes, perhaps among other things.
+    pub(crate) fn words(&self) -> &'static [&'static str] {
+        if let Self::Choice(words) = self {
+            return words;
+        }
+        let kinds: &'static [Self] = if let Self::Either(kinds) = self { kinds } else { &[] };
+        let choices = kinds.iter().map(Self::words);
+        choices.max_by_key(|words| words.len()).unwrap_or_default()
+    }
+
     /// What one should write, for `expected ...`.
     pub(crate) fn noun(&self) -> String {
         match self {
@@ -163,7 +182,7 @@ impl Kind {
             Self::Many(kind) => format!("{} or a list of such", kind.noun()),
             Self::List(kind) => format!("a list, each {}", kind.noun()),
             Self::Either(kinds) => kinds.iter().map(Self::noun).collect::<Vec<_>>().join(" or "),
-            Self::Later => "nothing".to_owned(),
+            Self::Later | Self::Elsewhere => "nothing".to_owned(),
         }
     }
 }
@@ -197,6 +216,11 @@ const fn nested(name: &'static str, kind: Kind, doc: &'static str) -> Field {
 /// A key of a later version.
 const fn later(name: &'static str, doc: &'static str) -> Field {
     Field { name, kind: Kind::Later, absent: Absent::Nothing, doc }
+}
+
+/// What is no key here.
+const fn elsewhere(name: &'static str, hint: &'static str) -> Field {
+    Field { name, kind: Kind::Elsewhere, absent: Absent::Nothing, doc: hint }
 }
 
 const TIME: Kind = Kind::Quantity(Unit::Time);

@@ -2,7 +2,8 @@
 //! their sources stand.
 
 use super::{
-    Keys, Kind, RATE, SHARE, TIME, TIMEOUT, Table, count, given, later, nested, optional, required,
+    Keys, Kind, RATE, SHARE, TIME, TIMEOUT, Table, count, elsewhere, given, later, nested,
+    optional, required,
 };
 use crate::quantity::Unit;
 
@@ -46,8 +47,14 @@ static ROUTER: Table = Table {
             "512",
             "output tokens reserved for a request that names no maximum",
         ),
+        optional("default_group", Kind::Text, "the group for names that no group has or claims"),
+        nested(
+            "fallbacks",
+            Kind::Short(&FALLBACKS, "any"),
+            "those of groups that name none of their own, list by list",
+        ),
         later("queue", "admission when nothing is free"),
-        later("panic", "what happens when everything is out"),
+        elsewhere("panic", "`panic` is a key of each group"),
     ],
 };
 
@@ -67,7 +74,7 @@ static DEPLOYMENT: Table = Table {
     fields: &[
         required("provider", Kind::Text, "the dialect it speaks, and the preset that plays it"),
         required("model", Kind::Text, "the model, as the provider calls it"),
-        optional("region", Kind::Text, "where it is; faults may select it"),
+        optional("region", Kind::Text, "where it is; requests may ask for it, faults select it"),
         optional("endpoint", Kind::Endpoint, "where to send: a URL or a reference"),
         nested("keys", Kind::Many(&Kind::Secret), "references to its keys"),
         nested(
@@ -76,9 +83,18 @@ static DEPLOYMENT: Table = Table {
             "its own limit, names of shared ones, or a list of both",
         ),
         optional("price", Kind::Table(&PRICE), "what tokens cost; else the built-in table's"),
-        later("context", "the context window, in tokens"),
-        later("tags", "what requests may ask for"),
-        later("disabled", "takes no traffic"),
+        optional(
+            "context",
+            count(1, 1_000_000_000),
+            "its context window in tokens, prompt and completion; no bound if absent",
+        ),
+        nested("tags", Kind::Many(&Kind::Text), "what requests may ask for; see `tag_match`"),
+        optional(
+            "breaker",
+            Kind::Choice(BREAKER_MODES),
+            "an operator's word on its breakers in all groups; `forced-open` takes it out",
+        ),
+        elsewhere("disabled", "write `breaker = \"forced-open\"`"),
     ],
 };
 
@@ -91,32 +107,53 @@ static PRICE: Table = Table {
     ],
 };
 
+/// What a breaker's verdicts do.
+const BREAKER_MODES: &[&str] = &["on", "observe-only", "disabled", "forced-open"];
+
 static GROUP: Table = Table {
     doc: "What clients ask for, and who serves it.",
     fields: &[
+        nested(
+            "aliases",
+            Kind::Many(&Kind::Text),
+            "what else clients may call it: names, or patterns with one `*`; the longest wins",
+        ),
         required(
             "members",
             Kind::Map(Keys::Name, &Kind::Short(&MEMBER, "weight")),
             "deployments and their weights",
         ),
+        nested("strategy", Kind::Short(&STRATEGY, "by"), "how one of the eligible is chosen"),
         given(
-            "strategy",
-            Kind::Choice(&["weighted", "least-in-flight"]),
-            "weighted",
-            "how one of the eligible is chosen",
+            "tag_match",
+            Kind::Choice(&["any", "all"]),
+            "any",
+            "whether a member needs any or all of the tags asked for",
         ),
         nested("timeouts", Kind::Table(&TIMEOUTS), "how long to wait for what, per attempt"),
+        nested("retry", Kind::Table(&RETRY), "how often what is retried"),
         nested("backoff", Kind::Table(&BACKOFF), "waits before trying again"),
         nested("cooldown", Kind::Short(&COOLDOWN, "after"), "when a deployment rests"),
+        optional(
+            "breaker",
+            Kind::Short(&BREAKER, "mode"),
+            "takes a member out after failures until probes succeed; never if absent",
+        ),
         given("ejected_max", SHARE, "50 %", "the most of a group that may be out for its failures"),
+        given(
+            "panic",
+            SHARE,
+            "0 %",
+            "if less of it is healthy, all are used, but for what a provider asked for",
+        ),
+        optional(
+            "hedge",
+            Kind::Short(&HEDGE, "after"),
+            "a second attempt beside a slow first; the first token wins; never if absent",
+        ),
         nested("fallbacks", Kind::Short(&FALLBACKS, "any"), "groups to try when nobody can serve"),
-        later("aliases", "other names of the group"),
-        later("breaker", "opens after failures, closes after probes"),
-        later("retry", "what is retried how often"),
-        later("hedge", "a second attempt before the first fails"),
         later("queue", "admission when nothing is free"),
         later("ladder", "what to answer when nothing is left"),
-        later("panic", "what happens when everything is out"),
         later("priority", "who goes first"),
     ],
 };
@@ -124,7 +161,12 @@ static GROUP: Table = Table {
 static MEMBER: Table = Table {
     doc: "A deployment's place in a group.",
     fields: &[
-        given("weight", count(0, 1_000_000), "1", "its share; zero takes no traffic"),
+        given(
+            "weight",
+            count(0, 1_000_000),
+            "1",
+            "its share; zero is standby: it serves when nobody else of its tier can",
+        ),
         given("tier", count(0, 255), "0", "the lowest tier with somebody eligible serves"),
     ],
 };
@@ -145,12 +187,67 @@ static TIMEOUTS: Table = Table {
     ],
 };
 
+static STRATEGY: Table = Table {
+    doc: "How one of the eligible is chosen.",
+    fields: &[
+        given(
+            "by",
+            Kind::Choice(&[
+                "weighted",
+                "smooth",
+                "least-in-flight",
+                "power-of-two",
+                "latency",
+                "usage",
+                "cost",
+                "sticky",
+            ]),
+            "weighted",
+            "by what; `smooth` is `weighted` with `catch_up`",
+        ),
+        optional(
+            "catch_up",
+            Kind::Flag,
+            "of `weighted`: whether who could not serve catches up; false unless given",
+        ),
+        optional(
+            "explore",
+            SHARE,
+            "of `latency`: the requests that go anywhere to keep estimates fresh; 1 % unless given",
+        ),
+        optional(
+            "load",
+            Kind::Choice(&["in-flight", "peak-ewma"]),
+            "of `power-of-two`: what is compared; `in-flight` unless given",
+        ),
+    ],
+};
+
+static RETRY: Table = Table {
+    doc: "How often failures of a class are retried in the group, per request; 15 is as often as \
+          `router.attempts` allows.",
+    fields: &[
+        given("rate_limit", count(0, 15), "15", "429s"),
+        given("server", count(0, 15), "15", "errors that the provider answers with"),
+        given("connection", count(0, 15), "15", "connections that fail, break or end early"),
+        given("timeout", count(0, 15), "15", "timeouts of an attempt"),
+        given("account", count(0, 15), "15", "refused keys, spent quotas, missing models"),
+        given("invalid", count(0, 15), "1", "answers that are not what was asked for"),
+    ],
+};
+
 static BACKOFF: Table = Table {
-    doc: "Waits before trying again, uniform from zero to a growing bound.",
+    doc: "Waits before trying again, drawn below a bound that grows with each attempt.",
     fields: &[
         given("base", TIME, "500 ms", "the first bound"),
         given("factor", count(1, 16), "2", "what each further attempt multiplies it by"),
         given("max", TIME, "8 s", "the largest bound"),
+        given(
+            "jitter",
+            Kind::Choice(&["full", "equal", "constant"]),
+            "full",
+            "from zero, from half the bound, or the base less up to a quarter",
+        ),
     ],
 };
 
@@ -168,14 +265,93 @@ static COOLDOWN: Table = Table {
         given("max", TIME, "1 min", "the longest rest nobody asked for"),
         given("jitter", SHARE, "10 %", "rests last up to this much longer, at random"),
         given("lone", Kind::Flag, "false", "whether a group's only deployment may rest"),
+        nested("rate_limit", Kind::Short(&RATE_LIMIT_REST, "after"), "429s without `Retry-After`"),
+        nested("server", Kind::Short(&CLASS_REST, "after"), "errors that the provider answers"),
+        nested("connection", Kind::Short(&CLASS_REST, "after"), "connections that fail or break"),
+        nested("timeout", Kind::Short(&CLASS_REST, "after"), "timeouts of an attempt"),
+        elsewhere("ejected_max", "`ejected_max` is a key of the group, beside `cooldown`"),
+    ],
+};
+
+/// What it takes for failures of one class to rest a deployment.
+const REST_AFTER: Kind = Kind::Either(&[count(1, 1_000_000), Kind::Choice(&["common", "never"])]);
+const REST_AFTER_DOC: &str = "so many in the window, `never`, or `common`: they count in `after`";
+const CLASS_REST_DOC: &str = "its first rest; else the cooldown's";
+
+static CLASS_REST: Table = Table {
+    doc: "When failures of one class rest a deployment.",
+    fields: &[
+        given("after", REST_AFTER, "common", REST_AFTER_DOC),
+        optional("rest", TIME, CLASS_REST_DOC),
+    ],
+};
+
+static RATE_LIMIT_REST: Table = Table {
+    doc: "When rate limits without `Retry-After` rest a key.",
+    fields: &[
+        given("after", REST_AFTER, "1", REST_AFTER_DOC),
+        optional("rest", TIME, CLASS_REST_DOC),
+    ],
+};
+
+static BREAKER: Table = Table {
+    doc: "Takes a member out after failures until probes succeed.",
+    fields: &[
+        given(
+            "mode",
+            Kind::Either(&[Kind::Choice(BREAKER_MODES), Kind::Flag]),
+            "on",
+            "whether its verdicts hold; `true` is `on`, `false` is `disabled`",
+        ),
+        given("consecutive", count(0, 1_000_000), "5", "failures in a row that trip it; 0: never"),
+        given(
+            "after",
+            Kind::Quantity(Unit::Verdict),
+            "50 % of 20 in 30 s",
+            "failures, of at least so many calls in a window, that trip it",
+        ),
+        optional("slow", Kind::Table(&SLOW), "slow calls that trip it, in the window of `after`"),
+        given("open", TIME, "10 s", "how long it stays open at first"),
+        given("grow", count(1, 16), "2", "what each further opening in a row multiplies it by"),
+        given("max", TIME, "5 min", "the longest it stays open"),
+        given("jitter", SHARE, "10 %", "it stays open up to this much longer, at random"),
+        given("probes", count(1, 10_000), "1", "probes in flight while half-open"),
+        given("successes", count(1, 10_000), "3", "probes in a row that close it"),
+        given("ramp", TIME, "30 s", "how long its share grows back after it closed"),
+    ],
+};
+
+static SLOW: Table = Table {
+    doc: "Slow calls that trip a breaker.",
+    fields: &[
+        required("over", TIME, "a call is slow if its first token (else its end) takes longer"),
+        required("share", SHARE, "the share of slow calls that trips it"),
+    ],
+};
+
+static HEDGE: Table = Table {
+    doc: "A second attempt beside a slow first one.",
+    fields: &[
+        given(
+            "after",
+            Kind::Quantity(Unit::Delay),
+            "p95",
+            "a time, or a quantile of the group's own times to first token",
+        ),
+        given(
+            "utilisation_max",
+            SHARE,
+            "80 %",
+            "none while this much of the group's parallel limits is in use",
+        ),
     ],
 };
 
 static FALLBACKS: Table = Table {
     doc: "Groups to try when nobody in this one can serve, by kind of failure.",
     fields: &[
-        nested("any", Kind::Many(&Kind::Text), "whatever failed, in this order"),
-        later("context_window", "when the prompt is too long"),
-        later("content_policy", "when the content is refused"),
+        nested("any", Kind::Many(&Kind::Text), "whatever else failed, in this order"),
+        nested("context_window", Kind::Many(&Kind::Text), "when the prompt is too long"),
+        nested("content_policy", Kind::Many(&Kind::Text), "when the content is refused"),
     ],
 };

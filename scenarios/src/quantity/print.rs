@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use router_core::{Rate, Span};
+use router_core::{BreakerWindow, Rate, Span};
 
-use super::{Budget, Frequency, Quantity, TIMES, Trip};
+use super::{Budget, Frequency, Quantity, TIMES, Trip, Verdict};
 
 /// A time in its largest whole unit: `10 min`, `1500 ms`; [`Span::MAX`] is `off`.
 fn span(span: Span) -> String {
@@ -75,6 +75,15 @@ impl fmt::Display for Quantity {
             Self::Trip(Some(Trip { failures, calls_min, window })) => {
                 write!(f, "{} of {calls_min} in {}", percent(*failures), span(*window))
             }
+            Self::Verdict(None) => f.write_str("never"),
+            Self::Verdict(Some(Verdict { failures, calls_min, window })) => {
+                write!(f, "{} of {calls_min} in ", percent(*failures))?;
+                match window {
+                    BreakerWindow::Time(window) => f.write_str(&span(*window)),
+                    BreakerWindow::Calls(kept) => write!(f, "{kept} calls"),
+                }
+            }
+            Self::Quantile(ppm) => write!(f, "p{}", decimal(u64::from(*ppm), 10_000)),
             Self::Budget(Some(Budget { ratio, per_second })) => {
                 write!(f, "{} + {per_second}/s", percent(*ratio))
             }

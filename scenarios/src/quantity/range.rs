@@ -1,14 +1,19 @@
 //! What the form of a quantity does not exclude: what is too little or too much to make sense.
 
-use router_core::{Rate, Span};
+use std::ops::RangeInclusive;
 
-use super::{Bad, Problem, Quantity, Trip, Unit, decimal};
+use router_core::{BreakerWindow, Rate, Span};
+
+use super::{Bad, Problem, Quantity, Trip, Unit, Verdict, decimal};
 
 /// As `router-core` bounds the limits of a router.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 const AMOUNTS: &str = "from 1 to 1000G";
 const PERIOD_LEAST: Span = Span::from_millis(1);
 const PERIOD_MOST: Span = Span::from_secs(31 * 86_400);
+const WINDOWS: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(86_400);
+/// Calls without a failure would reach a share of none.
+const SHARES: &str = "from 0.0001 % to 100 %";
 const REFILL_MOST: Span = Span::from_secs(366 * 86_400);
 
 /// Refuses a rate that no limit of a router could have.
@@ -29,14 +34,31 @@ pub(super) fn admissible(rate: Rate) -> Result<Rate, Problem> {
 /// Refuses what no cooldown of a router could have.
 pub(super) fn sensible(trip: Trip) -> Result<Trip, Problem> {
     let Trip { failures, calls_min, window } = trip;
-    let windows = Span::from_millis(10)..=Span::from_secs(86_400);
     parts(&[
-        // Calls without a failure would reach a share of none.
-        ("share", "from 0.0001 % to 100 %", failures > 0),
+        ("share", SHARES, failures > 0),
         ("number of calls", "from 1 to 1M", (1..=1_000_000).contains(&calls_min)),
-        ("window", "from 10 ms to 1 d", windows.contains(&window)),
+        ("window", "from 10 ms to 1 d", WINDOWS.contains(&window)),
     ])?;
     Ok(trip)
+}
+
+/// Refuses what no breaker of a router could have.
+pub(super) fn judicious(verdict: Verdict) -> Result<Verdict, Problem> {
+    let Verdict { failures, calls_min, window } = verdict;
+    let range = match window {
+        BreakerWindow::Time(_) => "from 10 ms to 1 d",
+        BreakerWindow::Calls(_) => "from 1 to 10k calls",
+    };
+    let fits = match window {
+        BreakerWindow::Time(span) => WINDOWS.contains(&span),
+        BreakerWindow::Calls(kept) => (1..=10_000).contains(&kept),
+    };
+    parts(&[
+        ("share", SHARES, failures > 0),
+        ("number of calls", "from 1 to 1M", (1..=1_000_000).contains(&calls_min)),
+        ("window", range, fits),
+    ])?;
+    Ok(verdict)
 }
 
 /// Refuses the parts that are not in their range: what each is called, its range, whether it is.
@@ -96,6 +118,8 @@ fn size(quantity: &Quantity) -> u128 {
         }
         Quantity::Rate(_)
         | Quantity::Trip(_)
+        | Quantity::Verdict(_)
+        | Quantity::Quantile(_)
         | Quantity::Budget(_)
         | Quantity::Flag(_)
         | Quantity::Text(_) => unreachable!("`{quantity}` is neither more nor less than another"),

@@ -165,6 +165,10 @@ impl<'t> Reader<'t> {
                 Some(Field { kind: Kind::Later, .. }) => {
                     self.complain(key.span(), format!("`{name}` is not in this version"), None);
                 }
+                Some(Field { kind: Kind::Elsewhere, doc, .. }) => {
+                    let message = format!("`{name}` is no key of [{path}]");
+                    self.complain(key.span(), message, Some((*doc).to_owned()));
+                }
                 Some(_) => {}
                 None => {
                     // An unknown key may hold a secret under a name of somebody else's.

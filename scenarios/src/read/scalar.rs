@@ -38,7 +38,7 @@ pub(super) fn has_shape(kind: &Kind, written: &DeValue<'_>) -> bool {
         Kind::Table(_) | Kind::Map(..) => written.is_table(),
         Kind::List(_) => written.is_array(),
         Kind::Short(..) | Kind::Many(_) | Kind::Either(_) => true,
-        Kind::Later => false,
+        Kind::Later | Kind::Elsewhere => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use router_core::{Rate, Ratio, Span};
 
 use crate::field::{Field, Kind, Table};
-use crate::quantity::{Budget, Frequency, Quantity, Trip};
+use crate::quantity::{Budget, Frequency, Quantity, Trip, Verdict};
 use crate::written::Spanned;
 
 /// A value and where it stands; a default stands where its table does.
@@ -60,6 +60,7 @@ take! {
     Frequency: Quantity::Frequency(frequency) => Some(*frequency);
     Ratio: Quantity::Share(ppm) => Some(Self::from_ppm(*ppm));
     Option<Trip>: Quantity::Trip(trip) => Some(*trip);
+    Option<Verdict>: Quantity::Verdict(verdict) => Some(*verdict);
     Option<Budget>: Quantity::Budget(budget) => Some(*budget);
     u64: Quantity::Count(count) | Quantity::Price(count) => Some(*count);
     u32: Quantity::Count(count) => (*count).try_into().ok();
@@ -113,6 +114,15 @@ impl Section {
         }
     }
 
+    /// A default for `name`, which has none by itself, if the file does not say.
+    pub(crate) fn settle(&mut self, name: &str, quantity: Quantity) {
+        let at = self.at.clone();
+        let entry = self.entries.iter_mut().find(|entry| entry.field.name == name);
+        if let Some(entry) = entry.filter(|entry| entry.node.is_none()) {
+            entry.node = Some(Spanned::new(Value::Of(quantity), at));
+        }
+    }
+
     /// A default for the table at `name`, for those of its keys that are in `values`.
     pub(crate) fn fill_table(&mut self, name: &str, values: &[(&str, Quantity)]) {
         let at = self.at.clone();
@@ -147,11 +157,10 @@ impl Section {
     /// If the field has a word that is not among `meanings`.
     pub(crate) fn word<T: Copy>(&self, name: &str, meanings: &[(&str, T)]) -> Option<T> {
         let meaning = |word: &str| meanings.iter().find(|(known, _)| *known == word);
-        if let Some(Field { kind: Kind::Choice(words), .. }) = self.table.field(name) {
-            // All of them, so that a word added to the table cannot be forgotten here.
-            let forgotten = words.iter().find(|word| meaning(word).is_none());
-            assert_eq!(forgotten, None, "a word of `{name}` has no meaning");
-        }
+        // All of them, so that a word added to the table cannot be forgotten here.
+        let words = self.table.field(name).map_or(&[][..], |field| field.kind.words());
+        let forgotten = words.iter().find(|word| meaning(word).is_none());
+        assert_eq!(forgotten, None, "a word of `{name}` has no meaning");
         meaning(&self.get::<String>(name)?).map(|(_, meaning)| *meaning)
     }
 

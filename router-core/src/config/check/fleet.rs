@@ -1,0 +1,169 @@
+//! Limits and deployments.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Checker, DEPLOYMENTS_MAX, LONGEST, Problem, is_name};
+use crate::config::{Deployment, DeploymentSpec, Limit, LimitSpec, Rate, Spec};
+use crate::{LimitId, Span};
+
+const TAGS_MAX: usize = 64;
+/// Tokens of a context window: a thousand times the largest of today.
+const CONTEXT_MAX: u64 = 1_000_000_000;
+const AMOUNT_MAX: u64 = 1_000_000_000_000;
+
+impl Checker {
+    fn limit(&mut self, path: &str, limit: &LimitSpec) {
+        let rates = [
+            ("requests", limit.requests),
+            ("tokens", limit.tokens),
+            ("input_tokens", limit.input_tokens),
+            ("output_tokens", limit.output_tokens),
+        ];
+        for (name, rate) in rates {
+            if let Some(Rate { amount, period, burst }) = rate {
+                self.range(format!("{path}.{name}"), amount, 1, AMOUNT_MAX);
+                let least = Span::from_millis(1);
+                self.span(format!("{path}.{name}"), period, least, Span::from_secs(31 * 86_400));
+                if let Some(burst) = burst {
+                    self.range(format!("{path}.{name}"), burst, 1, AMOUNT_MAX);
+                    // The bucket's depth in time must fit the clock.
+                    let depth = u128::from(burst) * u128::from(period.as_nanos());
+                    if amount > 0 && depth / u128::from(amount) > u128::from(LONGEST.as_nanos()) {
+                        let value = Span::MAX;
+                        let problem =
+                            Problem::SpanRange { value, least: Span::ZERO, most: LONGEST };
+                        self.fault(format!("{path}.{name}"), problem);
+                    }
+                }
+            }
+        }
+        if let Some(parallel) = limit.parallel {
+            self.range(format!("{path}.parallel"), u64::from(parallel), 1, 1_000_000);
+        }
+    }
+
+    pub(super) fn deployments(&mut self, spec: &Spec) -> (Vec<Limit>, Vec<Deployment>) {
+        if spec.deployments.is_empty() {
+            self.fault("deployment", Problem::Empty("deployment"));
+        }
+        if spec.deployments.len() > DEPLOYMENTS_MAX {
+            let count = spec.deployments.len();
+            let most = DEPLOYMENTS_MAX;
+            self.fault("deployment", Problem::TooMany { what: "deployments", count, most });
+            return (Vec::new(), Vec::new());
+        }
+        self.names("limit", spec.limits.iter().map(|(name, _)| name.as_str()));
+        self.names("deployment", spec.deployments.iter().map(|d| d.name.as_str()));
+        for (name, limit) in &spec.limits {
+            self.limit(&format!("limit.{name}"), limit);
+        }
+        let owners = spec.deployments.iter().filter(|d| d.limit.is_some());
+        let mut limits: Vec<Limit> = owners
+            .map(|d| Limit {
+                name: d.name.clone(),
+                shared: false,
+                spec: d.limit.clone().unwrap_or_default(),
+            })
+            .collect();
+        let own = limits.len();
+        limits.extend(spec.limits.iter().map(|(name, limit)| Limit {
+            name: name.clone(),
+            shared: true,
+            spec: limit.clone(),
+        }));
+        if let Some(extra) = self.tags.get(TAGS_MAX).cloned()
+            && let Some(first) = spec.deployments.iter().find(|d| d.tags.contains(&extra))
+        {
+            let (what, count, most) =
+                ("different tags, with those of the others", self.tags.len(), TAGS_MAX);
+            let path = format!("deployment.{}.tags", first.name);
+            self.fault(path, Problem::TooMany { what, count, most });
+        }
+        let mut next_own = 0;
+        let deployments =
+            spec.deployments.iter().map(|d| self.deployment(d, spec, own, &mut next_own)).collect();
+        (limits, deployments)
+    }
+
+    fn deployment(
+        &mut self,
+        written: &DeploymentSpec,
+        spec: &Spec,
+        own: usize,
+        next_own: &mut usize,
+    ) -> Deployment {
+        let path = format!("deployment.{}", written.name);
+        self.range(format!("{path}.keys"), u64::from(written.keys), 1, 32);
+        for (name, price) in [
+            ("input", written.price.input),
+            ("cached", written.price.cached),
+            ("output", written.price.output),
+        ] {
+            self.range(format!("{path}.price.{name}"), price, 0, AMOUNT_MAX);
+        }
+        let mut limits = Vec::new();
+        if let Some(limit) = &written.limit {
+            self.limit(&format!("{path}.limit"), limit);
+            limits.push(LimitId::at(*next_own));
+            *next_own += 1;
+        }
+        if written.shared.len() > 3 {
+            let (what, count, most) = ("shared limits", written.shared.len(), 3);
+            self.fault(format!("{path}.limit"), Problem::TooMany { what, count, most });
+        }
+        for name in &written.shared {
+            match spec.limits.iter().position(|(known, _)| known == name) {
+                Some(index) if limits.contains(&LimitId::at(own + index)) => {
+                    self.fault(format!("{path}.limit"), Problem::Twice);
+                }
+                Some(index) => limits.push(LimitId::at(own + index)),
+                None => {
+                    let known = spec.limits.iter().map(|(name, _)| name.clone()).collect();
+                    let (kind, name) = ("limit", name.clone());
+                    self.fault(format!("{path}.limit"), Problem::Unknown { kind, name, known });
+                }
+            }
+        }
+        if let Some(context) = written.context {
+            self.range(format!("{path}.context"), context.into(), 1, CONTEXT_MAX);
+        }
+        let tags = self.tags(&format!("{path}.tags"), &written.tags);
+        let region = written.region.as_deref();
+        if let Some(name) = region.filter(|name| !is_name(name)) {
+            let name = name.to_string();
+            self.fault(format!("{path}.region"), Problem::NameOf { kind: "region", name });
+        }
+        Deployment {
+            name: written.name.clone(),
+            keys: written.keys,
+            limits,
+            price: written.price,
+            context: written.context.unwrap_or(u32::MAX),
+            tags,
+            region: region.map_or(0, |region| number(&self.regions, region) as u16 + 1),
+        }
+    }
+
+    /// The tags of a deployment as a mask over all that there are.
+    fn tags(&mut self, path: &str, names: &[String]) -> u64 {
+        let mut mask = 0;
+        for name in names {
+            let bit = 1_u64.checked_shl(number(&self.tags, name) as u32).unwrap_or(0);
+            let name = name.clone();
+            if !is_name(&name) {
+                self.fault(path, Problem::NameOf { kind: "tag", name });
+            } else if mask & bit != 0 {
+                self.fault(path, Problem::Repeated { name });
+            }
+            mask |= bit;
+        }
+        mask
+    }
+}
+
+/// The place of `name` among `known`, where it is.
+fn number(known: &[String], name: &str) -> usize {
+    known.binary_search_by(|known| known.as_str().cmp(name)).unwrap_or(known.len())
+}

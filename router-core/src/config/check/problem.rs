@@ -1,0 +1,173 @@
+//! What can be wrong with a configuration, in words.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::Span;
+use crate::config::words::Time;
+
+/// One thing wrong with a [`Spec`], and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    /// The path in the file: `group.chat.members.az-eu`.
+    pub path: String,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a [`Spec`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A list that needs something has nothing.
+    Empty(&'static str),
+    /// More of something than there may be.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A number outside its range.
+    Range {
+        /// The number.
+        value: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// A time outside its range.
+    SpanRange {
+        /// The time.
+        value: Span,
+        /// The least it may be.
+        least: Span,
+        /// The most it may be.
+        most: Span,
+    },
+    /// A share above one.
+    Share,
+    /// A share that must be reached, of zero.
+    Zero,
+    /// A quantile that is not between zero and one.
+    Quantile,
+    /// Two things of one name.
+    Twice,
+    /// A name of a list that is there twice.
+    Repeated {
+        /// The name.
+        name: String,
+    },
+    /// A name that nothing has.
+    Unknown {
+        /// What kind of thing it should be.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A name that is not `[A-Za-z0-9._/-]+`.
+    Name,
+    /// A name of something else that is not well formed.
+    NameOf {
+        /// Of what.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// What one group is called already.
+    Taken {
+        /// The name.
+        name: String,
+        /// The group.
+        owner: String,
+    },
+    /// Every weight is zero, so nothing can be chosen.
+    NoWeight,
+    /// The first must not be longer than the second.
+    Order(&'static str, &'static str),
+    /// A breaker that judges by nothing.
+    NeverTrips,
+    /// A share of slow calls, without what a slow call is.
+    SlowWithoutOver,
+    /// More calls are needed for a verdict than are kept.
+    FewCalls {
+        /// How many are needed.
+        calls_min: u32,
+        /// How many are kept.
+        kept: u32,
+    },
+    /// A hedge that would start when its attempt has ended.
+    HedgeTooLate {
+        /// When it would start.
+        after: Span,
+        /// When the attempt ends.
+        end: Span,
+        /// What ends it.
+        by: &'static str,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty(what) => write!(f, "needs at least one {what}"),
+            Self::TooMany { what, count, most } => {
+                write!(f, "has {count} {what}; at most {most} are allowed")
+            }
+            Self::Range { value, least, most } => {
+                write!(f, "is {value}, but must be between {least} and {most}")
+            }
+            Self::SpanRange { value, least, most } => {
+                let [value, least, most] = [value, least, most].map(|span| Time(*span));
+                write!(f, "is {value}, but must be between {least} and {most}")
+            }
+            Self::Share => f.write_str("is more than 100 %"),
+            Self::Zero => f.write_str("is 0 %, which is always reached"),
+            Self::Quantile => f.write_str("is no quantile between 0 and 1, both excluded"),
+            Self::Twice => f.write_str("is there twice"),
+            Self::Repeated { name } => write!(f, "`{name}` is there twice"),
+            Self::Unknown { kind, name, .. } => write!(f, "there is no {kind} `{name}`"),
+            Self::Name => f.write_str("a name is made of letters, digits and `. _ / -`"),
+            Self::NameOf { kind: "alias", name } => write!(
+                f,
+                "`{name}` is no alias: letters, digits, `. _ / - : @ +`, and one `*` at most"
+            ),
+            Self::NameOf { kind, name } => {
+                write!(f, "`{name}` is no {kind}: letters, digits and `. _ / -`")
+            }
+            Self::Taken { name, owner } => {
+                write!(f, "`{name}` means group `{owner}` already")
+            }
+            Self::NoWeight => f.write_str("every weight is zero, so nothing can be chosen"),
+            Self::Order(a, b) => write!(f, "`{a}` must not be longer than `{b}`"),
+            Self::NeverTrips => f.write_str(
+                "can never trip: it counts no failures in a row, no share of failures and no \
+                 share of slow calls",
+            ),
+            Self::SlowWithoutOver => f.write_str("needs `over`: what a slow call takes"),
+            Self::FewCalls { calls_min, kept } => {
+                write!(f, "judges at least {calls_min} calls, but keeps the last {kept} only")
+            }
+            Self::HedgeTooLate { after, end, by } => write!(
+                f,
+                "is {}, but an attempt ends after {} (`{by}`), so no hedge would be made",
+                Time(*after),
+                Time(*end)
+            ),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,238 @@
+//! What can be odd about a configuration that is right, in words.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::words::{Percent, Thousands, Time};
+use crate::{FailureClass, Ratio, Span};
+
+/// One thing worth a look, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Warning {
+    /// The path in the file: `group.chat.hedge`.
+    pub path: String,
+    /// What is odd there.
+    pub concern: Concern,
+}
+
+/// What can be odd about a configuration that is right. Names are as in the file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Concern {
+    /// A group hedges, but has fewer than two members that a hedge may go to.
+    HedgeAlone {
+        /// The group.
+        group: String,
+        /// How many there are.
+        members: usize,
+    },
+    /// A group hedges, but nothing says how busy it is.
+    HedgeBlind {
+        /// The group.
+        group: String,
+        /// Retries per request and per second, which also pay hedges; `None`: no bound.
+        budget: Option<(Ratio, u32)>,
+    },
+    /// A group hedges, but the retry budget that pays hedges is nothing.
+    HedgeUnpaid {
+        /// The group.
+        group: String,
+    },
+    /// A group hedges, but a request has one attempt.
+    HedgeLast {
+        /// The group.
+        group: String,
+    },
+    /// A fallback for prompts that are too long takes none that is longer.
+    ContextNoLarger {
+        /// The group.
+        group: String,
+        /// The most tokens it takes.
+        here: u32,
+        /// The fallback.
+        fallback: String,
+        /// The most tokens that takes.
+        there: u32,
+    },
+    /// No fallback of a group takes prompts as long as the group does.
+    ContextShrinks {
+        /// The group.
+        group: String,
+        /// The most tokens it takes.
+        here: u32,
+        /// The most tokens any of its fallbacks takes.
+        there: u32,
+    },
+    /// One rate limit rests a key for longer than its quota takes to refill.
+    RestTooLong {
+        /// The deployment whose quota refills fastest.
+        deployment: String,
+        /// For how many others of the group this holds.
+        others: usize,
+        /// The first rest.
+        rest: Span,
+        /// When its slowest limit is whole again.
+        refill: Span,
+    },
+    /// A limit keeps a window from ever holding the calls that a verdict needs.
+    FewCalls {
+        /// Whose verdict: `breaker` or `cooldown`.
+        of: &'static str,
+        /// The deployment whose limits admit least.
+        deployment: String,
+        /// For how many others of the group this holds.
+        others: usize,
+        /// The fewest calls that are judged.
+        calls_min: u32,
+        /// The window.
+        window: Span,
+        /// The most calls that the deployment's limits admit in it.
+        most: u64,
+    },
+    /// A group may not lose enough members to panic.
+    PanicMoot {
+        /// The group.
+        group: String,
+        /// Below which share of healthy members it panics.
+        panic: Ratio,
+        /// How many members count.
+        members: usize,
+        /// How many of them may be out for their failures.
+        out: u64,
+    },
+    /// A group retries a class of failures more often than a request has attempts.
+    RetryMoot {
+        /// The group.
+        group: String,
+        /// The class.
+        class: FailureClass,
+        /// How often.
+        retries: u8,
+        /// `router.attempts`.
+        attempts: u8,
+    },
+    /// Every member of a group that has a weight is forced open.
+    AllForced {
+        /// The group.
+        group: String,
+        /// How many they are.
+        members: usize,
+    },
+    /// The default group is for names that nothing matches, and something matches every name.
+    DefaultMoot {
+        /// The group whose alias is `*`.
+        group: String,
+    },
+    /// A member without limits among others, in a group that goes by what is unused.
+    UsageUnlimited {
+        /// The deployment.
+        deployment: String,
+    },
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HedgeAlone { group, members } => write!(
+                f,
+                "`{group}` hedges, but {} member with a weight is in service: there is nobody \
+                 else for a second attempt",
+                if *members == 0 { "no" } else { "only one" }
+            ),
+            Self::HedgeBlind { group, budget: Some((ratio, per_second)) } => write!(
+                f,
+                "`{group}` hedges, but none of its members has a `parallel` limit, so how busy it \
+                 is cannot be seen: only the retry budget ({} + {per_second}/s) bounds hedges",
+                Percent(*ratio)
+            ),
+            Self::HedgeBlind { group, budget: None } => write!(
+                f,
+                "`{group}` hedges, but none of its members has a `parallel` limit and \
+                 `router.retry_budget` is off: every slow request makes a hedge"
+            ),
+            Self::HedgeUnpaid { group } => write!(
+                f,
+                "`{group}` hedges, but hedges are paid from `router.retry_budget`, which is \
+                 0 % + 0/s: none is made"
+            ),
+            Self::HedgeLast { group } => {
+                write!(f, "`{group}` hedges, but `router.attempts` is 1: no hedge is made")
+            }
+            Self::ContextNoLarger { group, here, fallback, there } => write!(
+                f,
+                "what is too long for `{group}` ({} tokens) falls back to `{fallback}`, which takes \
+                 {}",
+                Thousands(*here),
+                Thousands(*there)
+            ),
+            Self::ContextShrinks { group, here, there } => write!(
+                f,
+                "`{group}` takes {} tokens, but its fallbacks {} at most: what is longer finds \
+                 nobody there",
+                Thousands(*here),
+                Thousands(*there)
+            ),
+            Self::RestTooLong { deployment, others, rest, refill } => write!(
+                f,
+                "one rate limit rests a key of `{deployment}`{} for {}, but its quota is whole \
+                 again after {}",
+                Others(*others),
+                Time(*rest),
+                Time(*refill)
+            ),
+            Self::FewCalls { of, deployment, others, calls_min, window, most } => write!(
+                f,
+                "the {of} judges no fewer than {calls_min} calls in {}, but the limit of \
+                 `{deployment}`{} admits {most} in that time: it never acts there",
+                Time(*window),
+                Others(*others)
+            ),
+            Self::PanicMoot { group, panic, members, out } => write!(
+                f,
+                "`{group}` panics when less than {} of its {members} are healthy, but \
+                 `ejected_max` lets failures take out {out}: only rate limits and dead keys can \
+                 bring it about",
+                Percent(*panic)
+            ),
+            Self::RetryMoot { group, class, retries, attempts } => write!(
+                f,
+                "`{group}` retries `{}` failures {retries} times, but `router.attempts` is \
+                 {attempts}, the first one included",
+                class.name()
+            ),
+            Self::AllForced { group, members: 1 } => {
+                write!(f, "`{group}` is out of service: its member with a weight is forced open")
+            }
+            Self::AllForced { group, members } => write!(
+                f,
+                "`{group}` is out of service: all {members} members with a weight are forced open"
+            ),
+            Self::DefaultMoot { group } => {
+                write!(f, "no name goes to the default group: `*` means `{group}`")
+            }
+            Self::UsageUnlimited { deployment } => write!(
+                f,
+                "`{deployment}` has no limit, so all of it is always unused: `usage` prefers it \
+                 to every member that has one"
+            ),
+        }
+    }
+}
+
+/// ` (and 3 others)`, or nothing.
+struct Others(usize);
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str(" (and 1 other)"),
+            others => write!(f, " (and {others} others)"),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.concern)
+    }
+}

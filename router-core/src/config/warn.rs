@@ -1,0 +1,261 @@
+//! What is allowed, but probably not meant: policies that can do nothing, or the opposite.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::concern::{Concern, Warning};
+use super::{
+    BreakerMode, BreakerWindow, Config, CooldownSpec, Group, Rate, RestAfter, RetrySpec, Strategy,
+};
+use crate::{DeploymentId, Detour, FailureClass, GroupId, Span};
+
+pub(super) fn warnings(config: &Config) -> Vec<Warning> {
+    let mut finder = Finder { config, found: Vec::new() };
+    if config.router.default_group.is_some() {
+        let any = config.groups.iter().find(|g| g.aliases.iter().any(|alias| alias == "*"));
+        if let Some(any) = any {
+            let concern = Concern::DefaultMoot { group: any.name.clone() };
+            finder.found("router.default_group".into(), concern);
+        }
+    }
+    for group in &config.groups {
+        finder.group(group);
+    }
+    finder.found
+}
+
+struct Finder<'c> {
+    config: &'c Config,
+    found: Vec<Warning>,
+}
+
+impl Finder<'_> {
+    fn found(&mut self, path: String, concern: Concern) {
+        self.found.push(Warning { path, concern });
+    }
+
+    fn group(&mut self, group: &Group) {
+        let path = format!("group.{}", group.name);
+        self.members(&path, group);
+        self.retries(&path, group);
+        self.rests(&path, group);
+        self.breaker(&path, group);
+        self.panic(&path, group);
+        self.hedge(&path, group);
+        self.contexts(&path, group);
+    }
+
+    fn deployment_name(&self, deployment: DeploymentId) -> String {
+        self.config.deployment(deployment).name.clone()
+    }
+
+    fn members(&mut self, path: &str, group: &Group) {
+        let weighted = group.members.iter().filter(|m| m.weight > 0);
+        let forced = weighted.clone().filter(|m| m.breaker == BreakerMode::ForcedOpen).count();
+        if forced == weighted.count() {
+            let concern = Concern::AllForced { group: group.name.clone(), members: forced };
+            self.found(format!("{path}.members"), concern);
+        }
+        let limited = |m: DeploymentId| !self.config.deployment(m).limits.is_empty();
+        let members = group.members.iter().map(|m| m.deployment);
+        let (some, none): (Vec<_>, Vec<_>) = members.partition(|&m| limited(m));
+        if group.strategy == Strategy::Usage && !some.is_empty() {
+            for member in none {
+                let deployment = self.deployment_name(member);
+                let path = format!("{path}.members.{deployment}");
+                self.found(path, Concern::UsageUnlimited { deployment });
+            }
+        }
+    }
+
+    fn retries(&mut self, path: &str, group: &Group) {
+        let attempts = self.config.router.attempts;
+        for class in FailureClass::ALL {
+            let retries = group.retry.most(class);
+            // As often as can be, or as nobody wrote.
+            if retries != RetrySpec::default().most(class) && retries >= attempts {
+                let group = group.name.clone();
+                let concern = Concern::RetryMoot { group, class, retries, attempts };
+                self.found(format!("{path}.retry.{}", class.name()), concern);
+            }
+        }
+    }
+
+    /// Rests for rate limits, against the quota that is waited for; and whether the window ever
+    /// holds enough calls.
+    fn rests(&mut self, path: &str, group: &Group) {
+        let cooldown = &group.cooldown;
+        if !cooldown.enabled {
+            return;
+        }
+        let entry = cooldown.classes.rate_limit;
+        let (key, rest) = match entry.rest {
+            Some(rest) => ("cooldown.rate_limit.rest", rest),
+            None => ("cooldown.rest", cooldown.rest),
+        };
+        let refill = |deployment| Some((self.rates(deployment).map(refill).max()?, deployment));
+        let refills = group.members.iter().filter_map(|member| refill(member.deployment));
+        let short: Vec<_> = refills.filter(|(refill, _)| rest > *refill).collect();
+        // The default rest is short, whatever the quota.
+        if let Some(&(refill, deployment)) = short.iter().min()
+            && rest > CooldownSpec::default().rest
+            && entry.after != RestAfter::Never
+        {
+            let (deployment, others) = (self.deployment_name(deployment), short.len() - 1);
+            let concern = Concern::RestTooLong { deployment, others, rest, refill };
+            self.found(format!("{path}.{key}"), concern);
+        }
+        let members = group.members.iter().map(|member| member.deployment);
+        let path = format!("{path}.cooldown.after");
+        self.few_calls(path, "cooldown", members, (cooldown.calls_min, cooldown.window));
+    }
+
+    fn breaker(&mut self, path: &str, group: &Group) {
+        let Some(breaker) = &group.breaker else { return };
+        let BreakerWindow::Time(window) = breaker.window else { return };
+        if breaker.consecutive > 0 {
+            return;
+        }
+        let judged = group.members.iter().filter(|member| match member.breaker {
+            BreakerMode::Enforce | BreakerMode::Observe => true,
+            BreakerMode::Disabled | BreakerMode::ForcedOpen => false,
+        });
+        let path = format!("{path}.breaker.after");
+        let members = judged.map(|member| member.deployment);
+        self.few_calls(path, "breaker", members, (breaker.calls_min, window));
+    }
+
+    fn few_calls(
+        &mut self,
+        path: String,
+        of: &'static str,
+        members: impl Iterator<Item = DeploymentId>,
+        (calls_min, window): (u32, Span),
+    ) {
+        let most = |deployment: DeploymentId| {
+            let limits = self.config.deployment(deployment).limits.iter();
+            let requests = limits.filter_map(|&limit| self.config.limit(limit).spec.requests);
+            Some((requests.map(|rate| admitted(rate, window)).min()?, deployment))
+        };
+        let few: Vec<_> =
+            members.filter_map(most).filter(|(most, _)| *most < u64::from(calls_min)).collect();
+        if let Some(&(most, deployment)) = few.iter().min() {
+            let (deployment, others) = (self.deployment_name(deployment), few.len() - 1);
+            let concern = Concern::FewCalls { of, deployment, others, calls_min, window, most };
+            self.found(path, concern);
+        }
+    }
+
+    fn panic(&mut self, path: &str, group: &Group) {
+        let members = weighted(group);
+        let out = group.ejected_max.of_ceil(group.members.len() as u64).min(members as u64);
+        let healthy = members as u64 - out;
+        if group.panic.numerator() > 0
+            && members > 0
+            && group.panic.reached_by(healthy, members as u64)
+        {
+            let (group, panic) = (group.name.clone(), group.panic);
+            let concern = Concern::PanicMoot { group, panic, members, out };
+            self.found(format!("{path}.panic"), concern);
+        }
+    }
+
+    fn hedge(&mut self, path: &str, group: &Group) {
+        if group.hedge.is_none() {
+            return;
+        }
+        let (name, members) = (group.name.clone(), weighted(group));
+        let budget = &self.config.router.retry_budget;
+        let pays = budget.ratio.map(|ratio| (ratio, budget.per_second));
+        let sees = group.members.iter().any(|member| {
+            let limits = &self.config.deployment(member.deployment).limits;
+            limits.iter().any(|&limit| self.config.limit(limit).spec.parallel.is_some())
+        });
+        let concern = if self.config.router.attempts == 1 {
+            Concern::HedgeLast { group: name }
+        } else if members < 2 {
+            Concern::HedgeAlone { group: name, members }
+        } else if pays.is_some_and(|(ratio, floor)| ratio.numerator() == 0 && floor == 0) {
+            Concern::HedgeUnpaid { group: name }
+        } else if !sees {
+            Concern::HedgeBlind { group: name, budget: pays }
+        } else {
+            return;
+        };
+        self.found(format!("{path}.hedge"), concern);
+    }
+
+    fn contexts(&mut self, path: &str, group: &Group) {
+        // Without a bound of its own nothing is known to be too long here.
+        let Some(here) = self.longest(group) else { return };
+        let [any, too_long] = [Detour::Any, Detour::ContextWindow].map(|detour| {
+            // Whoever has the router's list very likely wrote none.
+            let usual = self.usual(detour);
+            let is_usual = !usual.is_empty() && group.fallbacks[detour as usize] == usual;
+            format!("{}.fallbacks", if is_usual { "router" } else { path })
+        });
+        for &fallback in &group.fallbacks[Detour::ContextWindow as usize] {
+            let fallback = self.config.group(fallback);
+            let there = self.longest(fallback).filter(|there| *there <= here);
+            if let Some(there) = there.filter(|_| fallback.name != group.name) {
+                let (group, fallback) = (group.name.clone(), fallback.name.clone());
+                let concern = Concern::ContextNoLarger { group, here, fallback, there };
+                self.found(format!("{too_long}.context_window"), concern);
+            }
+        }
+        let chain = group.chain(Detour::Any);
+        let bounds: Option<Vec<u32>> =
+            chain.iter().map(|&group: &GroupId| self.longest(self.config.group(group))).collect();
+        let there = bounds.and_then(|bounds| bounds.into_iter().max());
+        if let Some(there) = there.filter(|there| *there < here) {
+            let concern = Concern::ContextShrinks { group: group.name.clone(), here, there };
+            self.found(format!("{any}.any"), concern);
+        }
+    }
+
+    /// The router's own list of fallbacks.
+    fn usual(&self, detour: Detour) -> Vec<GroupId> {
+        let lists = &self.config.router.fallbacks;
+        let names = match detour {
+            Detour::Any => &lists.any,
+            Detour::ContextWindow => &lists.context_window,
+            Detour::ContentPolicy => &lists.content_policy,
+        };
+        names.iter().filter_map(|name| self.config.route(name)).collect()
+    }
+
+    /// The most tokens that some member of a group takes; `None` if there is no bound.
+    fn longest(&self, group: &Group) -> Option<u32> {
+        group.members.iter().map(|m| m.context).max().filter(|&most| most < u32::MAX)
+    }
+
+    /// Every rate that calls of a deployment take from.
+    fn rates(&self, deployment: DeploymentId) -> impl Iterator<Item = Rate> {
+        let limits = self.config.deployment(deployment).limits.iter();
+        limits
+            .flat_map(|&limit| {
+                let spec = &self.config.limit(limit).spec;
+                [spec.requests, spec.tokens, spec.input_tokens, spec.output_tokens]
+            })
+            .flatten()
+    }
+}
+
+/// Members that take traffic of their own, and that a hedge may go to.
+fn weighted(group: &Group) -> usize {
+    let serves = group.members.iter().filter(|m| m.weight > 0);
+    serves.filter(|m| m.breaker != BreakerMode::ForcedOpen).count()
+}
+
+/// How long a rate takes from empty to whole.
+fn refill(rate: Rate) -> Span {
+    rate.period.scale(rate.burst.unwrap_or(rate.amount), rate.amount)
+}
+
+/// The most that a rate admits in a window.
+fn admitted(rate: Rate, window: Span) -> u64 {
+    let (amount, period) = (u128::from(rate.amount), u128::from(rate.period.as_nanos()));
+    let flow = amount * u128::from(window.as_nanos()) / period.max(1);
+    rate.burst.unwrap_or(rate.amount).saturating_add(u64::try_from(flow).unwrap_or(u64::MAX))
+}
