@@ -52,7 +52,8 @@ fn time(span: Span) -> String {
     }
     let tenths = ms.div_ceil(100);
     if tenths < 1_200 {
-        let part = if tenths % 10 == 0 { String::new() } else { format!(".{}", tenths % 10) };
+        let part =
+            if tenths.is_multiple_of(10) { String::new() } else { format!(".{}", tenths % 10) };
         return format!("{}{part} s", tenths / 10);
     }
     let seconds = ms.div_ceil(1_000);

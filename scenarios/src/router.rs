@@ -173,37 +173,45 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
     let ConfigError { path, problem } = error;
     let (key, value) = reader.place(path);
     let first = first_too_many(spec, error);
-    let at = match problem {
-        Problem::Unknown { name, .. }
-        | Problem::NameOf { name, .. }
-        | Problem::Taken { name, .. }
-        | Problem::Repeated { name } => reader.place_of_text(path, name).unwrap_or(value),
-        Problem::TooMany { .. } => first.map_or(key, |first| reader.place(&first).0),
-        Problem::Empty(_) | Problem::NoWeight | Problem::Name => key,
-        _ => value,
+    let named = if let Problem::Unknown { name, .. }
+    | Problem::NameOf { name, .. }
+    | Problem::Taken { name, .. }
+    | Problem::Repeated { name } = problem
+    {
+        Some(name)
+    } else {
+        None
     };
-    let hint = match problem {
-        Problem::Unknown { name, known, .. } => {
-            Some(did_you_mean(name, known.iter().map(String::as_str)))
-        }
-        Problem::Empty(_) => Some("`seawall init` writes a router to start from".to_owned()),
-        Problem::NeverTrips => {
-            Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
-        }
-        _ => None,
+    let of_key = matches!(
+        problem,
+        Problem::Empty(_) | Problem::NoWeight | Problem::TooMany { .. } | Problem::Name
+    );
+    let at = if let Some(name) = named {
+        reader.place_of_text(path, name).unwrap_or(key)
+    } else if let Some(first) = first {
+        reader.place(&first).0
+    } else if of_key {
+        key
+    } else {
+        value
     };
-    let message = match problem {
-        Problem::Unknown { .. }
-        | Problem::Name
-        | Problem::NameOf { .. }
-        | Problem::Taken { .. }
-        | Problem::Repeated { .. }
-        | Problem::NoWeight
-        | Problem::Order(..) => problem.to_string(),
-        Problem::SpanRange { value: Span::MAX, .. } => {
-            format!("`{path}` takes more than a year to refill")
-        }
-        _ => format!("`{path}` {problem}"),
+    let hint = if let Problem::Unknown { name, known, .. } = problem {
+        Some(did_you_mean(name, known.iter().map(String::as_str)))
+    } else if matches!(problem, Problem::Empty(_)) {
+        Some("`seawall init` writes a router to start from".to_owned())
+    } else if matches!(problem, Problem::NeverTrips) {
+        Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
+    } else {
+        None
+    };
+    let is_sentence = named.is_some()
+        || matches!(problem, Problem::Name | Problem::NoWeight | Problem::Order(..));
+    let message = if matches!(problem, Problem::SpanRange { value: Span::MAX, .. }) {
+        format!("`{path}` takes more than a year to refill")
+    } else if is_sentence {
+        problem.to_string()
+    } else {
+        format!("`{path}` {problem}")
     };
     reader.report(Mistake { at, message, hint });
 }

@@ -41,7 +41,9 @@ pub(super) fn all(
         warning.hint(PRICE)
     });
     let concerns = config.warnings().into_iter().map(|warning| {
-        let (_, at) = reader.place(&warning.path);
+        let (key, value) = reader.place(&warning.path);
+        let of_member = matches!(warning.concern, Concern::UsageUnlimited { .. });
+        let at = if of_member { key } else { value };
         let said = reader.source().diagnostic(at, warning.concern.to_string()).warning();
         said.hint(hint(&warning.concern))
     });
@@ -64,8 +66,8 @@ fn hint(concern: &Concern) -> String {
         Concern::ContextNoLarger { .. } => {
             "name a group that takes more tokens, or leave it out".into()
         }
-        Concern::ContextShrinks { there, .. } => {
-            format!("add a fallback that takes more, or accept that {there} tokens is the most")
+        Concern::ContextShrinks { group, .. } => {
+            format!("add a fallback that takes as much as `{group}`")
         }
         Concern::RestTooLong { refill, .. } => format!(
             "write `rate_limit = {{ after = 1, rest = \"{}\" }}` in `cooldown`; a `Retry-After` is \

@@ -22,6 +22,8 @@ fn cases() -> Vec<Case> {
         ("a key twice", Router, "[router]\nattempts = 1\nattempts = 2\n".to_owned()),
     ];
     cases.extend(lines());
+    cases.extend(policies());
+    cases.extend(odd());
     cases.extend(fleets());
     cases.extend(worlds());
     cases.extend(absurd());
@@ -33,7 +35,7 @@ fn lines() -> Vec<Case> {
     let lines: [(&str, &str); 29] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
-        ("key of a later version", "breaker = { after = \"50 % of 20 in 30 s\" }"),
+        ("key of a later version", "ladder = { after = \"50 % of 20 in 30 s\" }"),
         ("no unit", "timeouts = { total = \"60\" }"),
         ("no quotes", "timeouts = { total = 60 }"),
         ("nan", "timeouts = { total = nan }"),
@@ -59,9 +61,131 @@ fn lines() -> Vec<Case> {
         ("three on a line", "backoff = { base = \"x\", factor = \"x\", mx = \"1 s\" }"),
         ("unicode before", "backoff = { \"\u{fc}ber\" = 1, fctor = 2 }"),
         ("boolean", "cooldown = { lone = \"yes\" }"),
-        ("every kind of name", "aliases = [\"a\"]"),
+        ("every kind of name", "aliases = [\"a b\", \"a*b*\", \"\", \"chat\", \"x\", \"x\"]"),
     ];
     lines.map(|(name, line)| (name, FileKind::Router, format!("{SMALL}{line}\n"))).to_vec()
+}
+
+/// Policies that contradict themselves or each other.
+fn policies() -> Vec<Case> {
+    let lines = [
+        ("strategy misspelt", "strategy = { by = \"latncy\" }"),
+        (
+            "strategy of another's parts",
+            "strategy = { by = \"cost\", explore = \"2 %\", load = 3 }",
+        ),
+        ("share to explore", "strategy = { by = \"latency\", explore = \"110 %\" }"),
+        ("retries", "retry = { server = 16, conection = 1 }"),
+        ("jitter", "backoff.jitter = \"ful\""),
+        ("class of rests", "cooldown = { server = \"nver\", timeout = 0, connection = true }"),
+        (
+            "rest above the most",
+            "cooldown = { max = \"9 s\", timeout = { after = 2, rest = \"1 min\" } }",
+        ),
+        ("key that moved", "cooldown = { ejected_max = \"10 %\" }"),
+        ("breaker that never trips", "breaker = { consecutive = 0, after = \"never\" }"),
+        ("breaker misspelt", "breaker = \"of\""),
+        (
+            "breaker of nothing",
+            "breaker = { probes = 0, successes = 0, after = \"0 % of 0 in 0 calls\" }",
+        ),
+        ("breaker that forgets", "breaker = { after = \"50 % of 200 in 100 calls\" }"),
+        ("breaker without a unit", "breaker = { after = \"50 % of 20 in 100\" }"),
+        ("slow without over", "breaker = { slow = { share = \"80 %\" } }"),
+        ("slow at once", "breaker = { slow = { over = \"0 s\", share = \"0 %\" } }"),
+        ("open beyond the most", "breaker = { open = \"10 s\", max = \"5 s\" }"),
+        ("hedge after the end", "hedge = \"30 s\"\ntimeouts = { first_token = \"10 s\" }"),
+        (
+            "hedge after the whole",
+            "hedge = \"2 min\"\ntimeouts = { first_token = \"off\", total = \"1 min\" }",
+        ),
+        ("hedge after no quantile", "hedge = \"p100\""),
+        ("hedge never", "hedge = { utilisation_max = \"0 %\", after = \"p0.00001\" }"),
+        ("hedge of another form", "hedge = true"),
+        ("panic", "panic = \"101 %\""),
+        ("fallbacks of a kind", "fallbacks = { context_window = [\"lnog\"], content_polcy = [] }"),
+        ("tags", "tag_match = \"both\""),
+    ];
+    let line = |(name, line)| (name, FileKind::Router, format!("{SMALL}{line}\n"));
+    let mut cases: Vec<Case> = lines.into_iter().map(line).collect();
+    let top = |lines: &str| format!("{lines}\n{SMALL}");
+    let deployment = |lines: &str| SMALL.replacen("keys", &format!("{lines}\nkeys"), 1);
+    let crowd: Vec<String> = (0..65).map(|i| format!("\"t{i}\"")).collect();
+    let crowd = format!("tags = [{}]", crowd.join(", "));
+    for (name, text) in [
+        ("default group", top("router.default_group = \"chta\"")),
+        ("router's fallbacks", top("router.fallbacks = [\"backup\", \"chat\"]")),
+        ("router's panic", top("router.panic = \"50 %\"")),
+        ("context of nothing", deployment("context = 0")),
+        ("tags of no name", deployment("tags = [\"e u\", \"x\", \"x\"]\nregion = \"\"")),
+        ("65 tags", deployment(&crowd)),
+        ("disabled", deployment("disabled = true\nbreaker = \"opened\"")),
+    ] {
+        cases.push((name, FileKind::Router, text));
+    }
+    cases
+}
+
+/// What is allowed, but worth a look.
+fn odd() -> Vec<Case> {
+    let fleet = |groups: &str| {
+        let deployment = |name: &str, lines: &str| {
+            format!(
+                "[deployment.{name}]\nprovider = \"openai\"\nmodel = \"gpt-4o-mini\"\n{lines}\n"
+            )
+        };
+        let quota = "limit = { requests = \"20/min\", tokens = \"40k/min\" }";
+        let small = deployment("small", &format!("context = 32_000\n{quota}"));
+        let large = deployment("large", "context = 128_000");
+        let out = deployment("out", "breaker = \"forced-open\"");
+        format!("{small}{large}{out}{groups}\n")
+    };
+    let group = |lines: &str| {
+        fleet(&format!("[group.chat]\nmembers = {{ small = 1, large = 1 }}\n{lines}"))
+    };
+    let both = |here: &str, there: &str, lines: &str| {
+        fleet(&format!(
+            "[group.chat]\nmembers = {{ {here} = 1 }}\n{lines}\n\
+             [group.other]\nmembers = {{ {there} = 1 }}"
+        ))
+    };
+    let top = |line: &str, text: String| format!("{line}\n{text}");
+    let one = "[group.chat]\nmembers = { large = 1, small = 0 }\nhedge = \"p95\"";
+    [
+        ("hedge alone", fleet(one)),
+        ("hedge blind", group("hedge = \"p95\"")),
+        ("hedge unbounded", top("router.retry_budget = \"off\"", group("hedge = \"p95\""))),
+        ("hedge unpaid", top("router.retry_budget = \"0 %\"", group("hedge = \"p95\""))),
+        ("hedge without attempts", top("router.attempts = 1", group("hedge = \"p95\""))),
+        ("context no larger", both("large", "small", "fallbacks.context_window = \"other\"")),
+        ("context shrinks", both("large", "small", "fallbacks = \"other\"")),
+        (
+            "context no larger for the router",
+            top("router.fallbacks.context_window = \"other\"", both("large", "small", "")),
+        ),
+        ("rest beyond the quota", group("cooldown = { rest = \"5 min\" }")),
+        ("rest of a class", group("cooldown = { rate_limit = { after = 1, rest = \"2 min\" } }")),
+        ("cooldown of too many", group("cooldown = \"50 % of 60 in 1 min\"")),
+        (
+            "breaker of too many",
+            group("breaker = { consecutive = 0, after = \"50 % of 60 in 5 s\" }"),
+        ),
+        ("panic moot", group("panic = \"20 %\"")),
+        ("more retries than attempts", group("retry = { rate_limit = 3, server = 2 }")),
+        ("all forced open", both("out", "large", "")),
+        ("default group moot", top("router.default_group = \"chat\"", group("aliases = \"*\""))),
+        ("usage without limits", group("strategy = \"usage\"")),
+        (
+            "a word on no breaker",
+            group("").replacen("context", "breaker = \"observe-only\"\ncontext", 1),
+        ),
+        (
+            "a loop by alias",
+            both("small", "large", "aliases = \"mine\"\nfallbacks.content_policy = \"mine\""),
+        ),
+    ]
+    .map(|(name, text)| (name, FileKind::Router, text))
+    .to_vec()
 }
 
 /// Wrong groups and deployments.

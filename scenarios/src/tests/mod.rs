@@ -3,6 +3,7 @@
 mod absurd;
 mod at_once;
 mod gallery;
+mod policies;
 mod quantities;
 mod round_trip;
 

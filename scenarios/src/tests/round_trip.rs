@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use router_core::{LimitSpec, Price, Rate, Ratio, Span, Spec};
 
 use super::SMALL;
+use super::policies::{Policies, policies};
 use crate::file::{FileKind, utf8};
 use crate::quantity::Quantity;
 use crate::{router, scenario, suite};
@@ -22,12 +23,13 @@ struct Written {
     small: [u8; 3],
     flags: [bool; 6],
     price: [u32; 3],
+    policies: Policies,
 }
 
 fn written() -> impl Strategy<Value = Written> {
     let weights = prop::collection::vec(1..1_000_000_u32, 1..6);
     // Ascending, so that no first-token timeout is longer than the total.
-    let spans = prop::array::uniform6(1..5_000_000_u64).prop_map(|mut spans| {
+    let spans = prop::array::uniform6(2..5_000_000_u64).prop_map(|mut spans| {
         spans.sort_unstable();
         spans
     });
@@ -35,9 +37,9 @@ fn written() -> impl Strategy<Value = Written> {
     let rate = (1..1_000_000_u64, 1..100_000_u64, prop::option::of(1..300_000_u64));
     let ppm = prop::array::uniform4(1..=1_000_000_u32);
     let small = prop::array::uniform3(1..=16_u8);
-    let price = any::<[u32; 3]>();
+    let price = (any::<[u32; 3]>(), policies());
     (1..=32_u8, weights, any::<u8>(), spans, rate, ppm, small, any::<[bool; 6]>(), price).prop_map(
-        |(keys, weights, tier, spans, rate, ppm, small, flags, price)| Written {
+        |(keys, weights, tier, spans, rate, ppm, small, flags, (price, policies))| Written {
             keys,
             weights,
             tier,
@@ -47,6 +49,7 @@ fn written() -> impl Strategy<Value = Written> {
             small,
             flags,
             price,
+            policies,
         },
     )
 }
@@ -72,6 +75,7 @@ impl Written {
         spec.router.retry_budget.ratio = self.flags[1].then(|| Ratio::from_ppm(self.ppm[0]));
         spec.router.retry_budget.per_second = if self.flags[1] { u32::from(self.tier) } else { 0 };
         spec.router.retry_after_max = e;
+        self.policies.adorn_router(&mut spec.router);
         let limit =
             LimitSpec { tokens: Some(self.rate()), parallel: Some(9), ..LimitSpec::default() };
         spec.limits = vec![("shared".to_owned(), limit.clone())];
@@ -81,6 +85,7 @@ impl Written {
         deployment.shared = vec!["shared".to_owned()];
         let [input, cached, output] = self.price.map(u64::from);
         deployment.price = Price { input, cached, output };
+        self.policies.adorn_deployment(&mut deployment);
         let mut group = spec.groups.remove(0);
         let mut member = group.members.remove(0);
         member.tier = self.tier;
@@ -91,10 +96,6 @@ impl Written {
             spec.deployments.push(deployment.clone());
             group.members.push(member.clone());
         }
-        group.strategy = match self.flags[3] {
-            true => router_core::Strategy::LeastInFlight,
-            false => router_core::Strategy::default(),
-        };
         group.timeouts.connect = off(self.flags[4], a);
         group.timeouts.first_token = b;
         group.timeouts.idle = c;
@@ -116,6 +117,7 @@ impl Written {
         group.ejected_max = Ratio::from_ppm(self.ppm[3]);
         group.cooldown.lone = self.flags[5];
         group.fallbacks.any = vec!["chat".to_owned()];
+        self.policies.adorn(&mut group, a);
         spec.groups.push(group);
         assert!(!text.is_empty(), "there is something to read");
         spec
@@ -129,9 +131,10 @@ impl Written {
         let budget = off(self.flags[1], &format!("{} + {}/s", ppm[0], self.tier));
         let mut text = format!(
             "[router]\ndeadline = \"{}\"\nattempts = {}\nretry_budget = \"{budget}\"\n\
-             retry_after_max = \"{e}\"\n[limit]\nshared = {limit}\n",
+             retry_after_max = \"{e}\"\n{}[limit]\nshared = {limit}\n",
             off(self.flags[0], &f),
             self.small[0],
+            self.policies.router_text(),
         );
         let own = if self.flags[2] { format!("{limit}, ") } else { String::new() };
         let keys = vec!["\"env:KEY\""; usize::from(self.keys)].join(", ");
@@ -142,8 +145,11 @@ impl Written {
                 text,
                 "[deployment.\"d.{index}\"]\nprovider = \"openai\"\nmodel = \"gpt-4o-mini\"\n\
                  keys = [{keys}]\nlimit = [{own}\"shared\"]\n\
-                 price = {{ input = \"{}\", cached = \"{}\", output = \"{}\" }}\n",
-                prices[0], prices[1], prices[2],
+                 price = {{ input = \"{}\", cached = \"{}\", output = \"{}\" }}\n{}",
+                prices[0],
+                prices[1],
+                prices[2],
+                self.policies.deployment_text(),
             )
             .expect("a string takes everything");
             write!(members, "\"d.{index}\" = {{ weight = {weight}, tier = {} }}, ", self.tier)
@@ -151,22 +157,25 @@ impl Written {
         }
         let after = format!("{} of {} in 30 s", ppm[1], 1 + u32::from(self.tier));
         let after = off(self.flags[4], &after);
-        let strategy = if self.flags[3] { "least-in-flight" } else { "weighted" };
         let on_total = if self.flags[5] { "partial" } else { "error" };
         write!(
             text,
-            "[group.chat]\nmembers = {{ {} }}\nstrategy = \"{strategy}\"\nfallbacks = \"chat\"\n\
+            "[group.chat]\nmembers = {{ {} }}\n{}fallbacks = {{ any = \"chat\"{} }}\n\
              timeouts = {{ connect = \"{}\", first_token = \"{b}\", idle = \"{c}\", \
              total = \"{d}\", on_total = \"{on_total}\" }}\n\
-             backoff = {{ base = \"{a}\", factor = {}, max = \"{b}\" }}\n\
+             backoff = {{ base = \"{a}\", factor = {}, max = \"{b}\", jitter = \"{}\" }}\n\
              cooldown = {{ after = \"{after}\", rest = \"{c}\", grow = {}, max = \"{d}\", \
-             jitter = \"{}\", lone = {} }}\nejected_max = \"{}\"\n",
+             jitter = \"{}\", lone = {}{} }}\nejected_max = \"{}\"\n",
             members.trim_end_matches(", "),
+            self.policies.group_text(),
+            self.policies.fallbacks_text(),
             off(self.flags[4], &a),
             self.small[1],
+            self.policies.jitter_text(),
             self.small[2],
             ppm[2],
             self.flags[5],
+            self.policies.cooldown_text(time(self.spans[0])),
             ppm[3],
         )
         .expect("a string takes everything");
