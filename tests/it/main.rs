@@ -3,6 +3,14 @@
 mod breaker;
 #[cfg(not(debug_assertions))]
 mod closed_form;
+mod conformance;
+mod conformance_choice;
+mod conformance_cooldown;
+mod conformance_fallbacks;
+mod conformance_hedges;
+mod conformance_limits;
+mod conformance_retries;
+mod conformance_timeouts;
 mod cooldown;
 mod failing;
 mod frugal;
