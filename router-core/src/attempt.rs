@@ -20,7 +20,7 @@ impl Router {
     ) {
         let now = self.now;
         let flight = *self.flight(slot);
-        let member = self.pick(&flight, group_id, found.eligible);
+        let member = self.pick(&flight, group_id, found);
         let group = self.config.group(group_id);
         let deployment = group.members[member].deployment;
         let again = flight.tally.made() > 0 && flight.group() == group_id;

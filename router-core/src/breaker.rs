@@ -15,7 +15,7 @@ use crate::{BreakerMode, BreakerSpec, BreakerState, BreakerWindow, Span, Time, T
 /// The least share of a breaker that ramps up, in 1024ths.
 const SHARE_MIN: u64 = 102;
 /// All of it.
-const SHARE_FULL: u64 = 1024;
+pub(crate) const SHARE_FULL: u64 = 1024;
 
 /// What a breaker says of its membership's place in a selection, if it is enforced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

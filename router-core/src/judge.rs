@@ -17,12 +17,13 @@ const BREAKER_DRAW: u32 = 2;
 impl Router {
     /// The first token of a stream goes to the client.
     pub(crate) fn saw_first_token(&mut self, attempt: &Try) {
+        self.learn_first_token(attempt);
         self.note_wait(attempt);
     }
 
     /// An attempt was answered.
     pub(crate) fn answered(&mut self, id: RequestId, ended: &Try, usage: Usage) {
-        let _ = usage;
+        self.learn_answer(ended, usage);
         if !ended.is(STREAMS) {
             self.note_wait(ended);
         }
@@ -40,6 +41,7 @@ impl Router {
 
     /// An attempt was dropped since the other of its request was first.
     pub(crate) fn outrun(&mut self, lost: &Try) {
+        self.learn_outrun(lost);
         self.note_wait(lost);
     }
 
@@ -113,7 +115,6 @@ impl Router {
     }
 
     /// What is left of a membership's weight while it recovers, in 1024ths.
-    #[expect(dead_code, reason = "the strategies weigh members by it")]
     pub(crate) fn ramp(&self, group: GroupId, member: usize) -> u64 {
         let breaker = self.health.membership(group, member).breaker.as_ref();
         let enforced = self.config.group(group).members[member].breaker == BreakerMode::Enforce;
@@ -122,6 +123,7 @@ impl Router {
 
     /// What a failure says of the deployment: counts it, bars it, rests it, pages somebody.
     pub(crate) fn judge(&mut self, id: RequestId, ended: &Try, failure: &Failure) {
+        self.learn_failure(ended, failure.kind);
         // A `Retry-After` of zero says nothing of when to come back.
         let asked = failure.retry_after.filter(|span| !span.is_zero());
         let asked = asked.map(|span| Length::Asked(span.min(self.config.router().retry_after_max)));

@@ -91,6 +91,7 @@ mod retry_after;
 mod router;
 mod select;
 mod snapshot;
+mod strategy;
 mod table;
 mod time;
 mod timers;

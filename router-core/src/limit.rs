@@ -79,6 +79,12 @@ impl Bucket {
         }
     }
 
+    /// The share of the burst that is left, with 32 bits below the point, rounded down.
+    fn unused(&self, now: Time) -> u64 {
+        let room = self.depth.saturating_sub(self.spent.since(now).as_nanos());
+        if self.depth == 0 { 0 } else { ((u128::from(room) << 32) / u128::from(self.depth)) as u64 }
+    }
+
     /// When `n` passes, if nothing else is taken; `None` if it never does.
     fn earliest(&self, n: u64, now: Time) -> Option<Time> {
         let cost = self.cost(n).as_nanos();
@@ -153,6 +159,14 @@ impl Limit {
     /// How many places are in use, of how many; `None` without such a limit.
     pub(crate) fn places(&self) -> Option<(u32, u32)> {
         (self.parallel_max != u32::MAX).then_some((self.parallel, self.parallel_max))
+    }
+
+    /// The least share that a rate or the calls at once have left, with 32 bits below the point.
+    pub(crate) fn unused(&self, now: Time) -> u64 {
+        let rates = [&self.requests, &self.tokens, &self.input, &self.output].into_iter().flatten();
+        let room = self.parallel_max.saturating_sub(self.parallel);
+        let places = (u64::from(room) << 32) / u64::from(self.parallel_max.max(1));
+        rates.map(|rate| rate.unused(now)).fold(places, u64::min)
     }
 
     /// When every rate admits `charge`; `None` if one never does.
@@ -248,6 +262,26 @@ mod tests {
         bucket.take(2, now);
         bucket.correct(600, 0, now);
         assert!(bucket.admits(6, now) && !bucket.admits(7, now));
+    }
+
+    #[test]
+    fn the_scarcest_of_a_limits_parts_tells_what_is_left() {
+        let rate = |amount| Some(Rate { amount, period: Span::from_secs(60), burst: None });
+        let spec = LimitSpec {
+            requests: rate(8),
+            tokens: rate(1_000),
+            parallel: Some(10),
+            ..LimitSpec::default()
+        };
+        let mut limit = Limit::new(&spec);
+        let quarters = |limit: &Limit, s| limit.unused(Time::from_secs(s)) >> 30;
+        assert_eq!(quarters(&limit, 0), 4);
+        limit.reserve(Charge { requests: 1, input: 200, output: 300 }, Time::ZERO);
+        assert_eq!(quarters(&limit, 0), 2, "half of the tokens");
+        assert_eq!(quarters(&limit, 15), 3, "of which half has come back");
+        limit.charge(Charge { requests: 100, input: 0, output: 0 }, Time::ZERO);
+        assert_eq!(quarters(&limit, 0), 0, "a debt leaves nothing");
+        assert_eq!(Limit::new(&LimitSpec::default()).unused(Time::ZERO), 1 << 32);
     }
 
     #[test]

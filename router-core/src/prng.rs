@@ -47,6 +47,8 @@ pub enum Purpose {
     Backoff = 2,
     /// Spreading the ends of rests.
     Rest = 3,
+    /// Where affinities fall; of no router's own seed, see the sticky strategy.
+    Sticky = 4,
     /// The order of arrivals (sequential, one stream per demand).
     Arrivals = 16,
     /// Prompt lengths.

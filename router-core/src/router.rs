@@ -10,6 +10,7 @@ use crate::flight::{Aside, Flight, Try};
 use crate::health::Health;
 use crate::limit::Limit;
 use crate::peers::Peers;
+use crate::strategy::{self, Credits, Estimates};
 use crate::timers::Timers;
 use crate::{
     Abandon, AttemptId, Brain, Config, DeploymentId, FailureKind, Input, Key, Observation, Outcome,
@@ -43,6 +44,9 @@ pub struct Router {
     pub(crate) health: Health,
     pub(crate) budget: Budget,
     pub(crate) peers: Peers,
+    /// How long deployments take, and who is owed selections, for the strategies that ask.
+    pub(crate) estimates: Estimates,
+    pub(crate) credits: Credits,
     /// Deployments that a failure barred for a request in flight, sorted.
     pub(crate) barred: Vec<(RequestId, DeploymentId)>,
     /// Attempts dropped lately, oldest first.
@@ -56,6 +60,7 @@ pub(crate) struct Keys {
     pub(crate) select: Key,
     pub(crate) backoff: Key,
     pub(crate) rest: Key,
+    pub(crate) sticky: Key,
 }
 
 impl Keys {
@@ -64,6 +69,7 @@ impl Keys {
             select: seed.key(Purpose::Select),
             backoff: seed.key(Purpose::Backoff),
             rest: seed.key(Purpose::Rest),
+            sticky: strategy::places(),
         }
     }
 }
@@ -100,6 +106,8 @@ impl Router {
             health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
             peers: Peers::default(),
+            estimates: Estimates::new(&config),
+            credits: Credits::new(&config),
             barred: Vec::with_capacity(BARRED_ROOM),
             dropped: VecDeque::with_capacity(DROPPED_MAX),
             outputs: VecDeque::with_capacity(4096),
@@ -308,6 +316,9 @@ impl Router {
         for (limit, checked) in self.limits.iter_mut().zip(next.limits()) {
             limit.revise(&checked.spec);
         }
+        // New weights begin with nobody owing anything.
+        self.credits = Credits::new(&next);
+        self.estimates.revise(&next);
         self.config = next;
         // Timeouts may have changed: every live deadline moves with them.
         let mut live: Vec<(u64, u32)> = (0..self.flights.len() as u32)

@@ -2,10 +2,7 @@
 
 use crate::flight::{Aside, Flight};
 use crate::router::Router;
-use crate::{
-    BreakerMode, Cause, Counter, Group, GroupId, Member, Observation, Output, Ratio, Reason,
-    Strategy, Time,
-};
+use crate::{BreakerMode, Cause, Group, GroupId, Member, Observation, Output, Ratio, Reason, Time};
 
 /// Who of a group could serve a request, and why the others could not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +31,14 @@ impl Eligibility {
     /// Who is neither out, nor to be probed, nor standby.
     pub(crate) const fn ordinary(&self) -> u64 {
         !(self.panicked | self.probes | self.standby)
+    }
+
+    /// Who is held up by what passes by itself: a rest, a breaker, a limit.
+    pub(crate) const fn held_up(&self) -> u64 {
+        self.excluded[Reason::Cooling as usize]
+            | self.excluded[Reason::Open as usize]
+            | self.excluded[Reason::Limit as usize]
+            | self.excluded[Reason::Parallel as usize]
     }
 
     /// Whether the prompt is too long for every member.
@@ -209,62 +214,6 @@ impl Router {
                 self.outputs.push_back(Output::Observe(told));
             }
         }
-    }
-
-    /// Chooses one of the eligible, by the group's strategy.
-    pub(crate) fn pick(&self, flight: &Flight, group_id: GroupId, eligible: u64) -> usize {
-        let group = self.config.group(group_id);
-        let counter = Counter {
-            request: flight.id.as_u64(),
-            entity: group_id.index() as u32,
-            attempt: flight.tally.made() + 1,
-            index: 0,
-        };
-        match group.strategy {
-            Strategy::Weighted { .. }
-            | Strategy::PowerOfTwo(_)
-            | Strategy::Latency { .. }
-            | Strategy::Usage
-            | Strategy::Cost
-            | Strategy::Sticky => {
-                let total = members(group, eligible).map(|(_, m)| self.share(m)).sum();
-                let mut draw = self.keys.select.below(total, counter);
-                let hit = members(group, eligible).find(|(_, m)| {
-                    let weight = self.share(m);
-                    let here = draw < weight;
-                    draw = draw.wrapping_sub(weight);
-                    here
-                });
-                hit.map_or(0, |(bit, _)| bit.trailing_zeros() as usize)
-            }
-            Strategy::LeastInFlight => {
-                let load = |m: &Member| u64::from(self.health.of(m.deployment).in_flight) + 1;
-                // a/w < b/v, without the division
-                let lighter =
-                    |a: &Member, b: &Member| load(a) * self.share(b) < load(b) * self.share(a);
-                let mut tied = 0_u64;
-                let mut best: Option<&Member> = None;
-                for (bit, member) in members(group, eligible) {
-                    match best {
-                        Some(b) if lighter(b, member) => {}
-                        Some(b) if !lighter(member, b) => tied |= bit,
-                        Some(_) | None => {
-                            best = Some(member);
-                            tied = bit;
-                        }
-                    }
-                }
-                let nth = self.keys.select.below(u64::from(tied.count_ones()), counter);
-                (0..nth).for_each(|_| tied &= tied - 1);
-                tied.trailing_zeros() as usize
-            }
-        }
-    }
-
-    /// What a member counts for among others: its weight; one for standby.
-    #[expect(clippy::unused_self, reason = "a recovering member counts for less")]
-    fn share(&self, member: &Member) -> u64 {
-        u64::from(member.weight.max(1))
     }
 }
 

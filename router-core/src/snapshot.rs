@@ -6,6 +6,7 @@
 
 mod counts;
 mod flights;
+mod learned;
 mod words;
 
 use alloc::string::String;
@@ -76,6 +77,7 @@ impl Router {
         let (latest, slots) = self.budget.counts();
         write!(out, "budget {latest}")?;
         pairs(out, slots)?;
+        self.write_learned(out)?;
         for ((replica, limit), [requests, input, output]) in &self.peers.heard {
             writeln!(out, "peer {replica} {} {requests} {input} {output}", limit.index())?;
         }
@@ -135,6 +137,7 @@ impl Router {
         if !router.budget.restore(latest, &counts) {
             return Err(words.error("as many counts as the retry budget's window has seconds"));
         }
+        router.read_learned(&mut lines)?;
         while let Some(words) = lines.may("peer") {
             router.read_peer(words)?;
         }

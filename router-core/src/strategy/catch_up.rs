@@ -1,0 +1,114 @@
+//! Weights that hold over time: who could not serve catches up.
+//!
+//! Smooth weighted round robin (nginx's): at each selection every member earns its share, the one
+//! with the most credit serves, and pays what all have earned. Credits sum to zero, so a member
+//! that earns while it cannot serve is owed by those that serve for it.
+
+use alloc::vec::Vec;
+
+use super::{Choice, bits};
+use crate::breaker::SHARE_FULL;
+use crate::router::Router;
+use crate::{Config, GroupId};
+
+/// How many selections a member is owed at most, and how many one owes when its group stops
+/// lending.
+const CREDIT_MAX: i64 = 100;
+
+/// By group, then member: selections owed to it, times the shares of all.
+#[derive(Clone, Debug)]
+pub(crate) struct Credits(Vec<Vec<i64>>);
+
+impl Credits {
+    /// Nobody owes anything.
+    pub(crate) fn new(config: &Config) -> Self {
+        let groups = config.groups().iter();
+        Self(groups.map(|group| alloc::vec![0; group.members.len()]).collect())
+    }
+
+    /// The accounts of every group in which something is owed.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &[i64])> {
+        let groups = self.0.iter().enumerate();
+        groups
+            .filter(|(_, group)| group.iter().any(|credit| *credit != 0))
+            .map(|(index, group)| (index, group.as_slice()))
+    }
+
+    /// The accounts of one group.
+    pub(crate) fn of_mut(&mut self, group: usize) -> &mut [i64] {
+        &mut self.0[group]
+    }
+}
+
+impl Router {
+    /// The eligible member with the most credit; ties at random. `absent` would serve as well,
+    /// were it not for a rest, a breaker or a limit.
+    pub(super) fn catching_up(&mut self, choice: Choice<'_>, absent: u64) -> usize {
+        let mut shares = [0; 64];
+        for member in bits(choice.eligible | absent) {
+            shares[member] = self.share(choice.group, member) as i64;
+        }
+        let ramping = self.ramping(choice.group, choice.eligible);
+        let account = self.credits.of_mut(choice.group.index());
+        let all: i64 = shares.iter().sum();
+        let lends = bits(choice.eligible).all(|m| account[m] > -CREDIT_MAX * all);
+        let earns = |member: &usize| lends && account[*member] < CREDIT_MAX * all;
+        let absent = bits(absent).filter(earns).fold(0, |mask, member| mask | 1 << member);
+        let round: i64 = bits(choice.eligible | absent).map(|member| shares[member]).sum();
+        for member in bits(choice.eligible | absent) {
+            account[member] += shares[member];
+        }
+        // A member that recovers is owed one selection at most: it is to start slowly.
+        for member in bits(ramping) {
+            forgive(account, member, round);
+        }
+        let most = bits(choice.eligible).map(|member| account[member]).max();
+        let richest = bits(choice.eligible).filter(|member| Some(account[*member]) == most);
+        let richest = richest.fold(0, |mask, member| mask | 1 << member);
+        let chosen = self.any(choice.among(richest));
+        self.credits.of_mut(choice.group.index())[chosen] -= round;
+        chosen
+    }
+
+    /// Which of `members` have less than their full share.
+    fn ramping(&self, group: GroupId, members: u64) -> u64 {
+        let ramps = bits(members).filter(|member| self.ramp(group, *member) < SHARE_FULL);
+        ramps.fold(0, |mask, member| mask | 1 << member)
+    }
+}
+
+/// Lowers a member's credit to `most`. The others' debts go down by as much, in proportion.
+fn forgive(account: &mut [i64], member: usize, most: i64) {
+    let excess = i128::from(account[member] - most);
+    let debts: i128 = account.iter().map(|credit| i128::from(*credit).min(0)).sum();
+    if excess <= 0 || debts == 0 {
+        return;
+    }
+    account[member] = most;
+    let forgiven = excess.min(-debts);
+    for credit in account.iter_mut().filter(|credit| **credit < 0) {
+        // As much of its own debt as all are forgiven of theirs: never more than it owes.
+        *credit += (i128::from(*credit) * forgiven / debts) as i64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgiven_is_forgiven_in_proportion() {
+        let mut account = [900, -600, -300, 0];
+        forgive(&mut account, 0, 300);
+        assert_eq!(account, [300, -200, -100, 0]);
+        forgive(&mut account, 0, 300);
+        assert_eq!(account, [300, -200, -100, 0]);
+    }
+
+    #[test]
+    fn nobody_is_forgiven_more_than_it_owes() {
+        let mut account = [900, -50, 7];
+        forgive(&mut account, 0, 300);
+        assert_eq!(account, [300, 0, 7]);
+    }
+}
