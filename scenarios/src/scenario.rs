@@ -1,6 +1,7 @@
 //! Scenario files: who asks, what answers, what goes wrong, what is expected.
 
 use reports::Expectation;
+use router_core::Ratio;
 use sim::{Abandoned, Algorithm, Order, RetryAfter, WhenFull};
 
 use crate::diagnostic::Diagnostic;
@@ -9,9 +10,9 @@ use crate::quantity::Quantity;
 use crate::read::{Node, Reader, Section, Value, texts};
 use crate::resolve::placed;
 use crate::written::{
-    ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, LengthSpec, Mistake, Most, NormalSpec,
-    PerTokenSpec, Process, ProviderSpec, QuotaSpec, ReservesSpec, ScenarioSpec, ServiceSpec,
-    Spanned, SpikeSpec, StormSpec, TokensSpec,
+    ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, FlapSpec, LengthSpec, Mistake, Most,
+    NormalSpec, PerTokenSpec, Process, ProviderSpec, QuotaSpec, RandomSpec, ReservesSpec, Revoked,
+    ScenarioSpec, ServiceSpec, Spanned, SpikeSpec, StormSpec, StreamErrorSpec, TokensSpec,
 };
 
 /// Reads the scenario file `text`, which is called `file` in messages.
@@ -85,10 +86,19 @@ fn demand(section: &Section) -> DemandSpec {
         normal: section.section("normal").map(normal).unwrap_or_default(),
         spike: section.section("spike").and_then(spike),
         output_max: section.spanned("output_max"),
-        stream: section.get("stream"),
+        stream: section.node("stream").and_then(streams),
+        tags: section.texts("tags"),
+        region: section.spanned("region"),
+        conversations: section.get("conversations"),
         patience: section.spanned("patience"),
         properties: section.map("properties").iter().filter_map(property).collect(),
     }
+}
+
+/// The share of calls that stream.
+fn streams(node: &Node) -> Option<Ratio> {
+    let flag = |all: bool| if all { Ratio::ONE } else { Ratio::ZERO };
+    node.value.of().map(flag).or_else(|| node.value.of())
 }
 
 fn normal(section: &Section) -> NormalSpec {
@@ -163,19 +173,22 @@ fn client(node: &Node) -> Option<ClientSpec> {
 }
 
 fn provider(section: &Section, reader: &mut Reader<'_>) -> ProviderSpec {
-    let concurrency = section.node("concurrency").map(|node| match node.value.of() {
-        Some(count) => Most::Of(count),
-        None => only(node, "unlimited", Most::Unlimited),
-    });
+    let most = |name: &str| {
+        section.node(name).map(|node| match node.value.of() {
+            Some(count) => Most::Of(count),
+            None => only(node, "unlimited", Most::Unlimited),
+        })
+    };
     let words = [("runs-on", Abandoned::RunsOn), ("stops", Abandoned::Stops)];
     let abandoned = section.word("abandoned", &words);
     ProviderSpec {
         connect: section.get("connect"),
         service: section.section("service").and_then(|s| service(s, reader)),
-        concurrency,
+        concurrency: most("concurrency"),
         when_full: section.node("when_full").and_then(when_full),
         abandoned,
         quota: section.node("quota").map(quota),
+        context: most("context"),
         errors: section.spanned("errors"),
     }
 }
@@ -265,25 +278,51 @@ fn quota(node: &Node) -> QuotaSpec {
 }
 
 fn fault(section: &Section) -> FaultSpec {
-    let storm = |node: &Node| match &node.value {
-        Value::Table(storm) => {
-            let storm = StormSpec { retry_after: storm.get("retry_after") };
-            Some(Spanned::new(storm, node.at.clone()))
-        }
-        Value::Of(_) | Value::Map(_) | Value::List(_) => None,
-    };
+    let after = |name| part(section, name, |breaks| breaks.get("after"));
+    let revoked = section.node("revoked_key").map(|node| match node.value.of() {
+        Some(key) => Revoked::Key(key),
+        None => only(node, "all", Revoked::All),
+    });
     FaultSpec {
         on: section.texts("on"),
         at: section.spanned("at"),
         lasts: section.spanned("lasts"),
+        flap: part(section, "flap", |flap| {
+            Some(FlapSpec { period: flap.get("period")?, duty: flap.get("duty")? })
+        }),
+        at_random: part(section, "at_random", |random| {
+            Some(RandomSpec { up: random.get("up")?, down: random.get("down")? })
+        }),
         of: section.spanned("of"),
         outage: section.spanned("outage"),
         errors: section.spanned("errors"),
         ttft: section.spanned("ttft"),
         per_token: section.spanned("per_token"),
-        rate_limits: section.node("rate_limits").and_then(storm),
+        delay: section.spanned("delay"),
+        stall: after("stall"),
+        cut: after("cut"),
+        truncated: after("truncated"),
+        in_stream_error: part(section, "in_stream_error", |error| {
+            Some(StreamErrorSpec { after: error.get("after")?, status: error.get("status")? })
+        }),
+        rate_limits: part(section, "rate_limits", |storm| {
+            Some(StormSpec { retry_after: storm.get("retry_after") })
+        }),
+        quota_spent: section.word("quota_spent", &[("402", 402), ("429", 429)]),
+        revoked_key: revoked,
+        garbage: section.spanned("garbage"),
         answers: section
             .node("answers")
             .map(|node| Spanned::new(section.texts("answers"), node.at.clone())),
     }
+}
+
+/// What is read of the table at `name`, with its place.
+fn part<T>(
+    section: &Section,
+    name: &str,
+    read: impl FnOnce(&Section) -> Option<T>,
+) -> Option<Spanned<T>> {
+    let inner = section.section(name)?;
+    Some(Spanned::new(read(inner)?, section.node(name)?.at.clone()))
 }

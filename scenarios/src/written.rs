@@ -79,8 +79,14 @@ pub struct DemandSpec {
     pub spike: Option<SpikeSpec>,
     /// `output_max`: the `max_tokens` every request names.
     pub output_max: Option<Spanned<u32>>,
-    /// `stream`, true unless given.
-    pub stream: Option<bool>,
+    /// `stream`, the share of calls that do; `true` is all, and all do unless given.
+    pub stream: Option<Ratio>,
+    /// `tags` that every request asks for.
+    pub tags: Vec<Spanned<String>>,
+    /// `region` that every request asks for.
+    pub region: Option<Spanned<String>>,
+    /// `conversations` that calls belong to.
+    pub conversations: Option<u32>,
     /// `patience`: how long a user waits for the first token.
     pub patience: Option<Spanned<Span>>,
     /// `properties`: at most four labels by name, in the order written.
@@ -198,6 +204,8 @@ pub struct ProviderSpec {
     pub abandoned: Option<Abandoned>,
     /// `quota`: `"unlimited"` or a table.
     pub quota: Option<QuotaSpec>,
+    /// `context`: a number of tokens or `"unlimited"`.
+    pub context: Option<Most>,
     /// `errors`: the share of calls that fail with a 500.
     pub errors: Option<Spanned<Ratio>>,
 }
@@ -300,6 +308,10 @@ pub struct FaultSpec {
     pub at: Option<Spanned<Span>>,
     /// `lasts`, to the end unless given.
     pub lasts: Option<Spanned<Span>>,
+    /// `flap = { period = ..., duty = ... }`.
+    pub flap: Option<Spanned<FlapSpec>>,
+    /// `at_random = { up = ..., down = ... }`.
+    pub at_random: Option<Spanned<RandomSpec>>,
     /// `of`: the share of calls it touches, all unless given.
     pub of: Option<Spanned<Ratio>>,
     /// `outage`: `"refuse"`, `"black-hole"` or a status such as `"503"`.
@@ -310,9 +322,25 @@ pub struct FaultSpec {
     pub ttft: Option<Spanned<f64>>,
     /// `per_token`, of a brownout: `"x2"`.
     pub per_token: Option<Spanned<f64>>,
+    /// `delay`, of a brownout: before the first token.
+    pub delay: Option<Spanned<Span>>,
+    /// `stall = { after = TOKENS }`.
+    pub stall: Option<Spanned<u32>>,
+    /// `cut = { after = TOKENS }`.
+    pub cut: Option<Spanned<u32>>,
+    /// `truncated = { after = TOKENS }`.
+    pub truncated: Option<Spanned<u32>>,
+    /// `in_stream_error = { after = TOKENS, status = ... }`.
+    pub in_stream_error: Option<Spanned<StreamErrorSpec>>,
     /// `rate_limits = { retry_after = ... }`: a storm of 429s.
     pub rate_limits: Option<Spanned<StormSpec>>,
-    /// `answers`: `"ok"`, or a status and perhaps `retry-after=SECONDS`, met in turn.
+    /// `quota_spent`: 402 or 429.
+    pub quota_spent: Option<u16>,
+    /// `revoked_key`: one of a deployment's keys, or `"all"`.
+    pub revoked_key: Option<Revoked>,
+    /// `garbage`: whether answers are worth nothing.
+    pub garbage: Option<Spanned<bool>>,
+    /// `answers`: `"ok"`, or a status and what comes with it, met in turn.
     pub answers: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
@@ -321,4 +349,40 @@ pub struct FaultSpec {
 pub struct StormSpec {
     /// `retry_after`, absent unless given.
     pub retry_after: Option<Span>,
+}
+
+/// `flap = { ... }`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlapSpec {
+    /// `period`.
+    pub period: Span,
+    /// `duty`, a share of it.
+    pub duty: Ratio,
+}
+
+/// `at_random = { ... }`, on average.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RandomSpec {
+    /// `up`: how long the fault is not there.
+    pub up: Span,
+    /// `down`: how long it is.
+    pub down: Span,
+}
+
+/// `in_stream_error = { ... }`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StreamErrorSpec {
+    /// `after` how many tokens.
+    pub after: u32,
+    /// `status`.
+    pub status: u16,
+}
+
+/// `revoked_key`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Revoked {
+    /// `"all"`.
+    All,
+    /// This one, counted from zero.
+    Key(u8),
 }

@@ -30,7 +30,7 @@ pub static SCENARIO_FILE: Table = Table {
         nested(
             "demand",
             Kind::Map(Keys::Any, &Kind::Table(&DEMAND)),
-            "who asks, by group; `\"*\"` is the router's first",
+            "who asks, by group or other name of a model; `\"*\"` is the router's first group",
         ),
         nested(
             "provider",
@@ -54,13 +54,23 @@ static DEMAND: Table = Table {
         nested("normal", Kind::Table(&NORMAL), "the usual traffic"),
         optional("spike", Kind::Table(&SPIKE), "what comes on top"),
         optional("output_max", count(1, 10_000_000), "the `max_tokens` every request names"),
-        optional("stream", Kind::Flag, "whether answers are streamed; true unless given"),
+        optional("stream", Kind::Either(STREAM), "whether, or how many of, answers are streamed"),
+        nested("tags", Kind::Many(&Kind::Text), "what every request asks for by tag"),
+        optional("region", Kind::Text, "where every request must be served"),
+        optional(
+            "conversations",
+            count(1, u32::MAX as u64),
+            "how many there are; each call belongs to one, and asks to stay with it",
+        ),
         optional("patience", LASTS, "how long a user waits for the first token"),
         nested("properties", Kind::Map(Keys::Name, &Kind::Text), "labels, four at most"),
         later("subjects", "what requests are charged to"),
         later("priority", "who goes first"),
     ],
 };
+
+/// True unless given; the first of these is what a flag is.
+const STREAM: &[Kind] = &[Kind::Flag, SHARE];
 
 static NORMAL: Table = Table {
     doc: "The usual traffic: `arrivals`, or `rate` and `lasts`.",
@@ -133,9 +143,16 @@ static PROVIDER: Table = Table {
             "what happens to a call that the router drops",
         ),
         optional("quota", Kind::Either(QUOTA_KINDS), "what it admits"),
+        optional(
+            "context",
+            Kind::Either(CONTEXT),
+            "tokens of prompt and completion together; the deployment's unless given",
+        ),
         optional("errors", SHARE, "the share of calls that fail with a 500"),
     ],
 };
+
+const CONTEXT: &[Kind] = &[count(1, 1_000_000_000), Kind::Choice(&["unlimited"])];
 
 const CONCURRENCY: &[Kind] = &[count(1, u32::MAX as u64), Kind::Choice(&["unlimited"])];
 const WHEN_FULL: &[Kind] = &[Kind::Choice(&["refuse"]), Kind::Table(&QUEUE)];
@@ -215,20 +232,80 @@ static QUOTA: Table = Table {
 static FAULT: Table = Table {
     doc: "Something that goes wrong: where, when, and one effect.",
     fields: &[
-        required("on", Kind::Many(&Kind::Text), "where: `biggest`, `vendor:`, `tier:`, a name"),
+        required(
+            "on",
+            Kind::Many(&Kind::Text),
+            "where, all together: `biggest`, `vendor:`, `region:`, `group:`, `tier:`, a name",
+        ),
         optional("at", WAIT, "from when; the start unless given"),
         optional("lasts", LASTS, "how long; to the end unless given"),
+        optional("flap", Kind::Table(&FLAP), "there in a part of each period only"),
+        optional("at_random", Kind::Table(&AT_RANDOM), "comes and goes at random"),
         optional("of", SHARE, "the share of the calls it touches; all unless given"),
         optional("outage", Kind::Text, "`refuse`, `black-hole` or a status such as `503`"),
         optional("errors", SHARE, "of a brownout: the share that fails with a 503"),
         optional("ttft", FACTOR, "of a brownout: times the first token's time"),
         optional("per_token", FACTOR, "of a brownout: times the time per token"),
+        optional("delay", WAIT, "of a brownout: added to the first token's time"),
+        optional("stall", Kind::Table(&BREAKS), "answers stop, and their connections stand"),
+        optional("cut", Kind::Table(&BREAKS), "connections are reset"),
+        optional("truncated", Kind::Table(&BREAKS), "answers end without their terminator"),
+        optional("in_stream_error", Kind::Table(&STREAM_ERROR), "an error in a token's place"),
         optional("rate_limits", Kind::Table(&STORM), "429s though no quota is exceeded"),
+        optional(
+            "quota_spent",
+            Kind::Choice(&["402", "429"]),
+            "the account has no money: this status, and no word on when to come back",
+        ),
+        optional(
+            "revoked_key",
+            Kind::Either(REVOKED),
+            "401s on one of a deployment's keys, counted from 0, or on `all`",
+        ),
+        optional(
+            "garbage",
+            Kind::Flag,
+            "answers that are not streamed are not what was asked for, and are billed",
+        ),
         optional(
             "answers",
             Kind::List(&Kind::Text),
-            "`ok`, or a status and perhaps `retry-after=SECONDS`, met in turn",
+            "met in turn: `ok`, or a status and perhaps a failure's name, `retry-after=`, \
+             `retry-after-ms=` or `x-should-retry=`",
         ),
+    ],
+};
+
+const REVOKED: &[Kind] = &[count(0, 31), Kind::Choice(&["all"])];
+/// From one change of a fault to the next: so many are drawn or walked through.
+const TURN: Kind = Kind::Within(Unit::Time, "1 s", "31 d");
+
+static FLAP: Table = Table {
+    doc: "A fault that is there at the start of each period.",
+    fields: &[
+        required("period", TURN, "from one beginning to the next"),
+        given("duty", SHARE, "50 %", "the share of it over which the fault is there"),
+    ],
+};
+
+static AT_RANDOM: Table = Table {
+    doc: "Exponential times, the same ones for all that the fault is on. At first it is not there.",
+    fields: &[
+        required("up", TURN, "how long it is not there, on average"),
+        required("down", TURN, "how long it is there, on average"),
+    ],
+};
+
+static BREAKS: Table = Table {
+    doc: "Answers that begin as usual and break when the next token is due.",
+    fields: &[given("after", count(0, 10_000_000), "0", "how many tokens come before")],
+};
+
+static STREAM_ERROR: Table = Table {
+    doc: "Answers that begin as usual, and then an error.",
+    fields: &[
+        given("after", count(0, 10_000_000), "0", "how many tokens come before"),
+        given("status", count(400, 599), "529", "what the error tells"),
     ],
 };
 

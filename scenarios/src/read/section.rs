@@ -64,6 +64,7 @@ take! {
     Option<Budget>: Quantity::Budget(budget) => Some(*budget);
     u64: Quantity::Count(count) | Quantity::Price(count) => Some(*count);
     u32: Quantity::Count(count) => (*count).try_into().ok();
+    u16: Quantity::Count(count) => (*count).try_into().ok();
     u8: Quantity::Count(count) => (*count).try_into().ok();
     bool: Quantity::Flag(flag) => Some(*flag);
     String: Quantity::Text(text) => Some(text.clone());

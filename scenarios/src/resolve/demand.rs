@@ -3,10 +3,11 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use router_core::{GroupId, Ratio, Span, Time};
+use router_core::{Config, GroupId, Ratio, Span, Time};
 use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
 
 use super::{Fleet, Override, Property, Said};
+use crate::diagnostic::did_you_mean;
 use crate::read::WHOLE;
 use crate::written::{
     ClientSpec, DemandSpec, LengthSpec, Mistake, NormalSpec, Process, ScenarioSpec, Spanned,
@@ -84,8 +85,9 @@ fn demand(
 ) {
     let group = match name.value.as_str() {
         "*" => Some(GroupId::at(0)),
-        group => fleet.config.group_named(group),
+        model => fleet.config.route(model),
     };
+    let wishes = wishes(spec, fleet.config, said);
     let properties = properties(spec, &mut all.properties, said);
     let client = client(spec.normal.client.as_ref(), said);
     let (input, output) = lengths(&spec.normal, said);
@@ -94,6 +96,7 @@ fn demand(
         said.not_applicable(format!("demand `{0}`: there is no group `{0}` here", name.value));
         return;
     };
+    warn_of_nobody(name, group, wishes, fleet.config, said);
     let Some((mut arrivals, mut horizon, mut spike)) = written else { return };
     let (mut input, mut output) = (input, output);
     if let Some(rows) = trace {
@@ -121,14 +124,60 @@ fn demand(
         input,
         output,
         output_max: spec.output_max.as_ref().map(|most| most.value),
-        stream: if spec.stream.unwrap_or(true) { Ratio::ONE } else { Ratio::ZERO },
-        tags: 0,
-        region: 0,
-        conversations: 0,
+        stream: spec.stream.unwrap_or(Ratio::ONE),
+        tags: wishes.0,
+        region: wishes.1,
+        conversations: spec.conversations.unwrap_or(0),
         client,
         patience: spec.patience.as_ref().map(|patience| patience.value),
         properties,
     });
+}
+
+/// The tags and the region that requests ask for, by number. Names that no deployment has are
+/// mistakes: nobody could serve such a request.
+fn wishes(spec: &DemandSpec, config: &Config, said: &mut Said) -> (u64, u16) {
+    let mut unknown = |what: &str, written: &Spanned<String>, known: &[String]| {
+        let message = format!("no deployment here has the {what} `{}`", written.value);
+        let hint = did_you_mean(&written.value, known.iter().map(String::as_str));
+        said.wrong_because(&written.at, message, hint);
+    };
+    let mut tags = 0;
+    for tag in &spec.tags {
+        match config.tag(&tag.value) {
+            Some(bit) => tags |= bit,
+            None => unknown("tag", tag, config.tags()),
+        }
+    }
+    let region = spec.region.as_ref().map_or(0, |region| {
+        config.region(&region.value).unwrap_or_else(|| {
+            unknown("region", region, config.regions());
+            0
+        })
+    });
+    (tags, region)
+}
+
+/// Warns if no member of the group has what requests ask for.
+fn warn_of_nobody(
+    name: &Spanned<String>,
+    group: GroupId,
+    (tags, region): (u64, u16),
+    config: &Config,
+    said: &mut Said,
+) {
+    let group = config.group(group);
+    let tagged = group.tagged(tags);
+    let members = group.members.iter().enumerate();
+    let mut fitting =
+        members.filter(|(at, m)| tagged & 1 << at != 0 && (region == 0 || m.region == region));
+    if fitting.next().is_none() {
+        let (count, group) = (group.members.len(), &group.name);
+        said.warn(format!(
+            "demand `{}`: none of the {count} members of `{group}` has its tags and its region",
+            name.value
+        ));
+    }
 }
 
 /// When the last call comes, and when a spike begins and is over.

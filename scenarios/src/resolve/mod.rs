@@ -4,7 +4,9 @@
 //! A scenario names no deployment unless it must, so it runs against any router. What selects
 //! nothing here is not wrong: it does not apply, and says so.
 
+mod answer;
 mod demand;
+mod effect;
 mod expect;
 mod fault;
 mod frame;
@@ -147,7 +149,7 @@ fn resolve_all(
     let demands = demand::demands(scenario, fleet, instead, said);
     let providers = provider::providers(scenario, fleet, said);
     let horizon = demands.horizon;
-    let faults = fault::faults(scenario, fleet, horizon, said);
+    let faults = fault::faults(scenario, fleet, &demands, said);
     let frame = frame::frame(horizon, &demands.spikes, &faults);
     let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();
     let written = &scenario.expectations;

@@ -47,6 +47,7 @@ pub(super) fn providers(
                 ));
                 generic()
             });
+            provider.context = Some(fleet.config.deployment(id).context).filter(|&c| c < u32::MAX);
             sized[index] = size(&mut provider.quota, id, fleet.config, &mut shared, said);
             provider
         })
@@ -187,6 +188,11 @@ fn differ(provider: &mut Provider, spec: &ProviderSpec, number: u16) -> bool {
     }
     if let Some(abandoned) = spec.abandoned {
         provider.abandoned = abandoned;
+    }
+    match spec.context {
+        None => {}
+        Some(Most::Unlimited) => provider.context = None,
+        Some(Most::Of(tokens)) => provider.context = Some(tokens),
     }
     if let Some(errors) = &spec.errors {
         provider.errors = errors.value;

@@ -17,6 +17,10 @@ pub(super) enum Selector {
     Tier(u8),
     /// `region:eu`
     Region(String),
+    /// `group:chat`: a member of this group, of any weight.
+    Group(String),
+    /// `tag:paid`
+    Tag(String),
     /// `model:gpt-4o-mini`
     Model(String),
     /// The deployment of this name.
@@ -25,7 +29,7 @@ pub(super) enum Selector {
 
 /// What a selector may begin with.
 pub(super) const FORMS: &str = "write a deployment's name, `biggest`, `vendor:...`, `tier:...`, \
-                               `region:...`, `model:...` or `*`";
+                               `region:...`, `group:...`, `tag:...`, `model:...` or `*`";
 
 impl Selector {
     /// Reads a selector; `None` if it is none.
@@ -45,6 +49,8 @@ impl Selector {
             "vendor" => Some(Self::Vendor(value.to_owned())),
             "tier" => value.parse().ok().map(Self::Tier),
             "region" => Some(Self::Region(value.to_owned())),
+            "group" => Some(Self::Group(value.to_owned())),
+            "tag" => Some(Self::Tag(value.to_owned())),
             "model" => Some(Self::Model(value.to_owned())),
             _ => None,
         }
@@ -68,6 +74,13 @@ impl Selector {
                     members.into_iter().any(|m| m.deployment == id && m.tier == *tier)
                 }
                 Self::Region(region) => endpoint.region.as_deref() == Some(region),
+                Self::Group(group) => fleet.config.group_named(group).is_some_and(|group| {
+                    fleet.config.group(group).members.iter().any(|m| m.deployment == id)
+                }),
+                Self::Tag(tag) => {
+                    let bit = fleet.config.tag(tag).unwrap_or(0);
+                    fleet.config.deployment(id).tags & bit != 0
+                }
                 Self::Model(model) => endpoint.model == *model,
                 Self::Name(name) => fleet.config.deployment(id).name == *name,
             }

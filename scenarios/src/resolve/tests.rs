@@ -6,7 +6,7 @@ use sim::{Arrivals, Effect, Shape};
 use super::select::Selector;
 use super::*;
 use crate::written::{
-    DemandSpec, FaultSpec, NormalSpec, ProviderSpec, QuotaSpec, SpikeSpec, TokensSpec,
+    DemandSpec, FaultSpec, Most, NormalSpec, ProviderSpec, QuotaSpec, SpikeSpec, TokensSpec,
 };
 
 fn at<T>(value: T) -> Spanned<T> {
@@ -24,10 +24,16 @@ fn router() -> (Config, Vec<Endpoint>) {
     let mut deployments: Vec<DeploymentSpec> =
         ["az", "oai", "big", "haiku"].map(|name| DeploymentSpec::new(name.to_owned())).into();
     deployments[0].limit = Some(limit.clone());
+    deployments[0].tags = vec!["paid".to_owned()];
+    deployments[0].region = Some("eu".to_owned());
+    deployments[0].context = Some(128_000);
+    deployments[2].region = Some("us".to_owned());
+    deployments[2].context = Some(16_000);
     deployments[1].shared = vec!["org".to_owned()];
     deployments[2].shared = vec!["org".to_owned()];
     let member = |name: &str, weight, tier| MemberSpec { deployment: name.into(), weight, tier };
     let mut chat = GroupSpec::new("chat".to_owned());
+    chat.aliases = vec!["gpt-*".to_owned()];
     chat.members = vec![member("az", 3, 0), member("oai", 3, 0), member("big", 9, 1)];
     let mut backup = GroupSpec::new("backup".to_owned());
     backup.members = vec![member("haiku", 1, 0)];
@@ -99,6 +105,11 @@ fn selectors_find_by_name_weight_vendor_tier_region_and_model() {
         ("tier:1", &[2]),
         ("region:eu", &[0]),
         ("model:gpt-4o-mini", &[0, 1]),
+        ("group:backup", &[3]),
+        ("group:chat", &[0, 1, 2]),
+        ("group:gone", &[]),
+        ("tag:paid", &[0]),
+        ("tag:gone", &[]),
         ("nobody", &[]),
     ] {
         let found = Selector::parse(text).unwrap().find(fleet);
@@ -355,4 +366,58 @@ fn a_provider_nobody_knows_is_said_to_be_typical_and_what_it_may_have_been() {
     assert!(said("opneai").ends_with(&format!("{typical}did you mean `openai`?")));
     let known = "known: `openai`, `azure-openai`, `anthropic`";
     assert!(said("acme").ends_with(&format!("{typical}{known}")), "{:?}", found.warnings);
+}
+
+#[test]
+fn a_demand_is_for_any_name_that_the_router_routes() {
+    let mut scenario = steady();
+    scenario.demands[0].0 = named("gpt-4o");
+    let found = resolved(&scenario).unwrap();
+    assert_eq!((found.plan.demands[0].group.index(), found.not_applicable.len()), (0, 0));
+    assert_eq!(found.plan.demands[0].name, "chat");
+}
+
+#[test]
+fn what_requests_ask_for_is_known_by_number_and_what_nobody_has_is_a_mistake() {
+    let mut scenario = steady();
+    let demand = &mut scenario.demands[0].1;
+    demand.tags = vec![named("paid")];
+    demand.region = Some(named("us"));
+    demand.conversations = Some(200);
+    demand.stream = Some(Ratio::from_ppm(800_000));
+    let found = resolved(&scenario).unwrap();
+    let demand = &found.plan.demands[0];
+    assert_eq!((demand.tags, demand.region, demand.conversations), (1, 2, 200));
+    assert_eq!(demand.stream, Ratio::from_ppm(800_000));
+    // Each is somewhere, but no member has both.
+    let nobody = "demand `*`: none of the 3 members of `chat` has its tags and its region";
+    assert!(found.warnings.contains(&nobody.to_owned()), "{:?}", found.warnings);
+    scenario.demands[0].1.region = Some(named("eu"));
+    let found = resolved(&scenario).unwrap();
+    assert!(!found.warnings.iter().any(|line| line.contains("none of")), "{:?}", found.warnings);
+
+    scenario.demands[0].1.tags.push(named("piad"));
+    scenario.demands[0].1.region = Some(named("eu-west"));
+    let mistakes = resolved(&scenario).unwrap_err();
+    let said: Vec<(&str, Option<&str>)> =
+        mistakes.iter().map(|m| (m.message.as_str(), m.hint.as_deref())).collect();
+    let expected = [
+        ("no deployment here has the tag `piad`", Some("did you mean `paid`?")),
+        ("no deployment here has the region `eu-west`", Some("known: `eu`, `us`")),
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_providers_window_is_the_deployments_unless_the_scenario_says() {
+    let (config, endpoints) = router();
+    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let mut scenario = steady();
+    for (name, context) in [("oai", Most::Of(8_000)), ("big", Most::Unlimited)] {
+        let spec = ProviderSpec { context: Some(context), ..ProviderSpec::default() };
+        scenario.providers.push((named(name), spec));
+    }
+    let found = resolve(&scenario, fleet, &Override::default()).unwrap();
+    let windows: Vec<_> = found.plan.providers.iter().map(|provider| provider.context).collect();
+    assert_eq!(windows, [Some(128_000), Some(8_000), None, None]);
 }

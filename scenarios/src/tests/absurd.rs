@@ -27,10 +27,11 @@ const KINDS: [(char, &[&str], &[&str]); 7] = [
 ];
 
 /// One line of each of these, or none; `<t>` and so on become numbers.
-const DEMAND: [&[&str]; 6] = [
+const DEMAND: [&[&str]; 7] = [
     &["spike = { at = \"<t>\", peak = \"<f>\", rise = \"<t>\", hold = \"<t>\", \
        half_life = \"<t>\" }"],
     &["patience = \"<t>\""],
+    &["stream = \"<s>\"", "conversations = <c>"],
     &["output_max = <c>"],
     &["normal.process = \"constant\""],
     &[
@@ -46,7 +47,7 @@ const PROVIDER: [&[&str]; 7] = [
     &["connect = \"<t>\""],
     &["concurrency = <c>"],
     &["when_full = { queue = <c> }"],
-    &["errors = \"<s>\""],
+    &["errors = \"<s>\"", "context = <c>"],
     &[
         "quota = { requests = \"<r>\", tokens = \"<r>\", algorithm = \"window\" }",
         "quota = { requests = \"<r>\", input_tokens = \"<r>\", output_tokens = \"<r>\" }",
@@ -58,10 +59,20 @@ const PROVIDER: [&[&str]; 7] = [
     ],
     &["service.per_token = { median = \"<t>\", sigma = <n>, growth = <n> }"],
 ];
-const FAULTS: [&[&str]; 4] = [
+const FAULTS: [&[&str]; 7] = [
     &["[fault.slow]\non = \"*\"\nat = \"<t>\"\nlasts = \"<t>\"\nttft = \"<x>\""],
     &["[fault.slower]\non = \"*\"\nof = \"<s>\"\nttft = \"<x>\"\nper_token = \"<x>\""],
     &["[fault.storm]\non = \"*\"\nof = \"<s>\"\nrate_limits.retry_after = \"<t>\""],
+    &[
+        "[fault.late]\non = \"*\"\ndelay = \"<t>\"\nflap = { period = \"<t>\", duty = \"<s>\" }",
+        "[fault.now-and-then]\non = \"*\"\noutage = \"503\"\n\
+         at_random = { up = \"<t>\", down = \"<t>\" }",
+    ],
+    &[
+        "[fault.stops]\non = \"*\"\nof = \"<s>\"\nstall = { after = <c> }",
+        "[fault.breaks]\non = \"*\"\nof = \"<s>\"\nin_stream_error = { after = <c> }",
+    ],
+    &["[fault.revoked]\non = \"*\"\nrevoked_key = <c>", "[fault.junk]\non = \"*\"\ngarbage = true"],
     &[
         "[fault.dark]\non = \"*\"\nat = \"<t>\"\noutage = \"refuse\"",
         "[fault.answers]\non = \"*\"\nof = \"<s>\"\nanswers = [\"429 retry-after=<t>\", \"ok\"]",

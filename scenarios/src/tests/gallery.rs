@@ -277,6 +277,14 @@ fn absurd() -> Vec<Case> {
         ("factors", "fault.x", "{ on = \"*\", ttft = \"x0\", per_token = \"x10001\" }"),
         ("fault's times", "fault.x", "{ on = \"*\", at = \"366 d\", lasts = \"0 s\" }"),
         ("storm", "fault.x", "{ on = \"*\", rate_limits.retry_after = \"366 d\" }"),
+        ("flap", "fault.x", "{ on = \"*\", flap = { period = \"1 ms\", duty = \"101 %\" } }"),
+        ("at random", "fault.x", "{ on = \"*\", at_random = { up = \"0 s\" } }"),
+        ("key", "fault.x", "{ on = \"*\", revoked_key = 32 }"),
+        ("money", "fault.x", "{ on = \"*\", quota_spent = \"403\" }"),
+        ("tokens before a stall", "fault.x", "{ on = \"*\", stall = { after = -1 } }"),
+        ("error in a stream", "fault.x", "{ on = \"*\", in_stream_error = { status = 200 } }"),
+        ("stream", "demand.x", "{ stream = \"120 %\", conversations = 0 }"),
+        ("context", "provider.x", "{ context = 0 }"),
     ];
     let case = |(name, key, value)| (name, FileKind::Scenario, format!("{key} = {value}\n"));
     lines.into_iter().map(case).collect()
