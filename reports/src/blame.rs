@@ -2,7 +2,7 @@
 
 use router_core::{FailureKind, Hold, Reason, Turn};
 
-use crate::expect::{Expectation, Metric, Sent};
+use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
 use crate::{Figures, Membership, Part, membership};
 
@@ -90,7 +90,11 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         Metric::Sent(Sent::Standby | Sent::Panic) | Metric::PanicTime | Metric::StrandedTime => {
             hindered(part)
         }
-        Metric::Sent(Sent::Hedges) | Metric::HedgesWon | Metric::HedgesCost => held(part),
+        Metric::Sent(Sent::Hedges) if matches!(expectation.op, Op::More | Op::AtLeast) => {
+            held(part)
+        }
+        Metric::Sent(Sent::Hedges) => overtaken(figures, part),
+        Metric::HedgesWon | Metric::HedgesCost => outrun(figures, part),
         Metric::Sent(Sent::Retries | Sent::Probes) | Metric::Failures(_) => None,
     };
     why.or_else(|| failed(figures, part))
@@ -147,12 +151,11 @@ fn dear(figures: &Figures, part: &Part) -> Option<String> {
 
 /// Whose breaker opened most, and why.
 fn opened(figures: &Figures, part: &Part) -> Option<String> {
-    let all: u64 = part.memberships.iter().map(Membership::opened).sum();
-    let (i, most) = part.memberships.iter().enumerate().rev().max_by_key(|(_, m)| m.opened())?;
-    let share = (all > 0).then(|| most.opened() as f64 / all as f64)?;
+    let (share, name) = most(figures, part, Membership::opened)?;
+    let most = part.memberships.iter().rev().max_by_key(|m| m.opened())?;
     let (_, why) = most.openings.iter().zip(Turn::ALL).rev().max_by_key(|(n, _)| **n)?;
-    let (name, why) = (membership::name(figures, i), words::turn(why));
-    Some(format!("{} of the breakers' openings were {name}'s, most after {why}", percent(share)))
+    let why = words::turn(why);
+    Some(format!("{share} of the breakers' openings were {name}'s, most after {why}"))
 }
 
 /// Why members could not be chosen, wherever.
@@ -170,6 +173,30 @@ fn hindered(part: &Part) -> Option<String> {
     let share = (all > 0).then(|| most as f64 / all as f64)?;
     let why = words::reason(reason);
     Some(format!("of the times a member could not be chosen, {} were since {why}", percent(share)))
+}
+
+/// Beside whose slow attempts hedges were worth it.
+fn overtaken(figures: &Figures, part: &Part) -> Option<String> {
+    let overtaken = |m: &Membership| m.outrun.attempts.saturating_sub(m.hedges_lost);
+    let (share, name) = most(figures, part, overtaken)?;
+    Some(format!("{share} of the attempts that hedges overtook were {name}'s"))
+}
+
+/// Where hedges were sent for nothing.
+fn outrun(figures: &Figures, part: &Part) -> Option<String> {
+    let (share, name) = most(figures, part, |m| m.hedges_lost)?;
+    Some(format!("{share} of the hedges that were not first had been sent to {name}"))
+}
+
+/// Who has most of what is counted, and which part of it.
+fn most(
+    figures: &Figures,
+    part: &Part,
+    of: impl Fn(&Membership) -> u64,
+) -> Option<(String, String)> {
+    let all: u64 = part.memberships.iter().map(&of).sum();
+    let (i, most) = part.memberships.iter().map(of).enumerate().rev().max_by_key(|(_, n)| *n)?;
+    (all > 0).then(|| (percent(most as f64 / all as f64), membership::name(figures, i)))
 }
 
 /// Why hedges were held back.

@@ -3,6 +3,7 @@
 use router_core::{FailureKind, Span};
 
 use crate::blame::counted;
+use crate::breaker_facts;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
 use crate::{Attempts, Figures, Fine, Recovery};
@@ -91,6 +92,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
     facts.push(("cost", cost(figures)));
     facts.push(("nobody eligible", stranded(figures)));
     facts.push(("rests", rests(figures)));
+    facts.extend(breaker_facts::facts(figures));
     for fault in &figures.frame.faults {
         facts.push(("recovery", format!("{}: {}", fault.name, recovery(figures, &fault.name))));
     }

@@ -1,6 +1,7 @@
 //! From observations to figures, verdicts, tables and charts.
 
 mod blame;
+mod breaker_facts;
 mod breakers;
 mod calls;
 mod chart;

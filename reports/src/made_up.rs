@@ -7,6 +7,10 @@ use router_core::{
 
 use crate::{FaultBand, Figures, Frame, Phase, Rest};
 
+mod breakers;
+
+pub(crate) use breakers::tripping;
+
 /// A generator for tests alone (splitmix64).
 struct Dice(u64);
 

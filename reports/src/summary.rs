@@ -1,9 +1,10 @@
 //! What a terminal shows at the end of a run: the answers, then why, then how to go on.
 
 use crate::expect::Verdict;
-use crate::facts;
 use crate::page::{FACTS, INDENT, Ink, Page};
 use crate::report::{Report, word};
+use crate::words::clean;
+use crate::{breaker_facts, facts};
 
 pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     let run = format!("{}, router {}, seed {}", report.scenario, report.router, report.seed);
@@ -12,6 +13,12 @@ pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     verdicts(&mut page, report);
     page.table(facts::deployments(report.figures));
     page.table(facts::costs(report.figures));
+    page.table(breaker_facts::breakers(report.figures));
+    let ribbon = breaker_facts::ribbon(report.figures);
+    for (i, line) in ribbon.iter().enumerate() {
+        page.line(if i == 0 { Ink::Dim } else { Ink::Plain }, &clean(line));
+    }
+    page.gap();
     for (topic, text) in facts::facts(report.figures) {
         page.item((Ink::Dim, topic), FACTS, &text);
     }

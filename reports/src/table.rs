@@ -124,7 +124,7 @@ pub(crate) fn columns(text: &str) -> usize {
 }
 
 /// `text`, or its beginning, an ellipsis and its end: names tend to differ at their ends.
-fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= width {
         return text.to_owned();

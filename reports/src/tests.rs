@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use router_core::{FailureKind, Span, Time};
 
-use crate::made_up::World;
+use crate::made_up::{World, tripping};
 use crate::table::PAGE;
-use crate::{Expectation, Figures, Judged, Report, RunFile, sample};
+use crate::{Expectation, Figures, Judged, Report, RunFile, Spell, SpellKind, sample};
 
 const EXPECTED: [(&str, &str); 6] = [
     ("users are answered", "success.rate >= 99.5 %"),
@@ -95,6 +95,65 @@ fn every_world_gets_the_charts_it_has_data_for() {
     let all = ["demand", "latency", "share", "rests", "lost-time", "failures"];
     assert_eq!(names(World::typical()), all);
     assert_eq!(names(World::silent()), all[..5]);
+    let tripping = tripping();
+    let charts = report(&tripping, &[]).charts();
+    let names: Vec<&str> = charts.iter().map(|chart| chart.name.as_str()).collect();
+    assert_eq!(names[3..6], ["rests", "breakers", "lost-time"]);
+}
+
+#[test]
+fn the_summary_of_a_run_of_breakers_hedges_standby_and_panic() {
+    let figures = tripping();
+    let expected = [
+        ("few hedges", "hedges.share < 1 %"),
+        ("hedges pay", "hedges.won > 90 %"),
+        ("breakers stay closed", "breaker.openings <= 3"),
+        ("most stay in", "ejected.max < 40 %"),
+        ("no panic", "panic.time < 3 s"),
+        ("the budget holds", "retries.share < 10 %"),
+    ];
+    let judged = judged(&figures, &expected);
+    insta::assert_snapshot!("summary_tripping", report(&figures, &judged).summary(false));
+}
+
+#[test]
+fn the_ribbon_explains_each_state_and_names_what_only_observes() {
+    let figures = tripping();
+    let chart = report(&figures, &[]).chart("breakers").expect("breakers turned");
+    let title = "az-eu's breaker opened 5 times and was out for 5 min 34 s, with 11 probes; \
+                 2 others opened too";
+    assert_eq!(chart.title(), title);
+    let svg = chart.svg();
+    for text in [
+        "half-open: probes only",
+        "closed, share ramps up",
+        "forced open",
+        "would be open: only observes",
+        "resting",
+        "2 openings, if it held",
+        "never opened",
+        "brownout on az-eu",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_ribbon_explains_only_what_it_shows() {
+    let mut figures = World::calm().figures();
+    let (from, until) = (Time::from_secs(600), Time::from_secs(700));
+    let (kind, streak) = (SpellKind::Open, 1);
+    figures.spells =
+        vec![Spell { member: 1, kind, from, until, why: None, enforced: true, streak }];
+    figures.whole.memberships[1].openings[0] = 1;
+    let report = report(&figures, &[]);
+    let chart = report.chart("breakers").expect("a breaker opened");
+    assert_eq!(chart.title(), "oai's breaker opened once and was out for 1 min 40 s");
+    assert!(!chart.svg().contains("half-open"));
+    let summary = report.summary(false);
+    assert!(summary.contains("a column is 30.0 s: # open\n"), "{summary}");
+    let row = format!("\noai  {}####{}\n", ".".repeat(20), ".".repeat(36));
+    assert!(summary.contains(&row), "{summary}");
 }
 
 #[test]
@@ -115,13 +174,18 @@ fn a_chart_says_in_its_title_what_it_shows() {
 
 #[test]
 fn sixty_four_deployments_are_shown_by_the_few_that_matter() {
-    let figures = World::crowd().figures();
+    let mut figures = World::crowd().figures();
     let chart = |name| report(&figures, &[]).chart(name).expect("it is always drawn").svg();
     assert!(chart("share").contains("57 others"));
     assert!(chart("rests").contains("54 more, none of which ever rested"));
     let summary = report(&figures, &[]).summary(false);
     assert!(summary.lines().all(|line| line.chars().count() <= PAGE), "{summary}");
     assert!(summary.contains("t-63"), "a name cut short keeps its number");
+    let (kind, from, until) = (SpellKind::HalfOpen, Time::ZERO, Time::from_secs(9_000));
+    let spell = Spell { member: 0, kind, from, until, why: None, enforced: true, streak: 1 };
+    figures.spells = (20..60).map(|member| Spell { member, ..spell }).collect();
+    let svg = report(&figures, &[]).chart("breakers").expect("breakers turned").svg();
+    assert!(svg.contains("40 more, 26 of which were out at times"));
 }
 
 #[test]
@@ -267,12 +331,36 @@ fn worlds() -> impl Strategy<Value = (World, Vec<String>)> {
     )
 }
 
+fn spells() -> impl Strategy<Value = Vec<Spell>> {
+    let kinds =
+        [SpellKind::Open, SpellKind::HalfOpen, SpellKind::Ramping, SpellKind::Forced].to_vec();
+    let kind = prop::sample::select(kinds);
+    let spell = (0..12_usize, kind, 0..150_u64, 1..90_u64, any::<bool>()).prop_map(
+        |(member, kind, from, long, enforced)| {
+            let (from, until) = (Time::from_secs(from), Time::from_secs(from + long));
+            Spell { member, kind, from, until, why: None, enforced, streak: 1 }
+        },
+    );
+    prop::collection::vec(spell, 0..20)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn no_world_breaks_a_report((world, names) in worlds(), odd in any::<[u32; 4]>()) {
+    fn no_world_breaks_a_report(
+        (world, names) in worlds(),
+        odd in any::<[u32; 4]>(),
+        spells in spells(),
+    ) {
         let mut figures = world.figures();
+        let members = figures.members.len();
+        figures.spells = spells;
+        figures.spells.iter_mut().for_each(|spell| spell.member %= members);
+        figures.whole.memberships[0].openings[1] = u64::from(odd[1]);
+        figures.whole.memberships[0].observed[2] = u64::from(odd[2]);
+        figures.whole.memberships[0].causes = [u64::from(odd[3]); crate::CAUSES];
+        figures.whole.memberships[0].outrun.waited_ns = u64::from(odd[0]);
         figures.deployments[0].clone_from(&names[0]);
         figures.groups[0].clone_from(&names[1]);
         if let Some(fault) = figures.frame.faults.first_mut() {

@@ -33,7 +33,11 @@ pub(crate) fn losses(
         rows.iter().take(BARS).map(|loss| (loss.cause.clone(), loss.amount, FAILING)).collect();
     if rows.len() > BARS {
         let rest = rows[BARS..].iter().map(|loss| loss.amount).sum();
-        bars.push((format!("{} other causes", rows.len() - BARS), rest, OTHERS));
+        let others = match rows.len() - BARS {
+            1 => "one other cause".to_owned(),
+            n => format!("{n} other causes"),
+        };
+        bars.push((others, rest, OTHERS));
     }
     let names = bars.iter().map(|(name, ..)| fonts::width(name, 12.5, false));
     let left = (names.fold(0.0, f64::max) + 32.0).clamp(120.0, 380.0);

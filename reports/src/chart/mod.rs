@@ -2,6 +2,7 @@
 //! bytes on every machine.
 
 mod axis;
+mod breakers;
 pub(crate) mod fonts;
 mod lines;
 mod losses;
@@ -9,6 +10,7 @@ mod palette;
 mod plot;
 mod png;
 mod rests;
+mod ribbon;
 mod scene;
 mod share;
 
@@ -70,6 +72,9 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
     ];
     charts.extend(shares(figures, &backdrop, merged));
     charts.push(chart("rests", rests(figures, &backdrop)));
+    if !figures.spells.is_empty() {
+        charts.push(chart("breakers", ribbon::ribbon(figures, &backdrop)));
+    }
     charts.push(chart("lost-time", lost_time(figures)));
     if figures.whole.deployments.iter().any(|d| d.failed() > 0) {
         charts.push(chart("failures", failures(figures)));
@@ -325,7 +330,13 @@ fn lost_time(figures: &Figures) -> Scene {
         None => "No time was lost to failures or waiting".to_owned(),
         Some((share, cause)) => format!("{} of the lost time went into {cause}", percent(share)),
     };
-    let remark = "time that calls spent in attempts that failed, and waiting after them";
+    let overtaken = figures.whole.memberships.iter().any(|m| m.outrun.waited_ns > 0);
+    let remark = if overtaken {
+        "time that calls spent in attempts that failed, waiting after them, and in slow attempts \
+         until the hedge that overtook them"
+    } else {
+        "time that calls spent in attempts that failed, and waiting after them"
+    };
     let short = |s: f64| if s >= 60.0 { seconds(s).replace(" 0 s", "") } else { seconds(s) };
     let ticks = |longest| axis::time_ticks(longest, 6);
     losses::losses((&title, remark), &bars(&lost, 1e9), short, ticks)

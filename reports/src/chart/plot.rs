@@ -10,7 +10,7 @@ use super::scene::{Point, Scene, Style};
 /// Every chart's width, in logical pixels.
 pub(crate) const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 64.0;
-const EDGE: f64 = 16.0;
+pub(crate) const EDGE: f64 = 16.0;
 /// For names to the right of a plot: alike in all, so that charts below each other share one axis.
 pub(crate) const ROOM: f64 = 176.0;
 const LANE: f64 = 19.0;
