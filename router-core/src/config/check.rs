@@ -3,6 +3,8 @@
 mod fleet;
 mod policy;
 mod problem;
+#[cfg(test)]
+mod tests;
 
 use alloc::format;
 use alloc::string::{String, ToString};

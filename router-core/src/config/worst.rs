@@ -113,3 +113,91 @@ fn wait(config: &Config, group: &Group, attempt: u32) -> Span {
 fn jittered(span: Span, jitter: Ratio) -> Span {
     span + span.scale(jitter.numerator().into(), jitter.denominator().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::ToOwned;
+    use std::vec;
+
+    use super::*;
+    use crate::{
+        BackoffSpec, BreakerSpec, DeploymentSpec, GroupSpec, HedgeSpec, MemberSpec, Spec,
+        TimeoutsSpec,
+    };
+
+    const fn secs(secs: u64) -> Span {
+        Span::from_secs(secs)
+    }
+
+    /// `chat` falls back to `backup`, whose attempts are twice as long.
+    fn spec() -> Spec {
+        let mut spec = Spec::default();
+        for (name, times) in [("chat", 1), ("backup", 2)] {
+            spec.deployments.push(DeploymentSpec::new(name.to_owned()));
+            let mut group = GroupSpec::new(name.to_owned());
+            group.members.push(MemberSpec { deployment: name.to_owned(), weight: 1, tier: 0 });
+            let (first_token, total) = (secs(10) * times, secs(60) * times);
+            group.timeouts = TimeoutsSpec { first_token, total, ..TimeoutsSpec::default() };
+            // Below the cap of `Retry-After`, but for the last.
+            group.backoff = BackoffSpec { base: secs(5), max: secs(30), ..group.backoff };
+            group.cooldown.jitter = Ratio::from_ppm(500_000);
+            spec.groups.push(group);
+        }
+        spec.groups[0].fallbacks.any = vec!["backup".to_owned()];
+        spec.router.retry_after_max = secs(4);
+        spec.groups.iter_mut().for_each(|group| group.cooldown.max = secs(4));
+        spec.groups.iter_mut().for_each(|group| group.cooldown.rest = secs(4));
+        spec
+    }
+
+    fn worst(spec: &Spec) -> WorstCase {
+        Config::new(spec).expect("it is right").worst_case(GroupId::at(0))
+    }
+
+    #[test]
+    fn every_attempt_is_as_slow_as_can_be_and_waits_as_long_as_can_be() {
+        let mut spec = spec();
+        // Waits after three attempts: the rest is 4 s and half as much again, the backoff 5 s,
+        // 10 s and 20 s. Two failures and the last attempt of a stream: 20 s, 20 s and 120 s.
+        let found = worst(&spec);
+        assert_eq!(found.attempts, 3);
+        assert_eq!(found.stream, Longest { latency: secs(600), own: secs(6 + 10 + 2 * 20 + 120) });
+        assert_eq!(found.whole, Longest { latency: secs(600), own: secs(6 + 10 + 3 * 120) });
+        spec.router.attempts = 5;
+        assert_eq!(worst(&spec).stream.own, secs(6 + 10 + 20 + 30 + 4 * 20 + 120));
+        spec.groups[1].backoff.jitter = Jitter::Constant;
+        spec.groups[0].backoff.jitter = Jitter::Constant;
+        assert_eq!(worst(&spec).stream.own, secs(6 + 6 + 6 + 6 + 4 * 20 + 120));
+        // 30 s and a tenth: longer than any backoff.
+        spec.groups[1].breaker = Some(BreakerSpec { max: secs(30), ..BreakerSpec::default() });
+        assert_eq!(worst(&spec).stream.own, secs(4 * 33 + 4 * 20 + 120));
+        // A hedge is one of the attempts, and takes no longer than a retry.
+        spec.groups[0].hedge = Some(HedgeSpec::default());
+        assert_eq!((worst(&spec).attempts, worst(&spec).stream.own), (5, secs(332)));
+    }
+
+    #[test]
+    fn without_a_retry_budget_each_group_is_asked_once_and_nothing_waits() {
+        let mut spec = spec();
+        spec.router.attempts = 9;
+        spec.router.retry_budget.ratio = Some(Ratio::ZERO);
+        spec.router.retry_budget.per_second = 0;
+        let once = |own| Longest { latency: secs(own), own: secs(own) };
+        let found = worst(&spec);
+        assert_eq!((found.attempts, found.stream, found.whole), (2, once(140), once(240)));
+        spec.router.attempts = 1;
+        assert_eq!(worst(&spec), WorstCase { attempts: 1, stream: once(120), whole: once(120) });
+        spec.router.deadline = secs(50);
+        let cut = Longest { latency: secs(50), own: secs(120) };
+        assert_eq!(worst(&spec), WorstCase { attempts: 1, stream: cut, whole: cut });
+    }
+
+    #[test]
+    fn what_is_off_takes_for_ever() {
+        let mut spec = spec();
+        spec.groups[1].timeouts.total = Span::MAX;
+        assert_eq!(worst(&spec).whole, Longest { latency: secs(600), own: Span::MAX });
+        spec.router.deadline = Span::MAX;
+        assert_eq!(worst(&spec).stream, Longest { latency: Span::MAX, own: Span::MAX });
+    }
+}
