@@ -26,6 +26,10 @@ impl Router {
         flight.lead.mark = Time::MAX;
         flight.hedge_done();
         let flight = *flight;
+        if flight.deadline <= self.now {
+            // The timer came late: the deadline itself acts next.
+            return self.rearm(slot);
+        }
         if let Some(why) = self.holds(&flight) {
             return self.hold(slot, why);
         }

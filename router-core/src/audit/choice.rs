@@ -4,83 +4,61 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::able::Able;
 use super::flight::{Attempt, Failed, Flight};
-use super::health::Place;
+use super::health::{Place, enforced};
 use super::{Answer, Auditor, Invariant, limits};
-use crate::{Cause, Config, Dispatch, GroupId, Rejection, Time};
+use crate::{Cause, Config, Dispatch, Rejection};
+
+/// An upstream call to judge, and what the books say of it.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    dispatch: Dispatch,
+    place: Place,
+    /// Whether it counts as a retry, and whether the budget allows one.
+    retry: bool,
+    affordable: bool,
+    able: Able,
+}
 
 impl Auditor {
-    /// Whether a member of a group could take this request, whatever it tried before.
-    pub(super) fn could(&self, flight: &Flight, group: GroupId, index: usize, at: Time) -> Answer {
-        let config = &*self.config;
-        let member = &config.group(group).members[index];
-        if member.weight == 0
-            || flight.barred.contains(&member.deployment)
-            || self.limits.full(config, member.deployment)
-        {
-            return Answer::No;
-        }
-        let rested = self.health.resting(member.deployment, at).not();
-        rested.and(self.limits.take(config, member.deployment, at, flight.take()))
-    }
-
-    /// Some member of a group, but for `spare`, that could certainly take this request.
-    pub(super) fn somebody(
-        &self,
-        flight: &Flight,
-        group: GroupId,
-        spare: u64,
-        at: Time,
-    ) -> Option<usize> {
-        (0..self.config.group(group).members.len())
-            .filter(|index| spare & 1 << index == 0)
-            .find(|&index| self.could(flight, group, index, at) == Answer::Yes)
-    }
-
-    /// Some group of the chain, before `end` and not visited, with somebody who could certainly
-    /// take this request.
-    pub(super) fn elsewhere(
-        &self,
-        flight: &Flight,
-        end: Option<GroupId>,
-        at: Time,
-    ) -> Option<GroupId> {
-        let chain = self.config.group(flight.request.group).chain(crate::Detour::Any);
-        chain
-            .iter()
-            .copied()
-            .take_while(|&group| Some(group) != end)
-            .filter(|group| flight.visited & 1 << group.index() == 0)
-            .find(|&group| self.somebody(flight, group, 0, at).is_some())
-    }
-
     /// The router opens an upstream call.
     pub(super) fn dispatched(&mut self, dispatch: Dispatch) {
         let id = dispatch.attempt;
         let config = Arc::clone(&self.config);
         let Some(flight) = self.flights.get(&id.request) else { return };
         let at = flight.at;
-        let retry = matches!(dispatch.cause, Cause::Retry);
+        let retry = flight.attempts > 0 && dispatch.group == flight.group;
         let affordable = self.budget.allows(&config, at);
         if retry {
             self.premise(Invariant::RetryBudget);
             self.budget.retry(&config, at);
         }
         let Some(flight) = self.flights.get(&id.request) else { return };
-        let group = destination(&config, flight, dispatch);
+        let Dispatch { group, deployment, key, .. } = dispatch;
+        let members = &config.group(group).members;
+        let member = members.iter().position(|m| m.deployment == deployment);
+        let place = Place { group, member: member.unwrap_or(usize::MAX), deployment, key };
         let breach = self
             .too_many(flight, dispatch)
             .or_else(|| self.too_late(flight, dispatch))
-            .or_else(|| self.unwelcome(flight, dispatch, group))
-            .or_else(|| self.second_best(flight, dispatch, group, affordable))
+            .or_else(|| self.astray(flight, dispatch, member))
             .or_else(|| {
-                let detail = || format!("{id}: the retry budget is spent");
-                (retry && !affordable).then(|| (Invariant::RetryBudget, detail()))
+                let able = self.able(flight, group, member?, at);
+                let choice = Choice { dispatch, place, retry, affordable, able };
+                self.unwelcome(flight, choice)
+                    .or_else(|| {
+                        let hedge = dispatch.cause == Cause::Hedge;
+                        hedge.then(|| self.unhedged(flight, dispatch, able)).flatten()
+                    })
+                    .or_else(|| self.second_best(flight, choice))
+                    .or_else(|| self.unaffordable(flight, choice))
+                    .or_else(|| self.misnamed(flight, choice))
             });
         if let Some((invariant, detail)) = breach {
             self.breach(invariant, Some(id.request), || detail);
         }
-        self.start(&config, dispatch, group.unwrap_or_else(|| dispatch_home(&config, dispatch)));
+        self.start(&config, dispatch, place);
     }
 
     /// Bounds on attempts as such.
@@ -97,7 +75,9 @@ impl Auditor {
             Some(Rejection::NoDeployment(_) | Rejection::TooLong | Rejection::Duplicate) | None => {
             }
         }
-        if let Some(live) = &flight.live {
+        if let Some(live) = &flight.live
+            && dispatch.cause != Cause::Hedge
+        {
             return Some((Invariant::AttemptCap, format!("{id}: {} is still in flight", live.id)));
         }
         if flight.attempts >= most {
@@ -114,7 +94,7 @@ impl Auditor {
     fn too_late(&self, flight: &Flight, dispatch: Dispatch) -> Option<(Invariant, String)> {
         let id = dispatch.attempt;
         let Flight { at, deadline, .. } = *flight;
-        if let Some(committed) = flight.committed {
+        if let Some((committed, _)) = flight.committed {
             let detail = format!("{id}: {committed} has spoken to the client");
             return Some((Invariant::CommitIsFinal, detail));
         }
@@ -132,29 +112,48 @@ impl Auditor {
         None
     }
 
-    /// Whether the chosen member may take it.
-    fn unwelcome(
+    /// Whether the configuration leads there at all.
+    fn astray(
         &self,
         flight: &Flight,
         dispatch: Dispatch,
-        group: Option<GroupId>,
+        member: Option<usize>,
     ) -> Option<(Invariant, String)> {
-        let Dispatch { attempt: id, deployment, key, cause, .. } = dispatch;
-        let (config, at) = (&*self.config, flight.at);
-        let name = &config.deployment(deployment).name;
-        let Some(group) = group else {
-            let detail = format!("{id}: cause {cause:?} does not lead to `{name}`");
+        let Dispatch { attempt: id, group, deployment, key, cause, .. } = dispatch;
+        let deployment = self.config.deployment(deployment);
+        let group_name = &self.config.group(group).name;
+        if member.is_none() || key >= deployment.keys {
+            let detail = format!("{id}: `{group_name}` has no such member or key");
             return Some((Invariant::OnlyEligible, detail));
-        };
-        let members = &config.group(group).members;
-        if members.iter().any(|m| m.deployment == deployment && m.weight == 0) {
-            return Some((Invariant::OnlyEligible, format!("{id}: `{name}` has weight 0")));
+        }
+        let detoured = flight.failed.as_ref().is_some_and(Failed::is_detoured);
+        let hedge = cause == Cause::Hedge;
+        let stays = group == flight.group && (hedge || !detoured);
+        let falls_back =
+            !hedge && self.candidates(flight, self.detour(flight)).any(|open| open == group);
+        if stays || falls_back {
+            return None;
+        }
+        let invariant = if detoured { Invariant::FinalFailures } else { Invariant::OnlyEligible };
+        Some((invariant, format!("{id}: nothing leads it to `{group_name}`")))
+    }
+
+    /// Whether the chosen member may take it.
+    fn unwelcome(&self, flight: &Flight, choice: Choice) -> Option<(Invariant, String)> {
+        let Choice { dispatch, place, able, .. } = choice;
+        let (config, at, id) = (&*self.config, flight.at, dispatch.attempt);
+        let Place { group, member, deployment, .. } = place;
+        let name = &config.deployment(deployment).name;
+        if let Some(reason) = self.unfit(flight, group, member) {
+            let detail = format!("{id}: `{name}` is out for `{reason}`");
+            return Some((Invariant::OnlyEligible, detail));
         }
         if flight.barred.contains(&deployment) {
             let detail = format!("{id}: `{name}` has failed it for good");
             return Some((Invariant::FinalFailures, detail));
         }
-        match self.health.forbids(Place { group, deployment, key }, at) {
+        let panic = dispatch.cause == Cause::Panic;
+        match self.health.forbids(place, at, panic) {
             Some(true) => {
                 let detail = format!("{id}: `{name}` asked for time that has not passed");
                 return Some((Invariant::RetryAfter, detail));
@@ -164,6 +163,18 @@ impl Auditor {
             }
             None => {}
         }
+        if panic && self.health.panics(config, group, at) == Answer::No {
+            let detail = format!("{id}: enough of its group are healthy");
+            return Some((Invariant::OnlyEligible, detail));
+        }
+        if !panic && self.health.admits(config, group, member, at) == Answer::No {
+            let breaker = &self.health.breakers[group.index()][member];
+            return Some(if breaker.is_half_open() {
+                (Invariant::Probes, format!("{id}: `{name}` has all its probes in flight"))
+            } else {
+                (Invariant::OnlyEligible, format!("{id}: the breaker of `{name}` is open"))
+            });
+        }
         if self.limits.full(config, deployment) {
             return Some((Invariant::Parallel, format!("{id}: `{name}` is full")));
         }
@@ -171,23 +182,21 @@ impl Auditor {
             let detail = format!("{id}: a rate of `{name}` cannot take it");
             return Some((Invariant::RateLimits, detail));
         }
+        debug_assert!(panic || able.awake != Answer::No, "each way of being out was looked at");
         None
     }
 
-    /// Whether another should have been chosen: a group earlier in the chain, a member that was
-    /// not tried, a lower tier.
-    fn second_best(
-        &self,
-        flight: &Flight,
-        dispatch: Dispatch,
-        group: Option<GroupId>,
-        affordable: bool,
-    ) -> Option<(Invariant, String)> {
-        let (id, group, at) = (dispatch.attempt, group?, flight.at);
+    /// Whether another should have been chosen: a group before this one, a member that was not
+    /// tried, a weighted one, a lower tier.
+    fn second_best(&self, flight: &Flight, choice: Choice) -> Option<(Invariant, String)> {
+        let Choice { dispatch, place, affordable, .. } = choice;
+        let (id, group, at) = (dispatch.attempt, place.group, flight.at);
         let said = |what: String| Some((Invariant::OnlyEligible, format!("{id}: {what}")));
-        if dispatch.cause == Cause::Fallback {
-            let here = flight.attempts == 0 || affordable;
-            if here && self.somebody(flight, flight.group, flight.tried, at).is_some() {
+        if group != flight.group {
+            let spare = if flight.woken { 0 } else { flight.tried };
+            let allowed = affordable && (flight.woken || flight.may_retry(&self.config));
+            let here = flight.attempts == 0 || allowed;
+            if here && self.somebody(flight, flight.group, spare, at).is_some() {
                 return said("falls back though its group could take it".into());
             }
             if let Some(other) = self.elsewhere(flight, Some(group), at) {
@@ -196,99 +205,118 @@ impl Auditor {
             }
         }
         let members = &self.config.group(group).members;
-        let chosen = members.iter().position(|m| m.deployment == dispatch.deployment)?;
-        let tried = if dispatch.cause == Cause::Fallback { 0 } else { flight.tried };
-        let again = tried & 1 << chosen != 0;
+        let chosen = &members[place.member];
+        let tried = if group == flight.group { flight.tried } else { 0 };
+        let again = tried & 1 << place.member != 0;
         let name = |index: usize| &self.config.deployment(members[index].deployment).name;
         for (index, member) in members.iter().enumerate() {
             let fresh = tried & 1 << index == 0;
-            let lower = member.tier < members[chosen].tier;
-            let better = (again && fresh) || (lower && (again || fresh));
+            let lower = member.tier < chosen.tier;
+            let weighted = chosen.weight == 0 && member.weight > 0 && member.tier == chosen.tier;
+            let better = (fresh && (again || weighted)) || (lower && (again || fresh));
             if better && self.could(flight, group, index, at) == Answer::Yes {
-                return said(format!("`{}` comes after `{}`", name(chosen), name(index)));
+                return said(format!("`{}` comes after `{}`", name(place.member), name(index)));
             }
         }
         None
     }
 
+    /// Whether a retry is one too many.
+    fn unaffordable(&self, flight: &Flight, choice: Choice) -> Option<(Invariant, String)> {
+        let Choice { dispatch, retry, affordable, .. } = choice;
+        let id = dispatch.attempt;
+        if retry && !affordable {
+            return Some((Invariant::RetryBudget, format!("{id}: the retry budget is spent")));
+        }
+        let asked = retry && !flight.woken && flight.live.is_none();
+        (asked && !flight.may_retry(&self.config)).then(|| {
+            let detail = format!("{id}: its group retries failures like the last no more");
+            (Invariant::RetryBudget, detail)
+        })
+    }
+
+    /// Whether the cause is the right one.
+    fn misnamed(&self, flight: &Flight, choice: Choice) -> Option<(Invariant, String)> {
+        let Choice { dispatch, place, able, .. } = choice;
+        let Dispatch { attempt: id, cause, .. } = dispatch;
+        let group = self.config.group(place.group);
+        let half_open = enforced(group, place.member).is_some()
+            && !self.health.breakers[place.group.index()][place.member].is_closed();
+        let right = if cause == Cause::Panic && able.awake != Answer::Yes {
+            Cause::Panic
+        } else if half_open {
+            Cause::Probe
+        } else if group.members[place.member].weight == 0 {
+            Cause::Standby
+        } else if flight.live.is_some() {
+            Cause::Hedge
+        } else if place.group != flight.group {
+            Cause::Fallback
+        } else if flight.attempts > 0 {
+            Cause::Retry
+        } else {
+            Cause::Primary
+        };
+        (cause != right).then(|| {
+            (Invariant::ClaimsHold, format!("{id}: is said to be `{cause:?}`, not `{right:?}`"))
+        })
+    }
+
     /// Enters an attempt into the books.
-    fn start(&mut self, config: &Config, dispatch: Dispatch, group: GroupId) {
-        let Dispatch { attempt: id, deployment, key, cause, .. } = dispatch;
+    fn start(&mut self, config: &Config, dispatch: Dispatch, place: Place) {
+        let Dispatch { attempt: id, cause, .. } = dispatch;
+        let Place { group, member, deployment, .. } = place;
         let members = &config.group(group).members;
-        let full = members.iter().any(|m| m.weight == 0 || m.deployment != deployment);
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
-        if let Some(lost) = flight.live.take() {
+        let hedge = cause == Cause::Hedge;
+        let lost = if hedge { flight.second.take() } else { flight.live.take() };
+        if let Some(lost) = lost {
             self.limits.release(config, lost.place.deployment);
         }
+        let at = flight.at;
+        let probe = enforced(config.group(group), member).is_some() && {
+            let breaker = &mut self.health.breakers[group.index()][member];
+            breaker.dispatched(at, cause == Cause::Panic)
+        };
         let reserved = flight.take();
-        let attempt = Attempt {
+        flight.enter(Attempt {
             id,
-            place: Place { group, deployment, key },
-            at: flight.at,
+            place,
+            at,
             timeouts: config.group(group).timeouts,
             stream: flight.request.stream,
             heard: false,
             sign: None,
+            first: None,
             tokens: 0,
             reserved,
             epoch: self.epoch,
-        };
-        if group != flight.group || cause == Cause::Fallback {
+            probe,
+        });
+        if group != flight.group {
             (flight.group, flight.tried) = (group, 0);
         }
         flight.visited |= 1 << group.index();
-        if let Some(index) = members.iter().position(|m| m.deployment == deployment) {
-            flight.tried |= 1 << index;
-        }
+        flight.tried |= 1_u64.checked_shl(member as u32).unwrap_or(0);
         flight.attempts = flight.attempts.saturating_add(1);
-        flight.live = Some(attempt);
+        flight.hedged |= hedge;
+        flight.hedge = self.hedges.due(config, group, flight.request.stream, at);
         (flight.deciding, flight.woken) = (false, false);
-        (flight.waiting, flight.scan, flight.selected) = (None, None, None);
+        (flight.waiting, flight.scan) = (None, None);
         let capped = flight.attempts == config.router().attempts;
-        self.limits.reserve(config, deployment, attempt.at, reserved);
+        self.limits.reserve(config, deployment, at, reserved);
         let (rated, parallel) = limits::kinds(config, deployment);
         for (invariant, met) in [
             (Invariant::AttemptCap, capped),
-            (Invariant::OnlyEligible, full),
+            (Invariant::OnlyEligible, members.len() > 1),
             (Invariant::RateLimits, rated),
             (Invariant::Parallel, parallel),
+            (Invariant::Probes, probe),
+            (Invariant::Hedges, hedge),
         ] {
             if met {
                 self.premise(invariant);
             }
         }
     }
-}
-
-/// Which group an attempt is made in, if its cause leads to its deployment at all.
-fn destination(config: &Config, flight: &Flight, dispatch: Dispatch) -> Option<GroupId> {
-    let serves = |group: &GroupId| {
-        config.group(*group).members.iter().any(|m| m.deployment == dispatch.deployment)
-    };
-    let keys = config.deployment(dispatch.deployment).keys;
-    let home = flight.request.group;
-    let group = match dispatch.cause {
-        Cause::Primary => Some(home).filter(|_| flight.attempts == 0),
-        Cause::Retry => Some(flight.group).filter(|_| flight.attempts > 0),
-        Cause::Fallback => {
-            let chain = config.group(home).chain(crate::Detour::Any).iter().copied();
-            let mut open = chain.filter(|group| flight.visited & 1 << group.index() == 0);
-            match flight.selected {
-                Some((group, deployment)) if deployment == dispatch.deployment => {
-                    open.find(|&open| open == group)
-                }
-                Some(_) | None => open.find(serves),
-            }
-        }
-        // No policy sends anything for these.
-        Cause::Hedge | Cause::Probe | Cause::Standby | Cause::Panic => None,
-    };
-    group.filter(serves).filter(|_| dispatch.key < keys)
-}
-
-/// Some group with the deployment, for the books of an attempt that should not be.
-fn dispatch_home(config: &Config, dispatch: Dispatch) -> GroupId {
-    let serves =
-        |group: &crate::Group| group.members.iter().any(|m| m.deployment == dispatch.deployment);
-    GroupId::at(config.groups().iter().position(serves).unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::{Auditor, Invariant};
-use crate::{AttemptId, Failure, GroupId, Outcome, Rejection, RequestId, Span, Time};
+use crate::{AttemptId, Failure, Outcome, Rejection, RequestId, Span};
 
 type Said = Option<(Invariant, String)>;
 
@@ -12,12 +12,15 @@ impl Auditor {
     /// An attempt's bytes may go to the client.
     pub(super) fn committed(&mut self, id: AttemptId) {
         self.premise(Invariant::CommitIsFinal);
+        let now = self.now;
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
         let answered = flight.answer.is_some_and(|(attempt, _)| attempt == id);
-        let spoken =
-            flight.live.is_some_and(|live| live.id == id && live.sign.is_some() && live.stream);
-        let before = flight.committed.replace(id);
-        if let Some(before) = before {
+        let live = flight.lives().find(|live| live.id == id).copied();
+        let spoken = live.is_some_and(|live| live.sign.is_some() && live.stream);
+        let other = flight.lives().map(|live| live.id).find(|live| *live != id);
+        let before = flight.committed.replace((id, now));
+        let won = flight.won.take();
+        if let Some((before, _)) = before {
             self.breach(Invariant::CommitIsFinal, Some(id.request), || {
                 format!("{id} is committed after {before}")
             });
@@ -25,6 +28,16 @@ impl Auditor {
             self.breach(Invariant::CommitIsFinal, Some(id.request), || {
                 format!("{id} is committed with nothing to say")
             });
+        } else if let Some(other) = other {
+            self.breach(Invariant::Hedges, Some(id.request), || {
+                format!("{id} is committed, and {other} is still in flight")
+            });
+        }
+        if let Some(won) = won {
+            self.won(&won);
+        }
+        if let Some(live) = live.filter(|_| spoken) {
+            self.hedges.sample(&live, now);
         }
     }
 
@@ -55,7 +68,7 @@ impl Auditor {
         }
         let Some(flight) = self.flights.remove(&id) else { return };
         self.due.remove(&(flight.listed, id));
-        if let Some(live) = flight.live {
+        for live in flight.lives() {
             self.limits.release(&self.config, live.place.deployment);
             self.breach(Invariant::NothingLeaks, Some(id), || {
                 format!("is finished, but {} is still in flight", live.id)
@@ -89,7 +102,7 @@ impl Auditor {
         if !given {
             return Some((Invariant::Conservation, format!("{attempt} gave no such answer")));
         }
-        let silent = flight.committed != Some(attempt);
+        let silent = flight.committed.is_none_or(|(committed, _)| committed != attempt);
         silent.then(|| (Invariant::CommitIsFinal, format!("{attempt} was never committed")))
     }
 
@@ -122,26 +135,18 @@ impl Auditor {
         let earliest = match rejection {
             Rejection::NoDeployment(earliest) => earliest,
             Rejection::Drain | Rejection::TooLong | Rejection::Full | Rejection::Duplicate => {
-                let wrong = flight.refused != Some(rejection);
+                let long = rejection == Rejection::TooLong && self.too_long(flight);
+                let wrong = flight.refused != Some(rejection) && !long;
                 let detail = || format!("is rejected for `{rejection:?}`, which does not hold");
                 return wrong.then(|| (Invariant::WorkConservation, detail()));
             }
         };
-        let at = flight.at;
-        let here = self.somebody(flight, flight.request.group, 0, at).map(|_| flight.group);
-        if let Some(group) = here.or_else(|| self.elsewhere(flight, None, at)) {
-            let name = &self.config.group(group).name;
-            let detail = format!("is rejected, though `{name}` could take it");
-            return Some((Invariant::WorkConservation, detail));
-        }
-        let chain = self.config.group(flight.request.group).chain(crate::Detour::Any);
-        let groups = core::iter::once(&flight.request.group).chain(chain);
-        let latest = groups.filter_map(|&group: &GroupId| self.latest(flight, group)).min();
-        let wrong = latest.is_some_and(|latest| earliest.is_none_or(|said| said > latest))
-            || earliest.is_some_and(|said| said < at);
-        let said = earliest.unwrap_or(Time::MAX);
-        let detail = || format!("is told to come back at {said}, not {latest:?}");
-        wrong.then(|| (Invariant::WorkConservation, detail()))
+        let said = if self.too_long(flight) {
+            Some("is not told that it is too long".into())
+        } else {
+            self.is_stranded(flight, earliest)
+        };
+        said.map(|detail| (Invariant::WorkConservation, detail))
     }
 
     fn expired(&mut self, id: RequestId) -> Said {

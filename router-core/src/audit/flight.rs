@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::health::Place;
 use super::limits::Take;
 use crate::{
-    Abandon, AttemptId, Config, DeploymentId, Failure, FailureKind, GiveUp, GroupId, Rejection,
-    Request, Scope, Span, Time, TimeoutsSpec, Usage,
+    Abandon, AttemptId, Config, DeploymentId, Detour, Failure, FailureClass, FailureKind, GiveUp,
+    GroupId, Rejection, Request, Scope, Span, Time, TimeoutsSpec, Usage,
 };
 
 /// An attempt in flight.
@@ -21,10 +21,14 @@ pub(super) struct Attempt {
     /// Whether anything was heard of it, and of its tokens when last.
     pub(super) heard: bool,
     pub(super) sign: Option<Time>,
+    /// When its first token came.
+    pub(super) first: Option<Time>,
     pub(super) tokens: u32,
     pub(super) reserved: Take,
     /// Under which configuration it started.
     pub(super) epoch: u32,
+    /// Whether it is a half-open breaker's.
+    pub(super) probe: bool,
 }
 
 impl Attempt {
@@ -56,6 +60,7 @@ impl Attempt {
     pub(super) fn seen(&mut self, now: Time, tokens: u32) {
         self.heard = true;
         self.sign = Some(now);
+        self.first = self.first.or(Some(now));
         self.tokens = self.tokens.max(tokens);
     }
 
@@ -76,22 +81,42 @@ pub(super) fn billed(usage: Usage) -> Take {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) failure: Failure,
-    pub(super) ordinal: u8,
 }
 
 impl Failed {
     /// Whether trying again is pointless or unwanted.
     pub(super) fn is_final(&self) -> bool {
-        self.failure.should_retry == Some(false)
-            || (self.failure.kind.scope() == Scope::Request
-                && self.failure.should_retry != Some(true))
+        let refused = self.failure.kind == FailureKind::BadRequest;
+        self.failure.should_retry.map_or(refused, |wanted| !wanted)
     }
+
+    /// Where it leads to, if anywhere.
+    pub(super) fn detour(&self) -> Detour {
+        match self.failure.should_retry {
+            Some(true) => Detour::Any,
+            Some(false) | None => self.failure.kind.detour(),
+        }
+    }
+
+    /// Whether the group that failed is not to be tried again.
+    pub(super) fn is_detoured(&self) -> bool {
+        self.detour() != Detour::Any
+    }
+}
+
+/// An attempt that ended, and what it used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) attempt: Attempt,
+    pub(super) used: Take,
+    pub(super) elapsed: Span,
 }
 
 /// An open request.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) request: Request,
+    pub(super) submitted: Time,
     pub(super) deadline: Time,
     /// The completion tokens to reserve, as configured when it came.
     output: u32,
@@ -101,16 +126,27 @@ pub(super) struct Flight {
     pub(super) visited: u64,
     pub(super) barred: Vec<DeploymentId>,
     pub(super) attempts: u8,
+    /// The older, or only, attempt in flight, and the other.
     pub(super) live: Option<Attempt>,
+    pub(super) second: Option<Attempt>,
+    /// When a hedge is due, at least and at most.
+    pub(super) hedge: Option<(Time, Time)>,
+    /// Whether one was made or held back.
+    pub(super) hedged: bool,
     pub(super) waiting: Option<Time>,
     /// How many attempts were allowed when its last wait began: a new configuration with fewer
     /// does not end that wait.
     pub(super) planned: u8,
-    pub(super) committed: Option<AttemptId>,
+    /// Who spoke to the client, and from when on.
+    pub(super) committed: Option<(AttemptId, Time)>,
     pub(super) failed: Option<Failed>,
-    /// The attempt that ended last, and what it used.
-    pub(super) ended: Option<(Attempt, Take)>,
+    /// How often it failed, by class.
+    pub(super) failures: [u8; FailureClass::ALL.len()],
+    /// The attempts that ended last, the later first.
+    ended: [Option<Ended>; 2],
     pub(super) answer: Option<(AttemptId, Usage)>,
+    /// The attempt that was answered while another lives.
+    pub(super) won: Option<Attempt>,
     /// Cut by its total timeout after its first token.
     pub(super) cut: Option<AttemptId>,
     pub(super) cancelled: bool,
@@ -124,9 +160,8 @@ pub(super) struct Flight {
     pub(super) since: Time,
     /// Whether that was the end of a wait.
     pub(super) woken: bool,
-    /// The choice being told: its group, whom it excludes, and whom it took.
+    /// The choice being told: its group, and whom it excludes.
     pub(super) scan: Option<(GroupId, u64)>,
-    pub(super) selected: Option<(GroupId, DeploymentId)>,
     /// Under which instant it stands in the auditor's list of deadlines.
     pub(super) listed: Time,
 }
@@ -139,6 +174,7 @@ impl Flight {
         };
         Self {
             request,
+            submitted: at,
             deadline: request.deadline.unwrap_or(Time::MAX).min(deadline),
             output: request.output_max.unwrap_or_else(|| config.router().output_reserve),
             group: request.group,
@@ -147,12 +183,17 @@ impl Flight {
             barred: Vec::new(),
             attempts: 0,
             live: None,
+            second: None,
+            hedge: None,
+            hedged: false,
             waiting: None,
             planned: 0,
             committed: None,
             failed: None,
-            ended: None,
+            failures: [0; FailureClass::ALL.len()],
+            ended: [None; 2],
             answer: None,
+            won: None,
             cut: None,
             cancelled: false,
             refused: None,
@@ -162,7 +203,6 @@ impl Flight {
             since: at,
             woken: false,
             scan: None,
-            selected: None,
             listed: Time::MAX,
         }
     }
@@ -172,8 +212,75 @@ impl Flight {
         if self.deciding {
             return Time::MAX;
         }
-        let attempt = self.live.as_ref().map_or(Time::MAX, Attempt::due);
+        let hedge = self.hedge_due().filter(|(least, most)| least == most);
+        self.due_but_hedge().min(hedge.map_or(Time::MAX, |(due, _)| due))
+    }
+
+    /// The same, but for a hedge: one whose deadline has come as well is passed over.
+    pub(super) fn due_but_hedge(&self) -> Time {
+        if self.deciding {
+            return Time::MAX;
+        }
+        let attempt = self.lives().map(Attempt::due).min().unwrap_or(Time::MAX);
         self.deadline.min(attempt).min(self.waiting.unwrap_or(Time::MAX))
+    }
+
+    /// When a hedge is due, if one may still be.
+    pub(super) fn hedge_due(&self) -> Option<(Time, Time)> {
+        let waits = self.live.is_some_and(|live| live.sign.is_none()) && self.second.is_none();
+        self.hedge.filter(|_| waits && !self.hedged)
+    }
+
+    /// Whoever is in flight.
+    pub(super) fn lives(&self) -> impl Iterator<Item = &Attempt> {
+        self.live.iter().chain(&self.second)
+    }
+
+    pub(super) fn find_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.live.iter_mut().chain(&mut self.second).find(|live| live.id == id)
+    }
+
+    /// An attempt starts beside what is in flight, if anything is.
+    pub(super) fn enter(&mut self, attempt: Attempt) {
+        if self.live.is_none() {
+            self.live = Some(attempt);
+        } else {
+            self.second = Some(attempt);
+        }
+    }
+
+    /// An attempt is in flight no more.
+    pub(super) fn leave(&mut self, id: AttemptId) -> Option<Attempt> {
+        if self.second.is_some_and(|second| second.id == id) {
+            return self.second.take();
+        }
+        let left = self.live.take_if(|live| live.id == id)?;
+        self.live = self.second.take();
+        Some(left)
+    }
+
+    pub(super) fn note_end(&mut self, ended: Ended) {
+        self.ended = [Some(ended), self.ended[0]];
+    }
+
+    /// Whether something is known of an end that was not told.
+    pub(super) fn has_ended(&self, id: AttemptId) -> bool {
+        self.ended.iter().flatten().any(|ended| ended.attempt.id == id)
+    }
+
+    /// What is known of an end, once.
+    pub(super) fn end_of(&mut self, id: AttemptId) -> Option<Ended> {
+        let mut ends = self.ended.iter_mut();
+        ends.find_map(|end| end.take_if(|ended| ended.attempt.id == id))
+    }
+
+    /// Whether the group it is in retries what it failed with last.
+    pub(super) fn may_retry(&self, config: &Config) -> bool {
+        let Some(failed) = &self.failed else { return true };
+        let class = failed.failure.kind.class();
+        let most = &config.group(self.group).retry;
+        !failed.is_detoured()
+            && class.is_none_or(|class| self.failures[class as usize] <= most.most(class))
     }
 
     /// Whether its next deadline was missed, and that was told.
@@ -193,7 +300,10 @@ impl Flight {
         if failure.kind.scope() == Scope::Deployment {
             self.barred.push(deployment);
         }
-        self.failed = Some(Failed { failure, ordinal: attempt.id.ordinal });
+        if let Some(class) = failure.kind.class() {
+            self.failures[class as usize] = self.failures[class as usize].saturating_add(1);
+        }
+        self.failed = Some(Failed { failure });
     }
 }
 

@@ -1,148 +1,65 @@
-//! The auditor's own rests and failure windows.
-//!
-//! Rests end at a random time within a known interval, so the auditor keeps the interval: nothing
-//! may go there before its least end, nobody may be excluded for it after its greatest. How long
-//! the next rest is depends on whether the last one was over, which the interval may leave open;
-//! then the least end follows the shorter alternative and the greatest the longer. Likewise a
-//! trip that another's rest may or may not have spared: it moves the greatest end alone, and the
-//! window that it may have cleared decides nothing until it has slid past.
+//! The auditor's own rests, failure windows and breakers.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Answer;
-use crate::{Config, CooldownSpec, DeploymentId, Failure, FailureKind, GroupId, Ratio, Span, Time};
+use super::aftermath::Aftermath;
+use super::breaker::{Breaker, Call, Verdict};
+use super::flight::Attempt;
+use super::rest::{Growth, Rest};
+use crate::{
+    BreakerMode, BreakerSpec, ClassRest, Config, DeploymentId, Failure, FailureClass, FailureKind,
+    Group, GroupId, Ratio, RestAfter, Span, Time, Turn,
+};
 
-/// The rest of a deployment or key.
+/// The ended calls of one membership in one slot of its window.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rest {
-    least: Time,
-    greatest: Time,
-    /// The part of `least` that a provider asked for by `Retry-After`.
-    asked: Time,
-    /// How many rests in a row: at least and at most.
-    streak: (u8, u8),
-}
-
-fn stretched(span: Span, jitter: Ratio) -> Span {
-    span + span.scale(u64::from(jitter.numerator()), u64::from(jitter.denominator()))
-}
-
-impl Rest {
-    fn resting(&self, at: Time) -> Answer {
-        if self.least > at {
-            Answer::Yes
-        } else if self.greatest <= at {
-            Answer::No
-        } else {
-            Answer::Maybe
-        }
-    }
-
-    /// The provider said how long. Whether that counts in the streak is left open.
-    fn asked(&mut self, at: Time, length: Span, jitter: Ratio) {
-        self.streak.1 = match self.resting(at) {
-            Answer::Yes => self.streak.1.max(1),
-            Answer::No | Answer::Maybe => self.streak.1.saturating_add(1),
-        };
-        self.asked = self.asked.max(at + length);
-        self.least = self.least.max(at + length);
-        self.greatest = self.greatest.max(at + stretched(length, jitter));
-    }
-
-    /// A rest whose length grows with the streak; `certain` unless it may have been spared.
-    fn grow(&mut self, at: Time, certain: bool, jitter: Ratio, length: impl Fn(u8) -> Span) {
-        let (least, most) = self.streak;
-        let resting = self.resting(at);
-        let shortest = match resting {
-            Answer::No => least.saturating_add(1),
-            Answer::Yes | Answer::Maybe => least.max(1),
-        };
-        let longest = match resting {
-            Answer::Yes => most.max(1),
-            Answer::No | Answer::Maybe => most.saturating_add(1),
-        };
-        self.greatest = self.greatest.max(at + stretched(length(longest), jitter));
-        self.streak.1 = longest;
-        if certain {
-            self.least = self.least.max(at + length(shortest));
-            if resting == Answer::No {
-                self.streak.0 = shortest;
-            }
-        }
-    }
-
-    /// A call that started at `dispatched` went well.
-    fn recover(&mut self, dispatched: Time) {
-        if dispatched >= self.greatest {
-            self.streak = (0, 0);
-        } else if dispatched >= self.least {
-            self.streak.0 = 0;
-        }
-    }
-}
-
-/// The ended calls of one membership, by slot.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    slots: VecDeque<(u64, u64, u64)>,
-    /// Until this slot, it is not known whether the window was cleared.
-    murky: u64,
+struct Slot {
+    at: u64,
+    answered: u64,
+    failed: u64,
+    /// Failures of the classes that are counted apart.
+    classes: [u64; FailureClass::ALL.len()],
 }
 
 /// A window is this many slots.
 const SLOTS: u64 = 10;
 
-impl Window {
-    fn record(&mut self, slot: u64, failed: bool) {
-        while self.slots.front().is_some_and(|&(old, ..)| slot.saturating_sub(old) >= SLOTS) {
-            self.slots.pop_front();
-        }
-        match self.slots.back_mut() {
-            Some(last) if last.0 == slot => {
-                last.1 += u64::from(failed);
-                last.2 += 1;
-            }
-            Some(_) | None => self.slots.push_back((slot, u64::from(failed), 1)),
-        }
-    }
-
-    /// Failed and ended calls, right after [`Self::record`].
-    fn tally(&self) -> (u64, u64) {
-        self.slots.iter().fold((0, 0), |sum, slot| (sum.0 + slot.1, sum.1 + slot.2))
-    }
-}
-
 /// Where an attempt is, and which key it uses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) group: GroupId,
+    /// Its place in the group; beyond the last if it has none.
+    pub(super) member: usize,
     pub(super) deployment: DeploymentId,
     pub(super) key: u8,
 }
 
-/// Every rest and window.
+/// Every rest, window and breaker.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     start: Time,
     deployments: Vec<Rest>,
     keys: Vec<Vec<Rest>>,
-    windows: Vec<Vec<Window>>,
+    windows: Vec<Vec<VecDeque<Slot>>>,
+    pub(super) breakers: Vec<Vec<Breaker>>,
+    /// What the last call that ended may lead to, until what it led to has been told.
+    pub(super) aftermath: Option<Aftermath>,
 }
 
 impl Health {
     pub(super) fn new(config: &Config, start: Time) -> Self {
         let deployments = config.deployments();
+        let groups = config.groups().iter();
         Self {
             start,
             deployments: vec![Rest::default(); deployments.len()],
             keys: deployments.iter().map(|d| vec![Rest::default(); d.keys.into()]).collect(),
-            windows: config
-                .groups()
-                .iter()
-                .map(|group| vec![Window::default(); group.members.len()])
-                .collect(),
+            windows: groups.clone().map(|g| vec![VecDeque::new(); g.members.len()]).collect(),
+            breakers: groups.map(|g| vec![Breaker::new(start); g.members.len()]).collect(),
+            aftermath: None,
         }
     }
 
@@ -153,20 +70,89 @@ impl Health {
         keys.fold(Answer::Yes, |all, key| all.and(whole.or(key.resting(at))))
     }
 
-    /// Whether this key may not be used: `Some(true)` if a provider asked for it.
-    pub(super) fn forbids(&self, place: Place, at: Time) -> Option<bool> {
+    /// Whether all of a deployment's keys rest in a way that panic leaves alone.
+    fn is_firm(&self, deployment: DeploymentId, at: Time) -> Answer {
+        let whole = self.deployments[deployment.index()].firm(at);
+        let keys = self.keys[deployment.index()].iter();
+        keys.fold(Answer::Yes, |all, key| all.and(whole.or(key.firm(at))))
+    }
+
+    /// Whether this key may not be used, in panic or not: `Some(true)` if a provider asked for it.
+    pub(super) fn forbids(&self, place: Place, at: Time, panic: bool) -> Option<bool> {
         let whole = &self.deployments[place.deployment.index()];
         let keys = &self.keys[place.deployment.index()];
         let key = keys.get(usize::from(place.key)).copied().unwrap_or_default();
-        let asked = whole.asked > at || key.asked > at;
-        (whole.least > at || key.least > at).then_some(asked)
+        let rests = |rest: &Rest| {
+            if panic { rest.firm(at) } else { rest.resting(at) }
+        };
+        let asked = whole.asked_for(at) || key.asked_for(at);
+        (rests(whole).or(rests(&key)) == Answer::Yes).then_some(asked)
     }
 
     /// When some key is free at the latest, if nothing else happens.
     pub(super) fn latest(&self, deployment: DeploymentId, at: Time) -> Time {
-        let whole = self.deployments[deployment.index()].greatest;
-        let first = self.keys[deployment.index()].iter().map(|key| key.greatest).min();
+        let whole = self.deployments[deployment.index()].greatest();
+        let first = self.keys[deployment.index()].iter().map(Rest::greatest).min();
         first.unwrap_or_default().max(whole).max(at)
+    }
+
+    /// Whether a member's breaker lets a call through.
+    pub(super) fn admits(&self, config: &Config, group: GroupId, index: usize, at: Time) -> Answer {
+        match enforced(config.group(group), index) {
+            Some(spec) => self.breakers[group.index()][index].admits(spec, at),
+            None => Answer::Yes,
+        }
+    }
+
+    /// When a member's breaker lets a call through at the latest.
+    pub(super) fn opens(&self, config: &Config, group: GroupId, index: usize, at: Time) -> Time {
+        match enforced(config.group(group), index) {
+            Some(_) => self.breakers[group.index()][index].latest(at),
+            None => at,
+        }
+    }
+
+    /// Whether a member's breaker, if it has one that holds, is closed.
+    pub(super) fn is_closed(&self, group: &Group, id: GroupId, index: usize) -> bool {
+        enforced(group, index).is_none() || self.breakers[id.index()][index].is_closed()
+    }
+
+    /// Whether so few of a group are healthy that those which are out serve all the same.
+    pub(super) fn panics(&self, config: &Config, id: GroupId, at: Time) -> Answer {
+        let group = config.group(id);
+        if group.panic.numerator() == 0 {
+            return Answer::No;
+        }
+        let (mut all, mut least, mut most) = (0_u64, 0_u64, 0_u64);
+        for (index, member) in group.members.iter().enumerate() {
+            if member.weight == 0 || member.breaker == BreakerMode::ForcedOpen {
+                continue;
+            }
+            all += 1;
+            let healthy = self.resting(member.deployment, at).not();
+            if self.is_closed(group, id, index) {
+                least += u64::from(healthy == Answer::Yes);
+                most += u64::from(healthy != Answer::No);
+            }
+        }
+        let few = |healthy: u64| all > 0 && !group.panic.reached_by(healthy, all);
+        match (few(most), few(least)) {
+            (true, _) => Answer::Yes,
+            (false, true) => Answer::Maybe,
+            (false, false) => Answer::No,
+        }
+    }
+
+    /// Whether a member that is out may serve in panic.
+    pub(super) fn rescues(
+        &self,
+        config: &Config,
+        group: GroupId,
+        deployment: DeploymentId,
+        at: Time,
+    ) -> Answer {
+        let panics = self.panics(config, group, at);
+        if panics == Answer::No { panics } else { panics.and(self.is_firm(deployment, at).not()) }
     }
 
     /// Another replica rests a deployment or one of its keys.
@@ -177,49 +163,56 @@ impl Health {
         key: Option<u8>,
         remaining: Span,
     ) {
-        let rest = match key {
-            None => self.deployments.get_mut(deployment.index()),
-            Some(key) => self
-                .keys
-                .get_mut(deployment.index())
-                .and_then(|keys| keys.get_mut(usize::from(key))),
-        };
-        if let Some(rest) = rest {
-            rest.least = rest.least.max(at + remaining);
-            rest.greatest = rest.greatest.max(at + remaining);
+        if let Some(rest) = self.rest(deployment, key) {
+            rest.follow(at + remaining);
         }
     }
 
-    pub(super) fn completed(&mut self, config: &Config, place: Place, dispatched: Time, at: Time) {
-        self.deployments[place.deployment.index()].recover(dispatched);
-        if let Some(key) = self.key(place) {
-            key.recover(dispatched);
+    pub(super) fn rest(&mut self, deployment: DeploymentId, key: Option<u8>) -> Option<&mut Rest> {
+        match key {
+            None => self.deployments.get_mut(deployment.index()),
+            Some(key) => self.keys.get_mut(deployment.index())?.get_mut(usize::from(key)),
         }
-        self.count(config, place, at, false);
+    }
+
+    /// An attempt was answered.
+    pub(super) fn completed(&mut self, config: &Config, attempt: &Attempt, at: Time) {
+        let place = attempt.place;
+        self.begin(config, place, None, at);
+        for key in [None, Some(place.key)] {
+            if let Some(rest) = self.rest(place.deployment, key) {
+                rest.recover(attempt.at);
+            }
+        }
+        self.slot(config, place, at, |slot| slot.answered += 1);
+        self.ended(config, attempt, Verdict::Good, at);
     }
 
     /// An attempt failed: who rests for it?
-    pub(super) fn failed(&mut self, config: &Config, place: Place, at: Time, failure: &Failure) {
-        let cooldown = &config.group(place.group).cooldown;
-        let jitter = cooldown.jitter;
+    pub(super) fn failed(
+        &mut self,
+        config: &Config,
+        attempt: &Attempt,
+        at: Time,
+        failure: &Failure,
+    ) {
+        let place = attempt.place;
+        self.begin(config, place, Some(failure.kind), at);
+        let jitter = config.group(place.group).cooldown.jitter;
         let asked = failure.retry_after.filter(|span| !span.is_zero());
         let asked = asked.map(|span| span.min(config.router().retry_after_max));
-        match failure.kind {
+        let key = Some(place.key);
+        let (rested, verdict) = match failure.kind {
             FailureKind::RateLimit => {
-                let Some(key) = self.key(place) else { return };
-                if let Some(length) = asked {
-                    key.asked(at, length, jitter);
-                } else if cooldown.enabled {
-                    key.grow(at, true, jitter, |streak| grown(cooldown, streak));
+                if asked.is_none() {
+                    self.classed(config, place, FailureClass::RateLimit, at);
                 }
+                (key, Verdict::None)
             }
-            FailureKind::QuotaSpent | FailureKind::Authentication => {
-                let Some(key) = self.key(place) else { return };
-                key.grow(at, true, jitter, |streak| spent(streak).max(asked.unwrap_or_default()));
-            }
-            FailureKind::NotFound => {
-                let rest = &mut self.deployments[place.deployment.index()];
-                rest.grow(at, true, jitter, |streak| spent(streak).max(asked.unwrap_or_default()));
+            FailureKind::QuotaSpent | FailureKind::Authentication | FailureKind::NotFound => {
+                let key = key.filter(|_| failure.kind != FailureKind::NotFound);
+                self.spent(place, key, at, Growth::spent(asked.unwrap_or_default()), jitter);
+                (key, Verdict::None)
             }
             FailureKind::Server
             | FailureKind::Connect
@@ -228,86 +221,134 @@ impl Health {
             | FailureKind::Total
             | FailureKind::Reset
             | FailureKind::Truncated => {
-                if let Some(length) = asked {
-                    self.deployments[place.deployment.index()].asked(at, length, jitter);
-                }
+                let class = failure.kind.class().expect("ill health has a class");
+                self.classed(config, place, class, at);
+                (None, Verdict::Failed)
             }
-            FailureKind::BadRequest
-            | FailureKind::ContextWindow
-            | FailureKind::ContentPolicy
-            | FailureKind::InvalidOutput => {}
+            FailureKind::InvalidOutput => (None, Verdict::None),
+            FailureKind::BadRequest | FailureKind::ContextWindow | FailureKind::ContentPolicy => {
+                return self.ended(config, attempt, Verdict::None, at);
+            }
+        };
+        if let (Some(length), Some(rest)) = (asked, self.rest(place.deployment, rested)) {
+            rest.ask(at, length, jitter);
+            self.note(|after| after.rests += 1);
         }
-        if failure.kind.is_ill_health()
-            && let Some((slot, member)) = self.count(config, place, at, true)
-        {
-            self.judge(config, place, at, slot, member);
-        }
+        self.ended(config, attempt, verdict, at);
     }
 
-    fn key(&mut self, place: Place) -> Option<&mut Rest> {
-        self.keys[place.deployment.index()].get_mut(usize::from(place.key))
+    /// Something happened that only a person can mend.
+    fn spent(&mut self, place: Place, key: Option<u8>, at: Time, growth: Growth, jitter: Ratio) {
+        let Some(rest) = self.rest(place.deployment, key) else { return };
+        let page = key.is_some() && rest.resting(at) != Answer::Yes;
+        rest.grow(at, jitter, growth);
+        self.note(|after| {
+            after.rests += 1;
+            after.page = page;
+        });
     }
 
-    /// Counts an ended call, and says where.
-    fn count(
+    /// Counts an ended call in its membership's window.
+    fn slot(
         &mut self,
         config: &Config,
         place: Place,
         at: Time,
-        failed: bool,
-    ) -> Option<(u64, usize)> {
-        let group = config.group(place.group);
-        let member = group.members.iter().position(|m| m.deployment == place.deployment)?;
-        let width = group.cooldown.window.as_nanos() / SLOTS;
-        let slot = at.since(self.start).as_nanos() / width;
-        self.windows[place.group.index()][member].record(slot, failed);
-        Some((slot, member))
+        count: impl FnOnce(&mut Slot),
+    ) -> Option<&mut VecDeque<Slot>> {
+        let width = (config.group(place.group).cooldown.window.as_nanos() / SLOTS).max(1);
+        let now = at.since(self.start).as_nanos() / width;
+        let window = self.windows[place.group.index()].get_mut(place.member)?;
+        while window.front().is_some_and(|old| now.saturating_sub(old.at) >= SLOTS) {
+            window.pop_front();
+        }
+        if window.back().is_none_or(|last| last.at < now) {
+            window.push_back(Slot { at: now, ..Slot::default() });
+        }
+        count(window.back_mut().expect("one was just pushed if there was none"));
+        Some(window)
     }
 
-    /// Whether the failures of a membership rest its deployment.
-    fn judge(&mut self, config: &Config, place: Place, at: Time, slot: u64, member: usize) {
-        let group = config.group(place.group);
-        let cooldown = &group.cooldown;
-        let window = &self.windows[place.group.index()][member];
-        let murky = slot < window.murky;
-        let (failed, ended) = window.tally();
-        let reached =
-            ended >= u64::from(cooldown.calls_min) && cooldown.failures.reached_by(failed, ended);
-        if !cooldown.enabled || !(murky || reached) {
+    /// A failure that the group's cooldown has a word on.
+    fn classed(&mut self, config: &Config, place: Place, class: FailureClass, at: Time) {
+        let cooldown = &config.group(place.group).cooldown;
+        let Some(ClassRest { after, rest: first }) = cooldown.classes.of(class) else { return };
+        let which = class as usize;
+        let reached = match after {
+            RestAfter::Never => return,
+            RestAfter::Common => {
+                let Some(window) = self.slot(config, place, at, |slot| slot.failed += 1) else {
+                    return;
+                };
+                let failed: u64 = window.iter().map(|slot| slot.failed).sum();
+                let ended = failed + window.iter().map(|slot| slot.answered).sum::<u64>();
+                ended >= u64::from(cooldown.calls_min)
+                    && cooldown.failures.reached_by(failed, ended)
+            }
+            RestAfter::Count(most) => {
+                let Some(window) = self.slot(config, place, at, |slot| slot.classes[which] += 1)
+                else {
+                    return;
+                };
+                window.iter().map(|slot| slot.classes[which]).sum::<u64>() >= u64::from(most)
+            }
+        };
+        if !cooldown.enabled || !reached {
             return;
         }
-        let spared = self.spared(config, place, at);
-        if spared == Answer::Yes {
-            return;
-        }
-        let certain = !murky && spared == Answer::No;
-        let rest = &mut self.deployments[place.deployment.index()];
-        rest.grow(at, certain, cooldown.jitter, |streak| grown(cooldown, streak));
-        let window = &mut self.windows[place.group.index()][member];
-        if certain {
-            window.slots.clear();
-        } else {
-            window.murky = slot + SLOTS;
+        let counted = matches!(after, RestAfter::Count(_)).then_some(which);
+        let key = (class == FailureClass::RateLimit).then_some(place.key);
+        let due = Due { counted, key, growth: Growth::of(cooldown, first) };
+        let spared = match (key, counted) {
+            (Some(_), Some(_)) => Answer::No,
+            (Some(_) | None, Some(_) | None) => {
+                Answer::from(self.is_lone(config, place)).or(self.too_many_out(config, place, at))
+            }
+        };
+        match spared {
+            Answer::Yes => self.note(|after| after.spared += 1),
+            Answer::No => self.rests(config, place, at, due),
+            Answer::Maybe => self.note(|after| after.rest = Some(due)),
         }
     }
 
-    /// Whether a group is too small or too tired for another of its members to rest.
-    fn spared(&self, config: &Config, place: Place, at: Time) -> Answer {
-        let group = config.group(place.group);
-        let members = group.members.len();
-        if members == 1 && group.chain(crate::Detour::Any).is_empty() && !group.cooldown.lone {
-            return Answer::Yes;
+    /// A membership's failures rest its deployment, or the key.
+    pub(super) fn rests(&mut self, config: &Config, place: Place, at: Time, due: Due) {
+        let jitter = config.group(place.group).cooldown.jitter;
+        for slot in &mut self.windows[place.group.index()][place.member] {
+            match due.counted {
+                Some(class) => slot.classes[class] = 0,
+                None => (slot.answered, slot.failed) = (0, 0),
+            }
         }
-        let others = group.members.iter().filter(|m| m.deployment != place.deployment);
+        if let Some(rest) = self.rest(place.deployment, due.key) {
+            rest.grow(at, jitter, due.growth);
+        }
+        self.note(|after| after.rests += 1);
+    }
+
+    /// Whether a deployment stands alone, and is not to rest for that.
+    fn is_lone(&self, config: &Config, place: Place) -> bool {
+        let group = config.group(place.group);
+        group.members.len() == 1
+            && group.chain(crate::Detour::Any).is_empty()
+            && !group.cooldown.lone
+    }
+
+    /// Whether so many others of a group are out that this one must not go, too.
+    pub(super) fn too_many_out(&self, config: &Config, place: Place, at: Time) -> Answer {
+        let group = config.group(place.group);
         let (mut least, mut most) = (1, 1);
-        for other in others {
-            match self.resting(other.deployment, at) {
+        for (index, other) in group.members.iter().enumerate().filter(|(i, _)| *i != place.member) {
+            let gone = other.breaker == BreakerMode::ForcedOpen
+                || !self.is_closed(group, place.group, index);
+            match Answer::from(gone).or(self.resting(other.deployment, at)) {
                 Answer::Yes => (least, most) = (least + 1, most + 1),
                 Answer::Maybe => most += 1,
                 Answer::No => {}
             }
         }
-        let bound = group.ejected_max.of_ceil(members as u64);
+        let bound = group.ejected_max.of_ceil(group.members.len() as u64);
         if least > bound {
             Answer::Yes
         } else if most <= bound {
@@ -316,22 +357,70 @@ impl Health {
             Answer::Maybe
         }
     }
-}
 
-/// The length of the `streak`-th rest in a row.
-fn grown(cooldown: &CooldownSpec, streak: u8) -> Span {
-    let mut length = cooldown.rest.min(cooldown.max);
-    for _ in 1..streak {
-        if length >= cooldown.max || cooldown.grow == 1 {
-            break;
-        }
-        length = (length * u64::from(cooldown.grow)).min(cooldown.max);
+    /// An attempt was dropped for no fault of its deployment.
+    pub(super) fn abandoned(&mut self, config: &Config, attempt: &Attempt, at: Time) {
+        self.begin(config, attempt.place, None, at);
+        self.ended(config, attempt, Verdict::Left, at);
     }
-    length
+
+    /// An attempt is over: what does that say to its membership's breaker?
+    fn ended(&mut self, config: &Config, attempt: &Attempt, verdict: Verdict, at: Time) {
+        let place = attempt.place;
+        let group = config.group(place.group);
+        let (Some(spec), Some(member)) = (&group.breaker, group.members.get(place.member)) else {
+            return;
+        };
+        let first = attempt.first.filter(|_| attempt.stream);
+        let (until, shown) = (first.unwrap_or(at), first.is_some());
+        let verdict = if verdict == Verdict::Left && shown { Verdict::None } else { verdict };
+        let call = Call {
+            from: attempt.at,
+            probe: attempt.probe,
+            verdict,
+            slow: spec.slow.is_some() && until.since(attempt.at) > spec.slow_over,
+            age: at.since(self.start),
+        };
+        let breaker = &mut self.breakers[place.group.index()][place.member];
+        let Some(why) = breaker.ended(spec, member.breaker, call, at) else { return };
+        let spared = match why {
+            Turn::Probe => Answer::No,
+            Turn::Consecutive | Turn::Failures | Turn::Slow | Turn::Waited | Turn::Recovered => {
+                self.too_many_out(config, place, at)
+            }
+        };
+        match spared {
+            Answer::Yes => self.note(|after| after.spared += 1),
+            Answer::No => self.breakers[place.group.index()][place.member].trip(spec, why, at),
+            Answer::Maybe => self.note(|after| after.trip = Some(why)),
+        }
+    }
+
+    fn begin(&mut self, config: &Config, place: Place, kind: Option<FailureKind>, at: Time) {
+        self.close_aftermath(config);
+        let rest = |rest: Option<&mut Rest>| rest.copied().unwrap_or_default();
+        let whole = rest(self.rest(place.deployment, None));
+        let key = rest(self.rest(place.deployment, Some(place.key)));
+        self.aftermath = Some(Aftermath::new(place, kind, at, (whole, key)));
+    }
+
+    fn note(&mut self, note: impl FnOnce(&mut Aftermath)) {
+        if let Some(after) = &mut self.aftermath {
+            note(after);
+        }
+    }
 }
 
-/// The same for failures that only a person can mend: 5 minutes, doubling, at most an hour.
-fn spent(streak: u8) -> Span {
-    let doublings = u32::from(streak.saturating_sub(1).min(4));
-    Span::from_secs((300_u64 << doublings).min(3_600))
+/// A rest that is due unless too many are out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// The class whose own count led to it.
+    counted: Option<usize>,
+    key: Option<u8>,
+    growth: Growth,
+}
+
+/// The breaker that a membership must obey.
+pub(super) fn enforced(group: &Group, index: usize) -> Option<&BreakerSpec> {
+    group.breaker.as_ref().filter(|_| group.members[index].breaker == BreakerMode::Enforce)
 }

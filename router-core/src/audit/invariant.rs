@@ -17,6 +17,10 @@ pub enum Invariant {
     RetryBudget,
     /// Only eligible members are dispatched to.
     OnlyEligible,
+    /// A half-open breaker's probes stay within its permits.
+    Probes,
+    /// A hedge is due, and the only one.
+    Hedges,
     /// Rates and bursts hold.
     RateLimits,
     /// Parallel limits hold.
@@ -39,15 +43,19 @@ pub enum Invariant {
     Punctual,
     /// A draining router takes nothing new.
     DrainHolds,
+    /// What the router says of itself is so.
+    ClaimsHold,
 }
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
         Self::OnlyEligible,
+        Self::Probes,
+        Self::Hedges,
         Self::RateLimits,
         Self::Parallel,
         Self::Deadline,
@@ -59,6 +67,7 @@ impl Invariant {
         Self::TimeMonotone,
         Self::Punctual,
         Self::DrainHolds,
+        Self::ClaimsHold,
     ];
 
     /// What it says, in a sentence.
@@ -69,13 +78,24 @@ impl Invariant {
                  never mentioned again"
             }
             Self::AttemptCap => {
-                "a request has one attempt at a time and never more in all than `router.attempts`"
+                "a request has one attempt at a time, but for a hedge beside it, and never more \
+                 in all than `router.attempts`"
             }
-            Self::RetryBudget => "retries never exceed the shared retry budget",
+            Self::RetryBudget => {
+                "retries and hedges never exceed the shared retry budget, nor retries what the \
+                 group allows after failures of that class"
+            }
             Self::OnlyEligible => {
-                "nothing is dispatched to a member that rests, has weight 0, is in a higher tier \
-                 or was tried while another is eligible, or outside the group and its fallbacks \
-                 in their order"
+                "nothing is dispatched to a member that is disabled, unfit, resting, behind an \
+                 open breaker, standby, in a higher tier or was tried while another is eligible, \
+                 unless its group is in panic; or outside the group and its fallbacks in their \
+                 order"
+            }
+            Self::Probes => "a half-open breaker never has more probes in flight than permits",
+            Self::Hedges => {
+                "a request is hedged once at most, when that is due and nothing holds it back, \
+                 before any token, and to a healthy member that it has not tried; the loser is \
+                 dropped when the other is first"
             }
             Self::RateLimits => {
                 "requests and tokens dispatched stay within each rate and its burst; an overrun \
@@ -86,11 +106,13 @@ impl Invariant {
             }
             Self::Deadline => "no attempt starts and no answer comes after the request's deadline",
             Self::RetryAfter => {
-                "nothing is dispatched where a provider's `Retry-After`, capped, has not passed"
+                "nothing is dispatched where a provider's `Retry-After`, capped, has not passed, \
+                 in panic or not"
             }
             Self::FinalFailures => {
                 "a failure that is final for a request is not retried, and one that is final for \
-                 a deployment is not tried there again"
+                 a deployment is not tried there again; prompts that are too long and content \
+                 that is refused go only to the fallbacks for them"
             }
             Self::CommitIsFinal => {
                 "one attempt is committed, once, when it has something to say, and after that \
@@ -109,6 +131,10 @@ impl Invariant {
             }
             Self::Punctual => "a deadline that has come is acted on by the next input",
             Self::DrainHolds => "after a drain every new request is rejected",
+            Self::ClaimsHold => {
+                "causes, rests, breakers, hedges held back and whoever is spared or paged for are \
+                 as the router says"
+            }
         }
     }
 
@@ -119,6 +145,8 @@ impl Invariant {
             Self::AttemptCap => "attempt-cap",
             Self::RetryBudget => "retry-budget",
             Self::OnlyEligible => "only-eligible",
+            Self::Probes => "probes",
+            Self::Hedges => "hedges",
             Self::RateLimits => "rate-limits",
             Self::Parallel => "parallel",
             Self::Deadline => "deadline",
@@ -130,6 +158,7 @@ impl Invariant {
             Self::TimeMonotone => "time-monotone",
             Self::Punctual => "punctual",
             Self::DrainHolds => "drain-holds",
+            Self::ClaimsHold => "claims-hold",
         }
     }
 }

@@ -275,6 +275,11 @@ impl Limits {
         })
     }
 
+    /// How many calls are in flight on a limit.
+    pub(super) fn live(&self, limit: LimitId) -> u32 {
+        self.books[limit.index()].live
+    }
+
     /// Whether nothing is in flight on any limit.
     pub(super) fn idle(&self) -> bool {
         self.books.iter().all(|book| book.live == 0)

@@ -10,17 +10,23 @@
 //! auditor therefore holds an input back until an output shows that the deadlines before it are
 //! done, and finds from its own books what led to each output.
 
+mod able;
+mod aftermath;
+mod breaker;
 mod budget;
 mod choice;
 mod claims;
 mod finish;
 mod flight;
 mod health;
+mod hedge;
 mod invariant;
 mod limits;
 mod news;
+mod rest;
 #[cfg(test)]
 mod stories;
+mod surrender;
 #[cfg(test)]
 mod swarm;
 
@@ -32,12 +38,13 @@ use alloc::vec::Vec;
 pub use invariant::{Invariant, Violation};
 
 use crate::{
-    AttemptId, Config, DeploymentId, Input, Journal, Observation, Outcome, Output, Rejection,
-    RequestId, Time,
+    Abandon, AttemptId, Config, DeploymentId, Input, Journal, Observation, Outcome, Output,
+    Rejection, RequestId, Time,
 };
 use budget::Budget;
 use flight::Flight;
 use health::Health;
+use hedge::Hedges;
 use limits::{Limits, Take};
 
 /// What the books say of a question: a random end or a rounding may leave it open.
@@ -122,6 +129,7 @@ pub struct Auditor {
     touched: Vec<RequestId>,
     limits: Limits,
     health: Health,
+    hedges: Hedges,
     budget: Budget,
     abandoned: VecDeque<Abandoned>,
     violations: Vec<Violation>,
@@ -145,6 +153,7 @@ impl Auditor {
             touched: Vec::new(),
             limits: Limits::new(&config, start),
             health: Health::new(&config, start),
+            hedges: Hedges::new(&config),
             budget: Budget::new(start),
             abandoned: VecDeque::new(),
             violations: Vec::new(),
@@ -190,10 +199,16 @@ impl Auditor {
         }
         while let Some(&(due, id)) = self.due.first().filter(|(due, _)| self.is_up(*due)) {
             self.due.remove(&(due, id));
+            let (now, ticked) = (self.now, self.ticked);
             if let Some(flight) = self.flights.get_mut(&id) {
                 flight.listed = Time::MAX;
+                if flight.deadline == now && flight.due_but_hedge() == now && !ticked {
+                    // There is no time left for the hedge that was due.
+                    flight.hedged = true;
+                    self.list(id);
+                    continue;
+                }
             }
-            let now = self.now;
             self.breach(Invariant::Punctual, Some(id), || {
                 alloc::format!("had a deadline at {due} that nothing answered by {now}")
             });
@@ -260,7 +275,9 @@ impl Auditor {
             }
             return;
         };
-        if flight.deciding {
+        if flight.deciding
+            || matches!(output, Output::Observe(Observation::Ended { attempt, .. }) if flight.has_ended(*attempt))
+        {
             return;
         }
         let concerned = match &self.pending {
@@ -275,13 +292,21 @@ impl Auditor {
             )
             | None => false,
         };
-        let (due, told) = (flight.due(), flight.was_told());
+        let told = flight.was_told();
+        let due = if is_choice(output) { flight.due() } else { flight.due_but_hedge() };
+        if flight.hedge_due().is_some_and(|(least, most)| least != most) && is_choice(output) {
+            // It was due at an instant that the books do not know.
+            flight.deciding = true;
+            (flight.at, flight.since) = (self.now, self.now);
+            self.touched.push(id);
+            return self.list(id);
+        }
         if due < self.now && !(told && concerned) {
             return self.fire(id, due);
         }
         (flight.at, flight.since) = (self.now, self.now);
         self.apply();
-        if concerned && matches!(output, Output::Commit(_)) {
+        if concerned && is_commitment(output) {
             return;
         }
         match self.flights.get(&id) {
@@ -358,8 +383,27 @@ fn subject(output: &Output) -> Option<RequestId> {
     })
 }
 
+/// Whether this belongs to a choice of whom to send an attempt to.
+fn is_choice(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Dispatch(_)
+            | Output::Observe(
+                Observation::Excluded { .. }
+                    | Observation::Selected { .. }
+                    | Observation::Held { .. }
+            )
+    )
+}
+
+/// Whether this tells that one attempt speaks to the client, and another will not.
+fn is_commitment(output: &Output) -> bool {
+    matches!(output, Output::Commit(_) | Output::Abandon(_, Abandon::Hedged))
+}
+
 impl Journal for Auditor {
     fn input(&mut self, now: Time, input: &Input) {
+        self.health.close_aftermath(&self.config);
         self.settle();
         if now < self.now {
             let before = self.now;
@@ -383,7 +427,15 @@ impl Journal for Auditor {
         if let Output::Observe(Observation::Late { attempt, corrected }) = output {
             return self.confessed(*attempt, *corrected);
         }
-        let Some(id) = subject(output) else { return };
+        let Some(id) = subject(output) else {
+            if let Output::Observe(observation) = output {
+                self.told(observation);
+            }
+            return;
+        };
+        if !matches!(output, Output::Observe(Observation::Ended { .. })) {
+            self.health.close_aftermath(&self.config);
+        }
         if self.is_duplicate(output) {
             if matches!(output, Output::Finish(..)) {
                 self.pending = None;

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::sync::Arc;
 
-use super::flight::{Attempt, Flight, billed, timeout};
+use super::flight::{Attempt, Ended, Flight, billed, timeout};
 use super::limits::Take;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
@@ -88,11 +88,7 @@ impl Auditor {
     fn heard(&mut self, id: AttemptId, news: Upstream) {
         let now = self.now;
         self.overdue(id.request);
-        let live = self
-            .flights
-            .get_mut(&id.request)
-            .and_then(|flight| flight.live.as_mut())
-            .filter(|live| live.id == id);
+        let live = self.flights.get_mut(&id.request).and_then(|flight| flight.find_mut(id));
         let Some(attempt) = live else { return self.heard_late(id, news) };
         match news {
             Upstream::Connected | Upstream::Headers(_) => attempt.heard = true,
@@ -100,11 +96,14 @@ impl Auditor {
             Upstream::Progress(tokens) => attempt.seen(now, tokens),
             Upstream::Complete(usage) => {
                 self.begin(id.request);
-                let Some(attempt) = self.over(id.request, |_| billed(usage)) else { return };
-                let config = Arc::clone(&self.config);
-                self.health.completed(&config, attempt.place, attempt.at, now);
-                if let Some(flight) = self.flights.get_mut(&id.request) {
-                    flight.answer = Some((id, usage));
+                let Some(attempt) = self.over(id, |_| billed(usage)) else { return };
+                let Some(flight) = self.flights.get_mut(&id.request) else { return };
+                flight.answer = Some((id, usage));
+                if flight.live.is_some() {
+                    // The other is dropped first.
+                    flight.won = Some(attempt);
+                } else {
+                    self.won(&attempt);
                 }
             }
             Upstream::Fail(failure) => {
@@ -114,31 +113,44 @@ impl Auditor {
                     Some(usage) => billed(usage),
                     None => attempt.used(connected),
                 };
-                self.fail(id.request, failure, used);
+                self.fail(id, failure, used);
             }
         }
         self.list(id.request);
     }
 
-    /// The live attempt failed for a reason that speaks of its deployment.
-    fn fail(&mut self, id: RequestId, failure: Failure, used: impl FnOnce(&Attempt) -> Take) {
+    /// An attempt was answered, and no other lives.
+    pub(super) fn won(&mut self, attempt: &Attempt) {
+        let config = Arc::clone(&self.config);
+        self.health.completed(&config, attempt, self.now);
+        if !attempt.stream || attempt.first.is_none() {
+            self.hedges.sample(attempt, self.now);
+        }
+    }
+
+    /// An attempt failed for a reason that speaks of its deployment.
+    fn fail(&mut self, id: AttemptId, failure: Failure, used: impl FnOnce(&Attempt) -> Take) {
         let Some(attempt) = self.over(id, used) else { return };
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(&id.request) else { return };
         flight.fail(&attempt, failure);
+        if flight.live.is_some() {
+            // The request goes on with the other.
+            flight.deciding = false;
+        }
         let at = flight.at;
         if failure.retry_after.is_some() {
             self.premise(Invariant::RetryAfter);
         }
         let config = Arc::clone(&self.config);
-        self.health.failed(&config, attempt.place, at, &failure);
+        self.health.failed(&config, &attempt, at, &failure);
     }
 
-    /// Ends the live attempt and settles what it used.
-    fn over(&mut self, id: RequestId, used: impl FnOnce(&Attempt) -> Take) -> Option<Attempt> {
-        let flight = self.flights.get_mut(&id)?;
-        let attempt = flight.live.take()?;
+    /// Ends an attempt and settles what it used.
+    fn over(&mut self, id: AttemptId, used: impl FnOnce(&Attempt) -> Take) -> Option<Attempt> {
+        let flight = self.flights.get_mut(&id.request)?;
+        let attempt = flight.leave(id)?;
         let used = used(&attempt);
-        flight.ended = Some((attempt, used));
+        flight.note_end(Ended { attempt, used, elapsed: flight.at.since(attempt.at) });
         let deployment = attempt.place.deployment;
         let doubtful = attempt.epoch != self.epoch;
         let both = (attempt.reserved, used);
@@ -201,21 +213,30 @@ impl Auditor {
 
     /// The router drops an attempt.
     pub(super) fn dropped(&mut self, id: AttemptId, why: Abandon) {
-        let Some(flight) = self.flights.get_mut(&id.request) else { return };
-        let Some(live) = flight.live.filter(|live| live.id == id) else {
+        let Some(flight) = self.flights.get(&id.request) else { return };
+        let Some(live) = flight.lives().find(|live| live.id == id).copied() else {
             return self.breach(Invariant::NothingLeaks, Some(id.request), || {
                 format!("{id} is abandoned, but is not in flight")
             });
         };
+        let speaks = |other: &Attempt| other.id != id && other.stream && other.sign.is_some();
+        let first = flight.answer.is_some() || flight.lives().any(speaks);
         let due = match why {
             Abandon::Cancel => flight.cancelled.then_some(flight.at),
             Abandon::Deadline => Some(flight.deadline),
-            Abandon::Hedged => None,
+            Abandon::Hedged => first.then_some(flight.at),
             Abandon::Connect | Abandon::FirstToken | Abandon::Idle | Abandon::Total => {
                 live.timer(why)
             }
         };
-        if due.is_none_or(|due| due > self.now) {
+        if why == Abandon::Hedged {
+            self.premise(Invariant::Hedges);
+            if due.is_none() {
+                self.breach(Invariant::Hedges, Some(id.request), || {
+                    format!("{id} is abandoned for another that was not first")
+                });
+            }
+        } else if due.is_none_or(|due| due > self.now) {
             self.breach(Invariant::TimeMonotone, Some(id.request), || {
                 let due = due.map_or_else(|| "never due".into(), |due| format!("due at {due}"));
                 format!("{id} is abandoned for `{why:?}`, which is {due}")
@@ -224,7 +245,7 @@ impl Auditor {
         let connected = why != Abandon::Connect;
         let charged = live.used(connected);
         if let Some(kind) = timeout(why) {
-            self.fail(id.request, Failure::new(kind, 504), |_| charged);
+            self.fail(id, Failure::new(kind, 504), |_| charged);
             let config: &Config = &self.config;
             if let Some(flight) = self.flights.get_mut(&id.request) {
                 let partial = config.group(live.place.group).timeouts.partial;
@@ -233,7 +254,13 @@ impl Auditor {
                 }
             }
         } else {
-            self.over(id.request, |_| charged);
+            let now = self.now;
+            let config = Arc::clone(&self.config);
+            self.over(id, |_| charged);
+            self.health.abandoned(&config, &live, now);
+            if why == Abandon::Hedged {
+                self.hedges.sample(&live, now);
+            }
         }
         if self.abandoned.len() == REMEMBERED {
             self.abandoned.pop_front();

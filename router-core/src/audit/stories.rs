@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::{
-    Abandon, AttemptId, Auditor, Cause, Config, DeploymentId, DeploymentSpec, Dispatch, End,
-    Failure, FailureKind, GiveUp, GroupId, GroupSpec, Input, Invariant, Journal, LimitSpec,
-    MemberSpec, Observation, Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId,
-    Span, Spec, Time, Upstream, Usage, Wait,
+    Abandon, AttemptId, Auditor, BreakerSpec, Cause, Config, DeploymentId, DeploymentSpec,
+    Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter, HedgeSpec, Input,
+    Invariant, Journal, LimitSpec, MemberSpec, Observation, Outcome, Output, Rate, Ratio, Reason,
+    Rejection, Request, RequestId, Span, Spec, Time, Upstream, Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -100,9 +100,19 @@ impl Scene {
     /// An attempt brings its request home.
     fn serves(&mut self, id: u64, ordinal: u8) -> &mut Self {
         let attempt = attempt(id, ordinal);
-        self.news(id, ordinal, Upstream::Complete(USAGE))
-            .says(Output::Commit(attempt))
-            .says(Output::Finish(attempt.request, Outcome::Serve(attempt, USAGE)))
+        let open = self.auditor.flights.get(&attempt.request);
+        let committed = open.is_some_and(|flight| flight.committed.is_some());
+        self.news(id, ordinal, Upstream::Complete(USAGE));
+        if !committed {
+            self.says(Output::Commit(attempt));
+        }
+        self.says(Output::Finish(attempt.request, Outcome::Serve(attempt, USAGE)))
+    }
+
+    /// One of two attempts is first.
+    fn wins(&mut self, id: u64, winner: u8, loser: u8) -> &mut Self {
+        self.says(Output::Abandon(attempt(id, loser), Abandon::Hedged))
+            .says(Output::Commit(attempt(id, winner)))
     }
 
     fn gives_up(&mut self, id: u64, why: GiveUp, failure: Failure) -> &mut Self {
@@ -158,6 +168,30 @@ fn limited() -> Spec {
     spec
 }
 
+/// Hedges after a second.
+fn hedging() -> Spec {
+    let mut spec = spec();
+    let after = HedgeAfter::Delay(Span::from_secs(1));
+    spec.groups[0].hedge = Some(HedgeSpec { after, ..HedgeSpec::default() });
+    spec
+}
+
+/// One failure opens a breaker for ten seconds.
+fn breaking() -> Spec {
+    let mut spec = spec();
+    let breaker = BreakerSpec { consecutive: 1, jitter: Ratio::ZERO, ..BreakerSpec::default() };
+    spec.groups[0].breaker = Some(breaker);
+    spec
+}
+
+/// The breaker of `d0` opened ten seconds ago.
+fn half_open() -> Scene {
+    let mut scene = Scene::new(&breaking());
+    scene.begins(1, 0).fails(1, 1, RESET).goes(1, 2, 1, Cause::Retry).serves(1, 2);
+    scene.at(10_000);
+    scene
+}
+
 /// A run that breaks this invariant and no other.
 fn story(invariant: Invariant) -> Scene {
     let mut scene = Scene::new(&limited());
@@ -184,7 +218,18 @@ fn story(invariant: Invariant) -> Scene {
             scene.serves(1, 2).serves(2, 2);
         }
         Invariant::OnlyEligible => {
-            scene.begins(1, 2).at(1).serves(1, 1);
+            scene.submit(1).goes(1, 1, 2, Cause::Standby).at(1).serves(1, 1);
+        }
+        Invariant::Probes => {
+            scene = half_open();
+            scene.submit(2).goes(2, 1, 0, Cause::Probe);
+            scene.submit(3).goes(3, 1, 0, Cause::Probe);
+            scene.serves(2, 1).serves(3, 1);
+        }
+        Invariant::Hedges => {
+            scene = Scene::new(&hedging());
+            scene.begins(1, 0).at(999).hears(&Input::Tick).goes(1, 2, 1, Cause::Hedge);
+            scene.at(1_500).news(1, 1, Upstream::FirstToken).wins(1, 1, 2).serves(1, 1);
         }
         Invariant::RateLimits => {
             scene.begins(1, 0).begins(2, 0).at(1).serves(1, 1).serves(2, 1);
@@ -231,6 +276,9 @@ fn story(invariant: Invariant) -> Scene {
         Invariant::DrainHolds => {
             scene.hears(&Input::Drain).begins(1, 0).at(1).serves(1, 1);
         }
+        Invariant::ClaimsHold => {
+            scene.submit(1).goes(1, 1, 0, Cause::Fallback).at(1).serves(1, 1);
+        }
     }
     scene
 }
@@ -267,10 +315,13 @@ fn a_failed_request_may_be_retried_and_served() {
 
 #[test]
 fn a_request_may_wait_for_its_backoff_and_fall_back() {
-    let mut scene = Scene::new(&spec());
+    let mut longer = spec();
+    longer.router.attempts = 4;
+    let mut scene = Scene::new(&longer);
     scene.begins(1, 0).fails(1, 1, RESET).goes(1, 2, 1, Cause::Retry);
-    scene.at(1).fails(1, 2, busy(30)).goes(1, 3, 3, Cause::Fallback);
-    scene.fails(1, 3, RESET).gives_up(1, GiveUp::Attempts, RESET);
+    scene.fails(1, 2, busy(30)).goes(1, 3, 2, Cause::Standby);
+    scene.at(1).fails(1, 3, busy(30)).goes(1, 4, 3, Cause::Fallback);
+    scene.fails(1, 4, RESET).gives_up(1, GiveUp::Attempts, RESET);
     nothing_breaks(&mut scene);
 
     let mut alone = spec();
@@ -428,7 +479,7 @@ fn an_end_is_told_once_and_as_it_was() {
                 group: GroupId::at(0),
                 deployment: DeploymentId::at(0),
                 end: End::Answered,
-                first_token: None,
+                first_token: Some(Span::from_millis(7)),
                 elapsed: Span::from_millis(ms),
                 usage: Usage { output_tokens, ..USAGE },
             }));
@@ -455,7 +506,7 @@ fn a_request_left_alone_is_missed() {
 fn violations_are_counted_beyond_those_kept() {
     let mut scene = Scene::new(&spec());
     for id in 0..250 {
-        scene.at(id).begins(id, 2).serves(id, 1);
+        scene.at(id).submit(id).goes(id, 1, 2, Cause::Standby).serves(id, 1);
     }
     assert_eq!(scene.broken(), [Invariant::OnlyEligible]);
     assert_eq!((scene.auditor.violations().len(), scene.auditor.total()), (100, 250));
