@@ -186,7 +186,7 @@ impl Router {
         }
         self.health.membership_mut(group, member).forget(&cooldown, class);
         let first = entry.rest.unwrap_or(cooldown.rest);
-        let (factor, max) = (cooldown.grow, cooldown.max.max(first));
+        let (factor, max) = (cooldown.grow, cooldown.max);
         let key = limited.then_some(ended.key);
         self.rest(id, ended, key, Length::Growing { first, factor, max }, failure);
     }

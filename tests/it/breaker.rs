@@ -225,6 +225,37 @@ fn who_was_out_comes_back_through_probes() {
 }
 
 #[test]
+fn its_share_ramps_up_from_a_tenth() {
+    let mut even = spec(&[1, 1]);
+    even.router.attempts = 1;
+    even.groups[0].cooldown.enabled = false;
+    even.groups[0].breaker = guarded().groups[0].breaker;
+    let mut stage = Stage::new(&even);
+    let mut next = 0;
+    // How many of a thousand requests `d0` gets, which answers or fails.
+    let mut thousand = |stage: &mut Stage, now, well: bool| {
+        (0..1_000).fold(0, |hits, _| {
+            next += 1;
+            let (deployment, _) = sent(&stage.submit(now, next)).expect("somebody is there");
+            if deployment == 0 && !well {
+                stage.crash(now, next, 1);
+            } else {
+                stage.complete(now, next, 1, 1);
+            }
+            hits + usize::from(deployment == 0)
+        })
+    };
+    assert_eq!(thousand(&mut stage, ms(0), false), 3);
+    // The second probe closes it at 10 s; the ramp ends at 40 s.
+    let tenth = thousand(&mut stage, ms(10_000), true);
+    assert!((60..125).contains(&tenth), "102 of 1126: {tenth}");
+    let third = thousand(&mut stage, ms(25_000), true);
+    assert!((280..390).contains(&third), "512 of 1536: {third}");
+    let half = thousand(&mut stage, ms(40_000), true);
+    assert!((440..560).contains(&half), "all of it: {half}");
+}
+
+#[test]
 fn a_dead_provider_takes_a_handful_of_requests_an_hour() {
     let mut stage = Stage::new(&guarded());
     for n in 0..36_000 {
@@ -297,22 +328,39 @@ fn slow_streams_open_a_breaker_though_they_are_answered() {
 }
 
 #[test]
+fn what_does_not_stream_is_slow_by_its_end_to_the_nanosecond() {
+    let mut spec = guarded();
+    let slow = breaker(&mut spec);
+    (slow.slow, slow.slow_over, slow.calls_min) = (Some(Ratio::ONE), Span::from_secs(1), 1);
+    for (over, opens) in [(0, 0), (1, 1)] {
+        let mut stage = Stage::new(&spec);
+        stage.submit_with(ms(0), 0, |r| r.stream = false);
+        stage.complete(Time::from_nanos(1_000_000_000 + over), 0, 1, 1);
+        assert_eq!(changes(&stage).len(), opens);
+    }
+}
+
+#[test]
 fn who_waits_too_long_to_be_answered_says_that_it_is_slow() {
     let mut spec = guarded();
     let slow = breaker(&mut spec);
     (slow.slow, slow.slow_over) = (Some(Ratio::ONE), Span::from_secs(1));
     slow.calls_min = 3;
-    for (leaves, token, opens) in [(1_001, false, true), (900, false, false), (1_001, true, false)]
-    {
+    for (leaves, token, opens) in [
+        (1_001, None, true),
+        (1_000, None, false),
+        (1_100, Some(100), false),
+        (1_100, Some(1_001), false),
+    ] {
         let mut stage = Stage::new(&spec);
         (0..3).for_each(|n| drop(stage.submit(ms(0), n)));
-        if token {
-            (0..3).for_each(|n| drop(stage.news(ms(100), n, 1, Upstream::FirstToken)));
+        if let Some(token) = token {
+            (0..3).for_each(|n| drop(stage.news(ms(token), n, 1, Upstream::FirstToken)));
         }
         for n in 0..3 {
             stage.feed(ms(leaves), Input::Cancel(RequestId::new(0, n, 0)));
         }
-        assert_eq!(changes(&stage).len(), usize::from(opens), "{leaves} {token}");
+        assert_eq!(changes(&stage).len(), usize::from(opens), "{leaves} {token:?}");
     }
 }
 

@@ -168,7 +168,7 @@ fn a_quantile_hedges_what_is_slower_than_most_once_enough_is_known() {
             let token = if n % 20 == 0 { 500 } else { 100 };
             stage.submit(ms(n * 600), n);
             stage.news(ms(n * 600 + token), n, 1, Upstream::FirstToken);
-            stage.complete(ms(n * 600 + token), n, 1, 1);
+            stage.complete(ms(n * 600 + 590), n, 1, 1);
         }
         let now = known * 600;
         stage.submit(ms(now), 1_000);
