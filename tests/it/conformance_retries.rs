@@ -1,7 +1,9 @@
 //! Retries: never a sleep that cannot help, never a second call where another could be made, and
 //! as many as were written. Each test stands in `docs/conformance.md`.
 
-use router_core::{Cause, Failure, FailureClass, FailureKind, GiveUp, Outcome, Span};
+use router_core::{
+    BackoffSpec, Cause, Config, Failure, FailureClass, FailureKind, GiveUp, Jitter, Outcome, Span,
+};
 use tests::stage::{Stage, ms, retry_after, sent, spec};
 
 use crate::conformance::{attempts, gave_up, places, ruin};
@@ -170,4 +172,31 @@ fn a_retry_takes_no_time_while_another_deployment_is_left() {
     let (first, _) = sent(&stage.crash(ms(100), 1, 1)).expect("the other is there");
     assert_eq!(first, places(&attempts(&stage, 1))[1]);
     assert!(sent(&stage.crash(ms(200), 1, 2)).is_none(), "both were tried: it waits");
+}
+
+#[test]
+fn a_backoff_longer_than_its_cap_is_refused_where_it_is_written() {
+    for (jitter, complaints) in [(Jitter::Full, 1), (Jitter::Equal, 1), (Jitter::Constant, 0)] {
+        let mut long = spec(&[1]);
+        long.groups[0].backoff =
+            BackoffSpec { base: Span::from_secs(30), jitter, ..BackoffSpec::default() };
+        let errors = Config::new(&long).err().unwrap_or_default();
+        assert_eq!(errors.len(), complaints, "{jitter:?}");
+        assert!(errors.iter().all(|error| error.path == "group.chat.backoff.base"));
+    }
+}
+
+#[test]
+fn a_constant_wait_is_as_long_as_it_says_or_up_to_a_quarter_less() {
+    let mut long = spec(&[1]);
+    let (base, jitter) = (Span::from_secs(30), Jitter::Constant);
+    long.groups[0].backoff = BackoffSpec { base, jitter, ..BackoffSpec::default() };
+    for n in 0..50 {
+        let mut stage = Stage::new(&long);
+        stage.submit(ms(0), n);
+        stage.crash(ms(0), n, 1);
+        stage.wait(ms(30_000));
+        let (at, _) = attempts(&stage, n)[1];
+        assert!((ms(22_500)..=ms(30_000)).contains(&at), "{at}");
+    }
 }

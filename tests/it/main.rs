@@ -10,6 +10,7 @@ mod conformance_fallbacks;
 mod conformance_hedges;
 mod conformance_limits;
 mod conformance_retries;
+mod conformance_tables;
 mod conformance_timeouts;
 mod cooldown;
 mod failing;

@@ -420,7 +420,7 @@ fn each_file(crates: &[&str], check: impl Fn(&str, &str) -> Vec<String>) -> Vec<
 
 /// The text files under `place`, a file or a folder of the workspace, that end in `extension`
 /// (in anything, if empty), by path. There is at least one.
-fn text_files(place: &str, extension: &str) -> Vec<(String, String)> {
+pub(crate) fn text_files(place: &str, extension: &str) -> Vec<(String, String)> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it has a workspace");
     let mut found = Vec::new();
     let mut open = vec![workspace.join(place)];

@@ -5,7 +5,7 @@ use alloc::format;
 use super::{Checker, LONGEST, Problem};
 use crate::config::{
     BreakerMode, BreakerSpec, BreakerWindow, CooldownSpec, GroupSpec, HedgeAfter, HedgeSpec,
-    RestAfter, RouterSpec, Strategy,
+    Jitter, RestAfter, RouterSpec, Strategy,
 };
 use crate::{FailureClass, Span};
 
@@ -27,6 +27,11 @@ impl Checker {
         self.span(format!("{path}.backoff.base"), written.backoff.base, Span::ZERO, LONGEST);
         self.span(format!("{path}.backoff.max"), written.backoff.max, Span::ZERO, LONGEST);
         self.range(format!("{path}.backoff.factor"), u64::from(written.backoff.factor), 1, 16);
+        // A constant wait does not grow, so nothing caps it.
+        if written.backoff.jitter != Jitter::Constant && written.backoff.base > written.backoff.max
+        {
+            self.fault(format!("{path}.backoff.base"), Problem::Order("base", "max"));
+        }
         self.cooldown(&format!("{path}.cooldown"), &written.cooldown);
         if let Some(breaker) = &written.breaker {
             self.breaker(&format!("{path}.breaker"), breaker);
