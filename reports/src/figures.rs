@@ -349,7 +349,7 @@ pub struct Attempts {
     pub abandoned_ns: u64,
     /// How often it could not be chosen, by [`Reason`].
     pub excluded: [u64; REASONS],
-    /// Rests spared, since too many rested already.
+    /// Times it was not taken out for its failures, since too many were out or it stands alone.
     pub spared: u64,
     /// Times a person was asked to look.
     pub pages: u64,

@@ -256,6 +256,32 @@ mod tests {
     }
 
     #[test]
+    fn every_column_is_in_the_documentation() {
+        let text = include_str!("../../docs/metrics.md");
+        let section = |name: &str| -> String {
+            let after = text.split_once(&format!("## `{name}`\n")).unwrap().1;
+            after.split("\n## ").next().unwrap().to_owned()
+        };
+        let figures = World::blink().figures();
+        let calls = crate::CallLog::new(router_core::Seed::from_u64(1)).csv(&[], &[]);
+        let files = [
+            ("series.csv", series_csv(&figures)),
+            ("deployments.csv", deployments_csv(&figures)),
+            ("requests.csv", calls),
+        ];
+        for (name, csv) in files {
+            let told = section(name);
+            for column in csv.lines().next().unwrap().split(',') {
+                let start = column.split('_').next().unwrap();
+                let known = told.contains(&format!("`{column}`"))
+                    || told.contains(&format!("`{start}_*`"))
+                    || told.contains(&format!("`{start}_p50_ms` to"));
+                assert!(known, "{name}: {column}");
+            }
+        }
+    }
+
+    #[test]
     fn the_series_adds_up_to_the_whole() {
         let figures = World::typical().figures();
         let series = series_csv(&figures);

@@ -8,7 +8,7 @@ use super::nearest::nearest;
 use super::{Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Unit};
 
 /// Every metric, with the statistics that people mean most.
-fn metrics() -> Vec<String> {
+pub(super) fn metrics() -> Vec<String> {
     let times = |name: &str| ["p50", "p95", "p99", "mean"].map(|stat| format!("{name}.{stat}"));
     let users = [Metric::SuccessRate, Metric::CostPer1k, Metric::Amplification, Metric::Share];
     let mut names: Vec<String> = users.iter().map(Metric::to_string).collect();

@@ -262,6 +262,16 @@ fn mistakes_have_their_place_and_a_hint() {
     insta::assert_snapshot!(shown);
 }
 
+#[test]
+fn every_metric_is_in_the_documentation() {
+    let text = include_str!("../../../docs/metrics.md");
+    for name in parse::metrics() {
+        let told =
+            if name == "recovery" { "`recovery(FAULT)`".to_owned() } else { format!("`{name}`") };
+        assert!(text.contains(&told), "{told}");
+    }
+}
+
 fn names() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_./:-]{0,8}"
 }
