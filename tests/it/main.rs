@@ -22,3 +22,4 @@ mod shares;
 mod strategies;
 mod swarm;
 mod tidy;
+mod worst;
