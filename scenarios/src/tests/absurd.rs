@@ -8,11 +8,11 @@ use sim::World;
 
 use super::SMALL;
 use crate::resolve::{Fleet, Override, read_and_resolve};
-use crate::router;
+use crate::router::{self, RouterFile};
 
 /// What may be written for each kind of number: first what is in its range somewhere, then what is
 /// in none.
-const KINDS: [(char, &[&str], &[&str]); 7] = [
+const KINDS: [(char, &[&str], &[&str]); 8] = [
     ('t', &["1 ms", "90 ms", "2 s", "1 h", "31 d"], &["0 s", "1 ns", "32 d", "213503 d"]),
     (
         'r',
@@ -23,6 +23,7 @@ const KINDS: [(char, &[&str], &[&str]); 7] = [
     ('s', &["0 %", "50 %", "100 %"], &["101 %"]),
     ('x', &["x0.001", "x3", "x10000"], &["x0", "x0.000001", "x99999999"]),
     ('n', &["0.001", "1.5", "10"], &["0", "0.0001", "1001", "1e300"]),
+    ('a', &["1", "2", "9"], &["0", "17", "300"]),
     ('c', &["1", "40", "255"], &["0", "10000000", "4294967295"]),
 ];
 
@@ -80,18 +81,26 @@ const FAULTS: [&[&str]; 7] = [
 ];
 
 /// What is written, from the choices of a generator.
-struct Writer<I> {
+pub(super) struct Writer<I> {
     text: String,
     picks: I,
 }
 
 impl<I: Iterator<Item = usize>> Writer<I> {
+    pub(super) fn new(text: &str, picks: I) -> Self {
+        Self { text: text.to_owned(), picks }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
     fn pick(&mut self, of: usize) -> usize {
         self.picks.next().unwrap_or_default() % of
     }
 
     /// One in thirty numbers is in no range.
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         let mut rest = line;
         while let Some((before, after)) = rest.split_once('<') {
             let kind = KINDS.iter().find(|(kind, ..)| after.starts_with(*kind));
@@ -106,7 +115,7 @@ impl<I: Iterator<Item = usize>> Writer<I> {
         self.text.push('\n');
     }
 
-    fn some(&mut self, lines: &[&[&str]]) {
+    pub(super) fn some(&mut self, lines: &[&[&str]]) {
         for choice in lines {
             if let Some(line) = choice.get(self.pick(2 * choice.len())) {
                 self.line(line);
@@ -117,7 +126,11 @@ impl<I: Iterator<Item = usize>> Writer<I> {
 
 /// Whether the file was taken; if so, its world ran for a while.
 fn ran(text: &str) -> bool {
-    let router = router::read("router.toml", SMALL).expect("it is right");
+    run(router::read("router.toml", SMALL).expect("it is right"), text)
+}
+
+/// Whether a scenario was taken; if so, it ran for a while against `router`.
+pub(super) fn run(router: RouterFile, text: &str) -> bool {
     let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
     let Ok((_, found)) = read_and_resolve("file.toml", text, fleet, &Override::default()) else {
         return false;
@@ -135,8 +148,8 @@ fn ran(text: &str) -> bool {
 }
 
 fn file(picks: Vec<usize>) -> String {
-    let text = "[expect]\na = \"success.rate >= 0 %\"\n[demand.\"*\"]\n".to_owned();
-    let mut writer = Writer { text, picks: picks.into_iter() };
+    let text = "[expect]\na = \"success.rate >= 0 %\"\n[demand.\"*\"]\n";
+    let mut writer = Writer::new(text, picks.into_iter());
     writer.line("normal.rate = \"<f>\"\nnormal.lasts = \"<t>\"");
     writer.some(&DEMAND);
     writer.line("[provider.\"*\"]");

@@ -1,6 +1,7 @@
 //! Files good and bad, and arbitrary bytes.
 
 mod absurd;
+mod absurd_router;
 mod at_once;
 mod faults;
 mod gallery;
