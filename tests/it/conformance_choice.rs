@@ -171,3 +171,23 @@ fn no_rejection_is_without_its_reason() {
     assert_eq!(excluded(&outputs, Reason::Tags), 3);
     assert!(matches!(outputs.last(), Some(Output::Finish(_, Outcome::Reject(_)))));
 }
+
+#[test]
+fn a_standby_serves_whom_no_weighted_member_of_its_tier_is_left_for() {
+    let mut pair = spec(&[1, 0, 1]);
+    pair.groups[0].members[2].tier = 1;
+    let mut stage = Stage::new(&pair);
+    for n in 0..50 {
+        let outputs = stage.submit(ms(n), n);
+        assert_eq!(sent(&outputs), Some((0, Cause::Primary)));
+        assert_eq!(excluded(&outputs, Reason::Weight), 1 << 1);
+        stage.complete(ms(n), n, 1, 1);
+    }
+    stage.submit(ms(50), 50);
+    assert_eq!(sent(&stage.crash(ms(50), 50, 1)), Some((1, Cause::Standby)), "it has tried d0");
+    assert_eq!(sent(&stage.crash(ms(50), 50, 2)), Some((2, Cause::Retry)));
+    stage.submit(ms(51), 51);
+    stage.fail(ms(51), 51, 1, retry_after(FailureKind::RateLimit, 429, 10));
+    assert_eq!(sent(&stage.submit(ms(52), 52)), Some((1, Cause::Standby)), "d0 rests");
+    assert_eq!(sent(&stage.submit(ms(10_051), 53)), Some((0, Cause::Primary)));
+}

@@ -200,3 +200,12 @@ fn a_constant_wait_is_as_long_as_it_says_or_up_to_a_quarter_less() {
         assert!((ms(22_500)..=ms(30_000)).contains(&at), "{at}");
     }
 }
+
+#[test]
+fn an_answer_that_is_not_what_was_asked_for_is_asked_for_once_more() {
+    let mut stage = Stage::new(&spec(&[1, 1, 1]));
+    stage.submit_with(ms(0), 1, |request| request.stream = false);
+    let made = ruin(&mut stage, 1, |_| Failure::new(FailureKind::InvalidOutput, 200));
+    assert_eq!((made.len(), gave_up(&stage)), (2, vec![GiveUp::Retries]));
+    assert_ne!(places(&made)[0], places(&made)[1]);
+}
