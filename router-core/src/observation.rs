@@ -337,7 +337,7 @@ impl Hold {
 }
 
 /// What a request waits for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Wait {
     /// Its own backoff.
