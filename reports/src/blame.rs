@@ -232,7 +232,7 @@ fn sorted(mut blames: Vec<Blame>) -> Vec<Blame> {
 }
 
 /// What people call several failures of a kind.
-const fn several(kind: FailureKind) -> &'static str {
+pub(crate) const fn several(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::RateLimit => "429s",
         FailureKind::QuotaSpent => "spent quotas",

@@ -6,6 +6,7 @@ mod breakers;
 mod calls;
 mod chart;
 mod expect;
+mod explain;
 mod facts;
 mod figures;
 mod fold;
@@ -44,6 +45,7 @@ pub use chart::Chart;
 pub use expect::{
     Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Verdict,
 };
+pub use explain::{Breakdown, Notables, Setting, Story};
 pub use figures::{
     ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, HOLDS, KINDS, Lost, Outcomes, Part,
     REASONS, REJECTIONS, Rest, Seconds, WAITS, Waited, rejection_index,

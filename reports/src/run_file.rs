@@ -23,6 +23,12 @@ pub struct RunFile {
     pub router: String,
     /// The run's seed. A reader that keeps numbers as floats should read `replay` instead.
     pub seed: u64,
+    /// How many calls it was stopped after, if it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<u64>,
+    /// The name of the file that its arrivals came from, if they came from one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
     /// What made it.
     pub engine: Engine,
     /// What went into it.
@@ -119,6 +125,8 @@ impl RunFile {
             question: report.question.to_owned(),
             router: report.router.to_owned(),
             seed: report.seed,
+            first: None,
+            trace: None,
             engine: Engine::default(),
             hashes: Hashes::default(),
             digest: String::new(),

@@ -150,7 +150,7 @@ pub(crate) fn tokens(n: u64) -> String {
     n.to_string()
 }
 
-fn grouped(digits: &str) -> String {
+pub(crate) fn grouped(digits: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
     text.push_str(sign);

@@ -88,6 +88,18 @@ impl Metric {
         }
     }
 
+    /// What a run comes to, in words; why it comes to nothing, if it does.
+    pub(crate) fn told(&self, of: &Selectors, figures: &Figures) -> String {
+        match measure(self, of, figures) {
+            Measured::Value { parts, wholes } => {
+                let value = self.in_units(parts, wholes);
+                format!(" is {}", show::value(value, self.dimension(), |_| true))
+            }
+            Measured::Never => ": not within the horizon".to_owned(),
+            Measured::Nothing(why) => format!(": {why}"),
+        }
+    }
+
     /// A measured value as [`Judgement::measured`] has it.
     fn in_units(&self, parts: u128, wholes: u128) -> f64 {
         let unit = match self {

@@ -191,6 +191,14 @@ impl Expectation {
         parse::expectation(text)
     }
 
+    /// Reads what an expectation is of, without a bound: `ttft.p99 {group=chat}`.
+    ///
+    /// # Errors
+    /// The first mistake in it.
+    pub fn parse_metric(text: &str) -> Result<(Metric, Selectors), Mistake> {
+        parse::metric(text)
+    }
+
     /// Whether a router of this configuration has the group and the deployment it names, and
     /// the one in the other for a share of a group; if not, it does not apply.
     pub fn applies(&self, config: &Config) -> bool {

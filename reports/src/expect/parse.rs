@@ -46,6 +46,17 @@ pub(super) fn expectation(text: &str) -> Result<Expectation, Mistake> {
     Ok(Expectation { metric, of, op, bound })
 }
 
+pub(super) fn metric(text: &str) -> Result<(Metric, Selectors), Mistake> {
+    let mut reader = Reader { text, at: 0 };
+    let (metric, place) = reader.metric()?;
+    let of = reader.selectors(&metric, &place)?;
+    let rest = reader.rest();
+    if !rest.is_empty() {
+        return mistake(rest, "nothing may follow the metric and its selectors", None);
+    }
+    Ok((metric, of))
+}
+
 fn mistake<T>(
     at: Range<usize>,
     message: impl Into<String>,

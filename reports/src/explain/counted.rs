@@ -1,0 +1,154 @@
+//! What the figures of a run say of a metric that is counted rather than gathered call by call.
+
+use router_core::{Cause, FailureKind, Reason, Turn};
+
+use super::account::largest;
+use super::breakdown::Breakdown;
+use super::sums::{self, Measure};
+use super::telling::Setting;
+use crate::expect::Metric;
+use crate::page::{Ink, Page};
+use crate::words;
+use crate::{ExpectedShare, Figures, Membership, Part, blame, membership};
+
+/// Parts of a table: a name, and how much.
+type Parts = Vec<(String, (u128, u64))>;
+
+const CAUSES: [Cause; 7] = [
+    Cause::Primary,
+    Cause::Retry,
+    Cause::Fallback,
+    Cause::Hedge,
+    Cause::Probe,
+    Cause::Standby,
+    Cause::Panic,
+];
+
+const COUNT: Measure = Measure { grain: 1, decimals: 0, before: "", after: "" };
+
+impl Breakdown {
+    pub(super) fn counted(&self, page: &mut Page, figures: &Figures, setting: &Setting<'_>) {
+        let part = match &self.of.during {
+            Some(name) => figures.phase(name),
+            None => Some(&figures.whole),
+        };
+        let Some(part) = part else { return };
+        let (heading, parts) = match &self.metric {
+            Metric::Recovery(fault) => return recovery(page, fault, setting),
+            Metric::Share | Metric::PanicTime | Metric::StrandedTime => {
+                ("how often somebody could not be chosen, and why", self.excluded(figures, part))
+            }
+            Metric::Sent(_) | Metric::HedgesWon => {
+                ("attempts, by what they were for", self.sent(figures, part))
+            }
+            Metric::Failures(class) => {
+                let of_class = |kind: FailureKind| kind.class() == Some(*class);
+                ("failed attempts of this class", self.failed(figures, part, of_class))
+            }
+            Metric::Openings | Metric::Ejected | Metric::EjectedMax => {
+                ("how often breakers opened", self.outs(figures, part))
+            }
+            Metric::SuccessRate
+            | Metric::Ttft(_)
+            | Metric::Total(_)
+            | Metric::CostPer1k
+            | Metric::Amplification
+            | Metric::HedgesCost => return,
+        };
+        if parts.is_empty() {
+            page.line(Ink::Plain, "there was nothing of that kind");
+            return;
+        }
+        sums::table(page, heading, &largest(parts, |_| String::new()), COUNT, "together");
+    }
+
+    /// The memberships that the metric is of, by place.
+    fn own<'f>(
+        &self,
+        figures: &'f Figures,
+        part: &'f Part,
+    ) -> impl Iterator<Item = (usize, &'f Membership)> {
+        let (group, deployment) = (self.group, self.deployment);
+        let belongs = move |member: &ExpectedShare| {
+            group.is_none_or(|own| own == member.group)
+                && deployment.is_none_or(|own| own == member.deployment)
+        };
+        let all = figures.members.iter().zip(&part.memberships).enumerate();
+        all.filter(move |(_, (member, _))| belongs(member)).map(|(i, (_, counts))| (i, counts))
+    }
+
+    fn excluded(&self, figures: &Figures, part: &Part) -> Parts {
+        let own = part.deployments.iter().enumerate();
+        let own = own.filter(|(d, _)| self.deployment.is_none_or(|id| id.index() == *d));
+        let each = own.flat_map(|(d, attempts)| {
+            let reasons = Reason::ALL.into_iter().zip(attempts.excluded);
+            reasons.map(move |(why, n)| {
+                (format!("{}: {}", figures.deployments[d], words::reason(why)), n)
+            })
+        });
+        parts(each)
+    }
+
+    fn sent(&self, figures: &Figures, part: &Part) -> Parts {
+        let each = self.own(figures, part).flat_map(|(i, counts)| {
+            let name = membership::name(figures, i);
+            let lost = counts.hedges_won + counts.hedges_lost;
+            CAUSES.into_iter().flat_map(move |cause| {
+                let (what, n) = (words::cause(cause), counts.sent(cause));
+                if cause != Cause::Hedge {
+                    return vec![(format!("{what} to {name}"), n)];
+                }
+                vec![
+                    (format!("hedge to {name} that had its token first"), counts.hedges_won),
+                    (format!("hedge to {name} that was outrun"), counts.hedges_lost),
+                    (format!("hedge to {name} that failed"), n.saturating_sub(lost)),
+                ]
+            })
+        });
+        parts(each)
+    }
+
+    fn failed(
+        &self,
+        figures: &Figures,
+        part: &Part,
+        belongs: impl Fn(FailureKind) -> bool,
+    ) -> Parts {
+        let own = part.deployments.iter().enumerate();
+        let own = own.filter(|(d, _)| self.deployment.is_none_or(|id| id.index() == *d));
+        let each = own.flat_map(|(d, attempts)| {
+            let kinds = FailureKind::ALL.into_iter().zip(attempts.failures);
+            let kinds = kinds.filter(|(kind, _)| belongs(*kind));
+            let name = &figures.deployments[d];
+            kinds
+                .map(move |(kind, n)| (format!("{} on {name}", blame::several(kind)), n))
+                .collect::<Vec<_>>()
+        });
+        parts(each)
+    }
+
+    fn outs(&self, figures: &Figures, part: &Part) -> Parts {
+        let openings = self.own(figures, part).flat_map(|(i, counts)| {
+            let name = membership::name(figures, i);
+            let turns = Turn::ALL.into_iter().zip(counts.openings);
+            turns.map(move |(why, n)| {
+                (format!("the breaker of {name}, after {}", words::turn(why)), n)
+            })
+        });
+        parts(openings)
+    }
+}
+
+fn parts(each: impl Iterator<Item = (String, u64)>) -> Parts {
+    each.filter(|(_, n)| *n > 0).map(|(name, n)| (name, (u128::from(n), n))).collect()
+}
+
+/// How long users were unwell is a matter of all that they met.
+fn recovery(page: &mut Page, fault: &str, setting: &Setting<'_>) {
+    let text = "a recovery is how long users were unwell after a fault had ended; what they met \
+                meanwhile:";
+    page.item((Ink::Plain, ""), 0, text);
+    for metric in ["success.rate", "ttft.p99", "amplification"] {
+        page.line(Ink::Plain, &format!("  {} '{metric} {{during={fault}}}'", setting.command));
+    }
+}

@@ -1,0 +1,30 @@
+//! What happened to one call, and where a metric went: told from a run that is flown again with
+//! a journal that listens for it.
+
+mod account;
+mod breakdown;
+mod chains;
+mod counted;
+mod notables;
+mod quota;
+mod say;
+mod story;
+mod sums;
+mod telling;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod whereabouts;
+mod wording;
+
+pub use breakdown::Breakdown;
+pub use notables::Notables;
+pub use story::Story;
+pub use telling::Setting;
+
+use crate::expect::{Expectation, Mistake};
+
+/// What an expectation as written is of, without its bound.
+fn metric_of(expectation: &str) -> Result<String, Mistake> {
+    Expectation::parse(expectation).map(|e| format!("{}{}", e.metric, e.of))
+}
