@@ -73,33 +73,16 @@ pub(crate) fn fly(
     prepared: &Prepared,
     seed: u64,
     watch: Watch,
-    mut progress: impl FnMut(Time, Time),
+    progress: impl FnMut(Time, Time),
 ) -> Result<Flown, Stop> {
-    let seed = Seed::from_u64(seed);
-    let plan = Plan { seed, ..prepared.resolved.plan.clone() };
     let config: &Arc<Config> = &prepared.config;
     let window = watch.record.map(|stretch| Window::new(stretch, config));
     let fold = Fold::new(Arc::clone(config), prepared.resolved.frame.clone());
     let auditor = Auditor::new(Arc::clone(config), Time::ZERO);
-    let calls = watch.calls.then(|| CallLog::new(seed));
+    let calls = watch.calls.then(|| CallLog::new(Seed::from_u64(seed)));
     let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, window)));
-    let router = Router::new(Arc::clone(config), seed, Time::ZERO);
-    let mut world = World::new(&plan, Driver::new(router, watchers));
-    let enough = watch.first.unwrap_or(u64::MAX);
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
-    // A run that stops at a call stops at that very call.
-    let stride = if watch.first.is_some() { 1 } else { STRIDE };
-    while world.tally().calls < enough && world.now() <= until && world.step_many(stride) {
-        let (now, horizon) = world.progress();
-        progress(now, horizon);
-        if world.is_crowded() {
-            let message = format!(
-                "at {now} s there are 16 million calls at once, more than a run can hold\n\
-                 hint: a lower rate, or clients and timeouts that wait less"
-            );
-            return Err(Stop { exit: Exit::Environment, message });
-        }
-    }
+    let world = drive(prepared, seed, watchers, (watch.first, until), progress)?;
     let (end, fired) = (world.now(), world.fired());
     let ((fold, mut auditor), (digest, (calls, window))) = world.into_driver().into_journal();
     if watch.first.is_none() {
@@ -115,6 +98,61 @@ pub(crate) fn fly(
         calls,
         record: window.map(Window::finish),
     })
+}
+
+/// What came of a run that somebody listened to.
+pub(crate) struct Heard<J> {
+    pub(crate) figures: Figures,
+    pub(crate) digest: u128,
+    pub(crate) journal: J,
+}
+
+/// Runs the same as [`fly`] does, told to `journal`.
+///
+/// # Errors
+/// As for [`fly`].
+pub(crate) fn listen<J: Journal>(
+    prepared: &Prepared,
+    seed: u64,
+    first: Option<u64>,
+    journal: J,
+    progress: impl FnMut(Time, Time),
+) -> Result<Heard<J>, Stop> {
+    let frame = prepared.resolved.frame.clone();
+    let watchers = (Fold::new(Arc::clone(&prepared.config), frame), (Digest::new(), journal));
+    let world = drive(prepared, seed, watchers, (first, Time::MAX), progress)?;
+    let end = world.now();
+    let (fold, (digest, journal)) = world.into_driver().into_journal();
+    Ok(Heard { figures: fold.finish(end), digest: digest.value(), journal })
+}
+
+/// Runs the world to its end, or until so many calls have arrived, or past `until`.
+fn drive<J: Journal>(
+    prepared: &Prepared,
+    seed: u64,
+    journal: J,
+    (first, until): (Option<u64>, Time),
+    mut progress: impl FnMut(Time, Time),
+) -> Result<World<Router, J>, Stop> {
+    let seed = Seed::from_u64(seed);
+    let plan = Plan { seed, ..prepared.resolved.plan.clone() };
+    let router = Router::new(Arc::clone(&prepared.config), seed, Time::ZERO);
+    let mut world = World::new(&plan, Driver::new(router, journal));
+    let enough = first.unwrap_or(u64::MAX);
+    // A run that stops at a call stops at that very call.
+    let stride = if first.is_some() { 1 } else { STRIDE };
+    while world.tally().calls < enough && world.now() <= until && world.step_many(stride) {
+        let (now, horizon) = world.progress();
+        progress(now, horizon);
+        if world.is_crowded() {
+            let message = format!(
+                "at {now} s there are 16 million calls at once, more than a run can hold\n\
+                 hint: a lower rate, or clients and timeouts that wait less"
+            );
+            return Err(Stop { exit: Exit::Environment, message });
+        }
+    }
+    Ok(world)
 }
 
 /// Records one stretch of a run.

@@ -1,19 +1,25 @@
 //! One seed's run, judged: what people and files are told of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reports::{Engine, Hashes, Judged, Report, RunFile, Verdict};
+use router_core::{Call, CallEnd};
 
 use crate::engine::{Flown, Stretch, Watch, chain, fly};
 use crate::exit::Exit;
 use crate::folder::Artefacts;
 use crate::prepare::{Prepared, sha256};
-use crate::replay::Command;
+use crate::replay::{Command, quoted};
 use crate::say_error;
 use crate::source::portable;
+use crate::verb::explain::{LATEST, RUNS};
 
 /// How many violations, and then how many events before the first, are shown.
 const SHOWN: usize = 12;
+
+/// The names of what a run was given, in its folder.
+pub(crate) const SCENARIO: &str = "scenario.toml";
+pub(crate) const ROUTER: &str = "router.toml";
 
 /// One run of one seed, judged.
 pub(crate) struct Landed<'a> {
@@ -101,6 +107,9 @@ impl<'a> Landed<'a> {
         let mut files = Artefacts::new();
         let mut put = |name: &str, text: String| files.insert(name.to_owned(), text.into_bytes());
         put("summary.txt", report.summary(false));
+        // A run is explained by flying it again, long after its files may have changed.
+        put(SCENARIO, self.prepared.scenario.text.clone());
+        put(ROUTER, self.prepared.router.text.clone());
         put("report.html", report.html());
         put("series.csv", report.series_csv());
         put("deployments.csv", report.deployments_csv());
@@ -130,6 +139,25 @@ impl<'a> Landed<'a> {
         files
     }
 
+    /// The command that explains what failed, or else the call that fared worst.
+    pub(crate) fn worth_a_look(&self, out: &Path) -> Option<String> {
+        let latest = if out == Path::new(RUNS) { PathBuf::from(LATEST) } else { out.join(LATEST) };
+        let command = format!("seawall explain {}", quoted(&latest.to_string_lossy()));
+        let failed = self.judged.iter().find(|j| j.judgement.verdict == Verdict::Fail);
+        if let Some(Judged { expectation, .. }) = failed {
+            let metric = format!("{}{}", expectation.metric, expectation.of);
+            return Some(format!("{command} {}", quoted(&metric)));
+        }
+        let calls = self.flown.calls.as_ref()?.calls();
+        let lost = calls.iter().filter(|call| matches!(call.end, CallEnd::Failed(_)));
+        if let Some(call) = lost.max_by_key(|call| call.attempts) {
+            return Some(format!("{command} {}  # one that failed", call.id));
+        }
+        let first = |call: &Call| call.first_token.map(|at| at.since(call.arrived));
+        let slowest = calls.iter().max_by_key(|call| first(call))?;
+        Some(format!("{command} {}  # the slowest", slowest.id))
+    }
+
     fn run_file(&self, report: &Report<'_>) -> RunFile {
         let prepared = self.prepared;
         RunFile {
@@ -145,6 +173,8 @@ impl<'a> Landed<'a> {
             },
             digest: format!("{:032x}", self.flown.digest),
             exit: self.exit.code(),
+            first: self.command.first,
+            trace: self.command.trace.clone(),
             ..RunFile::of(report)
         }
     }
@@ -253,7 +283,8 @@ mod tests {
         });
         let typed = "seawall run healthy-baseline --seed 3".to_owned();
         let (scope, digest) = ("3".to_owned(), "abc".to_owned());
-        let command = Command { portable: typed.clone(), here: typed, scope, digest };
+        let (first, trace) = (None, None);
+        let command = Command { portable: typed.clone(), here: typed, scope, first, trace, digest };
         let landed = Landed::new(&prepared, 3, &flown, &command);
         assert_eq!(landed.exit, Exit::Invariant);
         let files = landed.artefacts(false);

@@ -38,6 +38,8 @@ struct Cli {
 enum Verb {
     /// Fly a scenario against a router, and say what held and why.
     Run(Box<verb::run::Args>),
+    /// Tell what happened to one call of a run, or where a metric of it went.
+    Explain(verb::explain::Args),
     /// Find everything that is wrong with files, each mistake with its place.
     Check(verb::check::Args),
     /// Print a file with every default filled in and explained.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb {
         Verb::Run(args) => verb::run::run(&args),
+        Verb::Explain(args) => verb::explain::run(&args),
         Verb::Check(args) => verb::check::run(&args),
         Verb::Print(args) => verb::print::run(&args),
         Verb::Schema(args) => verb::schema::run(&args),

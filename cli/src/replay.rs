@@ -17,6 +17,10 @@ pub(crate) struct Command {
     pub(crate) here: String,
     /// Its seeds, and how far they went.
     pub(crate) scope: String,
+    /// How many calls it stops after, if it does.
+    pub(crate) first: Option<u64>,
+    /// The name of the file that its arrivals come from, if they come from one.
+    pub(crate) trace: Option<String>,
     /// Of all it was given.
     pub(crate) digest: String,
 }
@@ -40,12 +44,10 @@ impl Command {
             words.join(" ")
         };
         let here = write(quoted, |path| quoted(&path.to_string_lossy()));
-        let portable = write(
-            |word| quoted(portable(word)),
-            |path| quoted(&path.file_name().unwrap_or_default().to_string_lossy()),
-        );
+        let portable = write(|word| quoted(portable(word)), |path| quoted(&file_name(path)));
         let digest = prepared.digest(&portable);
-        Self { portable, here, scope, digest }
+        let trace = args.trace.as_deref().map(file_name);
+        Self { portable, here, scope, first: args.first, trace, digest }
     }
 
     /// Says how to repeat the run.
@@ -70,8 +72,12 @@ impl<F: Fn()> Drop for OnPanic<F> {
     }
 }
 
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:+,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -100,6 +100,9 @@ fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
     let same = proof.transpose()?;
     let (folder, placed) = placed?;
     say(&landed.on_screen(&folder, colour()))?;
+    if let Some(next) = landed.worth_a_look(&args.out) {
+        say(&format!("explain          {next}\n"))?;
+    }
     if placed == Placed::Unchanged {
         say("unchanged        the same run was there, byte for byte\n")?;
     }

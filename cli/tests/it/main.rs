@@ -2,6 +2,7 @@
 
 mod check;
 mod codes;
+mod explain;
 mod folder;
 mod init;
 mod library;

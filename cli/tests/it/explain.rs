@@ -1,0 +1,264 @@
+//! Explanations of whole runs: of calls, of metrics, and of what cannot be explained.
+
+use crate::Desk;
+
+/// Two deployments, one of which is down for a minute while the other asks for patience.
+const ROUGH: &str = r#"
+title = "A rough minute"
+question = "What did it cost us?"
+seed = 3
+[demand."*".normal]
+rate = "6/s"
+lasts = "4 min"
+client = { tries = 3, timeout = "20 s" }
+[fault.down]
+on = "az"
+at = "60 s"
+lasts = "60 s"
+outage = "503"
+[fault.busy]
+on = "oai"
+of = "30 %"
+at = "70 s"
+lasts = "60 s"
+answers = ["429 retry-after=5", "429", "500", "ok"]
+[expect]
+"users are answered" = "success.rate >= 99 %"
+"users are answered at once" = "ttft.p95 < 1 ms"
+"#;
+
+const TWO: &str = r#"
+[router]
+attempts = 4
+deadline = "15 s"
+[limit.org]
+requests = "100/min"
+[deployment.az]
+provider = "azure-openai"
+model = "gpt-4o-mini"
+[deployment.oai]
+provider = "openai"
+model = "gpt-4o-mini"
+limit = "org"
+[group.chat]
+members = { az = 3, oai = 1 }
+timeouts = { first_token = "5 s" }
+"#;
+
+fn rough() -> Desk {
+    let desk = Desk::new().with("rough.toml", ROUGH).with("two.toml", TWO);
+    let said = desk.seawall("run rough.toml -r two.toml").ended(1);
+    assert!(said.out.ends_with("\nexplain          seawall explain latest success.rate\n"));
+    // The run's folder is all that it takes.
+    std::fs::remove_file(desk.path("rough.toml")).expect("it was there");
+    desk.with("two.toml", "not what it was")
+}
+
+/// What a line that begins so goes on with.
+fn after<'t>(text: &'t str, begins: &str) -> &'t str {
+    let mut found = text.lines().filter_map(|line| line.trim_start().strip_prefix(begins));
+    found.next().unwrap_or_else(|| panic!("`{begins}` in\n{text}")).trim()
+}
+
+/// The seconds and the like that stand alone in a line.
+fn amount(text: &str) -> f64 {
+    let word = text.split_whitespace().next().expect("there is a number");
+    word.replace([',', '$'], "").parse().expect("it is a number")
+}
+
+#[test]
+fn what_is_worth_a_look_is_told_with_its_command() {
+    let desk = rough();
+    let said = desk.seawall("explain").ended(0);
+    let commands = said.out.lines().filter_map(|line| line.split_once("seawall explain latest "));
+    let commands: Vec<&str> = commands.map(|(_, subject)| subject).collect();
+    assert!(commands.len() >= 6, "{}", said.out);
+    assert_eq!(
+        commands.iter().filter(|subject| subject.starts_with('r')).count(),
+        commands.len() - 2
+    );
+    for subject in commands {
+        let said = desk.seawall(&format!("explain latest {subject}")).ended(0);
+        assert_eq!(said.err, "", "{subject}");
+        assert!(said.out.starts_with(&format!("{subject}: ")) || said.out.starts_with(subject));
+        assert!(said.out.contains("\nrough.toml, router two.toml, seed 3\n"), "{}", said.out);
+        assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+    }
+    // Without `latest`, and by its folder, it is the same.
+    let long = desk.seawall("explain runs/latest ttft.p95").ended(0);
+    assert_eq!(desk.seawall("explain ttft.p95").ended(0).out, long.out);
+}
+
+#[test]
+fn a_failed_call_is_told_from_its_first_try_to_its_last() {
+    let desk = rough();
+    let list = desk.seawall("explain").ended(0).out;
+    let line = list.lines().find(|line| line.contains("one that failed")).expect("many failed");
+    let (_, id) = line.rsplit_once(' ').expect("it ends with its number");
+    let story = desk.seawall(&format!("explain {id}")).ended(0).out;
+    for part in [
+        " into the run, during `normal` and `down`",
+        "attempt 1 goes to ",
+        "server error 503 after ",
+        "gives up: ",
+        "the client is told of the last failure: ",
+        &format!(", as {id}.1\n"),
+        &format!(", as {id}.2\n"),
+        "the client's own wait before it tried again",
+    ] {
+        assert!(story.contains(part), "{part} in\n{story}");
+    }
+    // Any try of it is the same call, and so is an attempt.
+    for same in [format!("{id}.2"), format!("{id}#1"), format!("{id}.1#2")] {
+        assert_eq!(desk.seawall(&format!("explain latest {same}")).ended(0).out, story);
+    }
+}
+
+#[test]
+fn who_could_not_be_chosen_is_told_with_numbers() {
+    let desk = rough();
+    let table = desk.text("runs/latest/requests.csv");
+    let failed = table.lines().filter(|line| line.contains(",failed,"));
+    let ids = failed.filter_map(|line| line.split(',').next()).step_by(9).take(12);
+    let stories: String =
+        ids.map(|id| desk.seawall(&format!("explain {id}")).ended(0).out).collect();
+    for part in ["not az: cooling for ", "not oai: cooling for ", " more, after a 429 at 1:"] {
+        assert!(stories.contains(part), "{part} in\n{stories}");
+    }
+}
+
+#[test]
+fn every_metric_can_be_explained() {
+    let desk = rough();
+    for metric in [
+        "recovery(down)",
+        "share {deployment=az}",
+        "ttft.p95 {deployment=az}",
+        "total.max {deployment=oai, during=down}",
+        "success.rate {deployment=az}",
+        "success.rate {group=chat}",
+        "cost.per_1k {deployment=az}",
+        "retries.share",
+        "failures.server",
+        "breaker.openings",
+        "ejected.share",
+        "stranded.time",
+    ] {
+        let told = desk.command("explain").arg(metric).output().expect("it can be started");
+        let text = crate::Said::from(told).ended(0).out;
+        assert!(text.starts_with(metric) && text.lines().count() > 3, "{text}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_metric_add_up_to_it() {
+    let desk = rough();
+    for metric in ["ttft.p95", "total.mean", "ttft.max", "ttft.p50 {during=down}"] {
+        let told = desk.command("explain").arg(metric).output().expect("it can be started");
+        let text = crate::Said::from(told).ended(0).out;
+        let parts = [
+            "attempts that did not answer",
+            "the router waiting before another",
+            "clients waiting to try again",
+            "the provider that answered",
+            "queue (this version has none)",
+            "the router itself",
+        ];
+        let sum: f64 = parts.iter().map(|part| amount(after(&text, part))).sum();
+        let all = amount(after(&text, "together"));
+        assert!((sum - all).abs() < 1e-6 && all > 0.0, "{sum} of {text}");
+        // Nothing is left to the router, whose own time is none here.
+        assert_eq!(amount(after(&text, "the router itself")), 0.0, "{text}");
+    }
+    let amplification = desk.seawall("explain amplification").ended(0).out;
+    let exact = amount(after(&amplification, "together"));
+    let (calls, attempts) = after(&amplification, "").split_once(" is ").expect("its value");
+    assert_eq!(calls, "amplification");
+    assert!((amount(attempts) - exact).abs() < 0.006, "{amplification}");
+    let cost = desk.seawall("explain cost.per_1k").ended(0).out;
+    let value = amount(cost.split_once(" is ").expect("its value").1);
+    assert!((amount(after(&cost, "together")) - value).abs() < 0.001, "{cost}");
+}
+
+#[test]
+fn failures_are_counted_by_how_they_came_about() {
+    let desk = rough();
+    let told = desk.seawall("explain success.rate").ended(0).out;
+    let whole: Vec<&str> = told.lines().nth(3).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(after(&told, "together").split_whitespace().next(), whole.get(4).copied(), "{told}");
+    assert!(told.contains(" -> client tries again after "), "{told}");
+    // An expectation is known by its name too.
+    let named = desk.command("explain").args(["latest", "users are answered"]).output();
+    let named = crate::Said::from(named.expect("it can be started")).ended(0);
+    assert_eq!(named.out, told);
+}
+
+#[test]
+fn what_there_is_not_is_two_with_what_there_is() {
+    let desk = rough();
+    let mut gallery = String::new();
+    for line in [
+        "explain r99999",
+        "explain latest 3:r1",
+        "explain nothing",
+        "explain ttft.p99 {group=chta}",
+        "explain ttft.p99 {during=spike}",
+        "explain success.rate {deployment=azz}",
+        "explain runs/there-is-none r1",
+        "explain runs r1",
+    ] {
+        let said = desk.seawall(line).ended(2);
+        assert_eq!(said.out, "", "{line}");
+        gallery += &format!("$ seawall {line}\n{}\n", said.err);
+    }
+    insta::assert_snapshot!(gallery);
+    let nowhere = Desk::new().seawall("explain r17").ended(2);
+    assert!(nowhere.err.starts_with("there is no run `runs/latest`\nhint: "), "{}", nowhere.err);
+}
+
+#[test]
+fn a_run_that_is_not_what_it_was_is_five_with_what_differs() {
+    let desk = rough();
+    let router = desk.text("runs/latest/router.toml");
+    let desk = desk.with("runs/latest/router.toml", &router.replace("az = 3", "az = 4"));
+    let said = desk.seawall("explain r17").ended(5);
+    assert!(said.err.contains("\n  router.toml: "), "{}", said.err);
+    assert!(!said.err.contains("scenario.toml: "), "{}", said.err);
+    assert!(said.err.contains("\nhint: run it anew: seawall run rough.toml -r two.toml"));
+    // What changes nothing is no difference.
+    let desk = desk.with("runs/latest/router.toml", &format!("{router}# a remark\n"));
+    desk.seawall("explain r17").ended(0);
+}
+
+#[test]
+fn a_run_that_was_stopped_or_recorded_or_traced_is_explained_as_it_was() {
+    let desk = rough().with("rough.toml", ROUGH).with("two.toml", TWO);
+    desk.seawall("run rough.toml -r two.toml --first 300 --record").ended(0);
+    let said = desk.seawall("explain latest r300").ended(0);
+    assert!(
+        said.out.starts_with("r300: still under way when the run was stopped\n"),
+        "{}",
+        said.out
+    );
+    let record = desk.text("runs/latest/record");
+    let desk =
+        desk.with("runs/latest/record", &record.replacen("dispatch r9#1", "dispatch r9#2", 1));
+    let json = desk.text("runs/latest/run.json");
+    let digest = json.lines().find(|line| line.contains("\"digest\": ")).expect("it has one");
+    let desk = desk.with("runs/latest/run.json", &json.replace(digest, "  \"digest\": \"0\","));
+    let said = desk.seawall("explain latest r9").ended(5);
+    assert!(
+        said.err.contains("\nrecord, line ") && said.err.contains("dispatch r9#1"),
+        "{}",
+        said.err
+    );
+
+    let rows: String = (0..200).map(|n| format!("{}.5,{},20\n", n, 100 + n)).collect();
+    let desk = desk.with("days.csv", &format!("arrival_s,input_tokens,output_tokens\n{rows}"));
+    desk.seawall("run rough.toml -r two.toml --trace days.csv");
+    desk.seawall("explain latest r17").ended(0);
+    std::fs::rename(desk.path("days.csv"), desk.path("moved.csv")).expect("it was there");
+    let said = desk.seawall("explain latest r17").ended(2);
+    assert!(said.err.starts_with("days.csv: "), "{}", said.err);
+    desk.seawall("explain latest r17 --trace moved.csv").ended(0);
+}
