@@ -235,7 +235,7 @@ impl Auditor {
         })
     }
 
-    /// Whether the cause is the right one.
+    /// Whether it is called what it is, and is who was selected.
     fn misnamed(&self, flight: &Flight, choice: Choice) -> Option<(Invariant, String)> {
         let Choice { dispatch, place, able, .. } = choice;
         let Dispatch { attempt: id, cause, .. } = dispatch;
@@ -257,9 +257,13 @@ impl Auditor {
         } else {
             Cause::Primary
         };
-        (cause != right).then(|| {
-            (Invariant::ClaimsHold, format!("{id}: is said to be `{cause:?}`, not `{right:?}`"))
-        })
+        if cause != right {
+            let detail = format!("{id}: is said to be `{cause:?}`, not `{right:?}`");
+            return Some((Invariant::ClaimsHold, detail));
+        }
+        let selected = flight.selected.unwrap_or((place.group, place.deployment));
+        (selected != (place.group, place.deployment))
+            .then(|| (Invariant::ClaimsHold, format!("{id}: another was selected")))
     }
 
     /// Enters an attempt into the books.
@@ -269,7 +273,8 @@ impl Auditor {
         let members = &config.group(group).members;
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
         let hedge = cause == Cause::Hedge;
-        let lost = if hedge { flight.second.take() } else { flight.live.take() };
+        let second = hedge.then(|| flight.second.take()).flatten();
+        let lost = if hedge { second.map(|second| *second) } else { flight.live.take() };
         if let Some(lost) = lost {
             self.limits.release(config, lost.place.deployment);
         }
@@ -302,7 +307,7 @@ impl Auditor {
         flight.hedged |= hedge;
         flight.hedge = self.hedges.due(config, group, flight.request.stream, at);
         (flight.deciding, flight.woken) = (false, false);
-        (flight.waiting, flight.scan) = (None, None);
+        (flight.waiting, flight.scan, flight.selected) = (None, None, None);
         let capped = flight.attempts == config.router().attempts;
         self.limits.reserve(config, deployment, at, reserved);
         let (rated, parallel) = limits::kinds(config, deployment);

@@ -4,9 +4,8 @@ use alloc::format;
 use alloc::string::String;
 
 use super::flight::{Flight, billed};
-use super::health::Place;
 use super::{Answer, Auditor, Invariant};
-use crate::{AttemptId, GroupId, Observation, Reason, RequestId, Span};
+use crate::{AttemptId, GroupId, Observation, Reason, RequestId, Span, Time};
 
 impl Auditor {
     /// An observation about an open request.
@@ -15,10 +14,16 @@ impl Auditor {
             Observation::Excluded { attempt, group, reason, mask } => {
                 self.excluded(attempt, group, reason, mask)
             }
-            Observation::Selected { attempt, group, eligible, .. } => {
+            Observation::Selected { attempt, group, deployment, eligible } => {
+                if let Some(flight) = self.flights.get_mut(&id) {
+                    flight.selected = Some((group, deployment));
+                }
                 self.accounted(attempt, group, eligible)
             }
-            Observation::Stranded { attempt, group, .. } => self.accounted(attempt, group, 0),
+            Observation::Stranded { attempt, group, earliest } => {
+                let said = self.accounted(attempt, group, 0);
+                said.or_else(|| self.returns(id, group, earliest))
+            }
             Observation::Waiting { until, why, .. } => self.waits(id, until, why),
             Observation::GaveUp { why, .. } => self.gives_up(id, why),
             Observation::Held { attempt, why } => {
@@ -45,6 +50,16 @@ impl Auditor {
         }
     }
 
+    /// Whether somebody is there for a request later than is said.
+    fn returns(&self, id: RequestId, group: GroupId, earliest: Option<Time>) -> Option<String> {
+        let flight = self.flights.get(&id)?;
+        let latest = self.latest(flight, group);
+        let wrong = latest.is_some_and(|latest| earliest.is_none_or(|said| said > latest))
+            || earliest.is_some_and(|said| said < flight.at);
+        let name = &self.config.group(group).name;
+        wrong.then(|| format!("`{name}` is said to return at {earliest:?}, not {latest:?}"))
+    }
+
     /// What is told of a whole life is what it was.
     fn closed(&mut self, id: RequestId, said: &Observation) {
         let Some(flight) = self.flights.get(&id) else { return };
@@ -66,15 +81,14 @@ impl Auditor {
     /// What is told of an attempt is what it was, and is told once.
     fn ended(&mut self, id: AttemptId, said: &Observation) {
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
-        let Observation::Ended { group, deployment, first_token, elapsed, usage, .. } = *said
+        let Observation::Ended { group, deployment, end, first_token, elapsed, usage, .. } = *said
         else {
             return;
         };
         let holds = flight.end_of(id).is_some_and(|ended| {
-            let Place { group: g, deployment: d, .. } = ended.attempt.place;
             let committed = flight.committed.filter(|(committed, _)| *committed == id);
-            let first = committed.map(|(_, at)| at.since(ended.attempt.at));
-            (g, d) == (group, deployment)
+            let first = committed.map(|(_, at)| at.since(ended.at));
+            (ended.group, ended.deployment, ended.end) == (group, deployment, end)
                 && ended.elapsed == elapsed
                 && ended.used == billed(usage)
                 && is_told(first, first_token)

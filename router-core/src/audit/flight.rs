@@ -1,12 +1,13 @@
 //! What the auditor knows of one request.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::health::Place;
 use super::limits::Take;
 use crate::{
-    Abandon, AttemptId, Config, DeploymentId, Detour, Failure, FailureClass, FailureKind, GiveUp,
-    GroupId, Rejection, Request, Scope, Span, Time, TimeoutsSpec, Usage,
+    Abandon, AttemptId, Config, DeploymentId, Detour, End, Failure, FailureClass, FailureKind,
+    GiveUp, GroupId, Rejection, Request, Scope, Span, Time, TimeoutsSpec, Usage,
 };
 
 /// An attempt in flight.
@@ -107,7 +108,11 @@ impl Failed {
 /// An attempt that ended, and what it used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
-    pub(super) attempt: Attempt,
+    pub(super) id: AttemptId,
+    pub(super) group: GroupId,
+    pub(super) deployment: DeploymentId,
+    pub(super) at: Time,
+    pub(super) end: End,
     pub(super) used: Take,
     pub(super) elapsed: Span,
 }
@@ -128,7 +133,7 @@ pub(super) struct Flight {
     pub(super) attempts: u8,
     /// The older, or only, attempt in flight, and the other.
     pub(super) live: Option<Attempt>,
-    pub(super) second: Option<Attempt>,
+    pub(super) second: Option<Box<Attempt>>,
     /// When a hedge is due, at least and at most.
     pub(super) hedge: Option<(Time, Time)>,
     /// Whether one was made or held back.
@@ -146,7 +151,7 @@ pub(super) struct Flight {
     ended: [Option<Ended>; 2],
     pub(super) answer: Option<(AttemptId, Usage)>,
     /// The attempt that was answered while another lives.
-    pub(super) won: Option<Attempt>,
+    pub(super) won: Option<Box<Attempt>>,
     /// Cut by its total timeout after its first token.
     pub(super) cut: Option<AttemptId>,
     pub(super) cancelled: bool,
@@ -160,8 +165,9 @@ pub(super) struct Flight {
     pub(super) since: Time,
     /// Whether that was the end of a wait.
     pub(super) woken: bool,
-    /// The choice being told: its group, and whom it excludes.
+    /// The choice being told: its group and whom it excludes, and whom it took.
     pub(super) scan: Option<(GroupId, u64)>,
+    pub(super) selected: Option<(GroupId, DeploymentId)>,
     /// Under which instant it stands in the auditor's list of deadlines.
     pub(super) listed: Time,
 }
@@ -203,6 +209,7 @@ impl Flight {
             since: at,
             woken: false,
             scan: None,
+            selected: None,
             listed: Time::MAX,
         }
     }
@@ -233,11 +240,11 @@ impl Flight {
 
     /// Whoever is in flight.
     pub(super) fn lives(&self) -> impl Iterator<Item = &Attempt> {
-        self.live.iter().chain(&self.second)
+        self.live.iter().chain(self.second.as_deref())
     }
 
     pub(super) fn find_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
-        self.live.iter_mut().chain(&mut self.second).find(|live| live.id == id)
+        self.live.iter_mut().chain(self.second.as_deref_mut()).find(|live| live.id == id)
     }
 
     /// An attempt starts beside what is in flight, if anything is.
@@ -245,17 +252,17 @@ impl Flight {
         if self.live.is_none() {
             self.live = Some(attempt);
         } else {
-            self.second = Some(attempt);
+            self.second = Some(Box::new(attempt));
         }
     }
 
     /// An attempt is in flight no more.
     pub(super) fn leave(&mut self, id: AttemptId) -> Option<Attempt> {
-        if self.second.is_some_and(|second| second.id == id) {
-            return self.second.take();
+        if let Some(second) = self.second.take_if(|second| second.id == id) {
+            return Some(*second);
         }
         let left = self.live.take_if(|live| live.id == id)?;
-        self.live = self.second.take();
+        self.live = self.second.take().map(|second| *second);
         Some(left)
     }
 
@@ -265,13 +272,13 @@ impl Flight {
 
     /// Whether something is known of an end that was not told.
     pub(super) fn has_ended(&self, id: AttemptId) -> bool {
-        self.ended.iter().flatten().any(|ended| ended.attempt.id == id)
+        self.ended.iter().flatten().any(|ended| ended.id == id)
     }
 
     /// What is known of an end, once.
     pub(super) fn end_of(&mut self, id: AttemptId) -> Option<Ended> {
         let mut ends = self.ended.iter_mut();
-        ends.find_map(|end| end.take_if(|ended| ended.attempt.id == id))
+        ends.find_map(|end| end.take_if(|ended| ended.id == id))
     }
 
     /// Whether the group it is in retries what it failed with last.

@@ -398,6 +398,9 @@ impl Health {
 
     fn begin(&mut self, config: &Config, place: Place, kind: Option<FailureKind>, at: Time) {
         self.close_aftermath(config);
+        if kind.is_none() && config.group(place.group).breaker.is_none() {
+            return;
+        }
         let rest = |rest: Option<&mut Rest>| rest.copied().unwrap_or_default();
         let whole = rest(self.rest(place.deployment, None));
         let key = rest(self.rest(place.deployment, Some(place.key)));

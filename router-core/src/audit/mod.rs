@@ -3,7 +3,8 @@
 //! The [`Auditor`] is a [`Journal`] that knows the configuration, every input and every output,
 //! and nothing else. It keeps its own naive books of rests, rates, budgets and deadlines, shares
 //! no code with the router, and holds what the router does against the [`Invariant`]s. What the
-//! router *says* (its observations) is only ever a claim to be checked, never a fact.
+//! router *says* (its observations) is only ever a claim to be checked, never a fact; where a
+//! random end leaves the books open, a claim within that interval narrows it.
 //!
 //! Several things can happen within one input: first every deadline that lies before it, in
 //! order and as of now, then the input itself, then the deadlines at its very instant. The
@@ -29,6 +30,7 @@ mod stories;
 mod surrender;
 #[cfg(test)]
 mod swarm;
+mod turn;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -38,8 +40,7 @@ use alloc::vec::Vec;
 pub use invariant::{Invariant, Violation};
 
 use crate::{
-    Abandon, AttemptId, Config, DeploymentId, Input, Journal, Observation, Outcome, Output,
-    Rejection, RequestId, Time,
+    AttemptId, Config, DeploymentId, Input, Journal, Observation, Output, RequestId, Time,
 };
 use budget::Budget;
 use flight::Flight;
@@ -266,97 +267,6 @@ impl Auditor {
             flight.listed = due;
         }
     }
-
-    /// Finds out what led to an output about `id`.
-    fn trigger(&mut self, id: RequestId, output: &Output) {
-        let Some(flight) = self.flights.get_mut(&id) else {
-            if matches!(&self.pending, Some(Input::Submit(request)) if request.id == id) {
-                self.apply();
-            }
-            return;
-        };
-        if flight.deciding
-            || matches!(output, Output::Observe(Observation::Ended { attempt, .. }) if flight.has_ended(*attempt))
-        {
-            return;
-        }
-        let concerned = match &self.pending {
-            Some(Input::Upstream(attempt, _)) => attempt.request == id,
-            Some(Input::Cancel(request)) => *request == id,
-            Some(
-                Input::Submit(_)
-                | Input::Tick
-                | Input::Reconfigure(_)
-                | Input::Peers(_)
-                | Input::Drain,
-            )
-            | None => false,
-        };
-        let told = flight.was_told();
-        let due = if is_choice(output) { flight.due() } else { flight.due_but_hedge() };
-        if flight.hedge_due().is_some_and(|(least, most)| least != most) && is_choice(output) {
-            // It was due at an instant that the books do not know.
-            flight.deciding = true;
-            (flight.at, flight.since) = (self.now, self.now);
-            self.touched.push(id);
-            return self.list(id);
-        }
-        if due < self.now && !(told && concerned) {
-            return self.fire(id, due);
-        }
-        (flight.at, flight.since) = (self.now, self.now);
-        self.apply();
-        if concerned && is_commitment(output) {
-            return;
-        }
-        match self.flights.get(&id) {
-            Some(flight) if !flight.deciding && self.is_up(flight.due()) => {
-                self.fire(id, flight.due());
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    /// A deadline of `id` has come.
-    fn fire(&mut self, id: RequestId, due: Time) {
-        self.premise(Invariant::TimeMonotone);
-        self.premise(Invariant::Punctual);
-        let told = self.flights.get(&id).is_some_and(Flight::was_told);
-        if due < self.front && !told {
-            let front = self.front;
-            self.breach(Invariant::TimeMonotone, Some(id), || {
-                alloc::format!("is acted on for {due}, after something of {front}")
-            });
-        }
-        self.front = self.front.max(due);
-        if let Some(flight) = self.flights.get_mut(&id) {
-            flight.deciding = true;
-            (flight.at, flight.since) = (self.now, due);
-            flight.woken = flight.waiting.take() == Some(due);
-        }
-        self.touched.push(id);
-        self.list(id);
-    }
-
-    /// Whether `output` turns down a second submission of a request that is open.
-    fn is_duplicate(&self, output: &Output) -> bool {
-        let why = if self.draining { Rejection::Drain } else { Rejection::Duplicate };
-        let told = match output {
-            Output::Finish(id, Outcome::Reject(said)) if *said == why => Some(id),
-            Output::Observe(Observation::Closed { request, attempts: 0, .. }) => Some(request),
-            Output::Finish(..)
-            | Output::Observe(_)
-            | Output::Dispatch(_)
-            | Output::Abandon(..)
-            | Output::Commit(_) => None,
-        };
-        let Some(id) = told else { return false };
-        matches!(&self.pending, Some(Input::Submit(request)) if request.id == *id)
-            && self
-                .flights
-                .get(id)
-                .is_some_and(|flight| !flight.deciding && flight.due() >= self.now)
-    }
 }
 
 /// Whom an output is about; rests, pages and misfits are about no request.
@@ -381,24 +291,6 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Misfit => return None,
         },
     })
-}
-
-/// Whether this belongs to a choice of whom to send an attempt to.
-fn is_choice(output: &Output) -> bool {
-    matches!(
-        output,
-        Output::Dispatch(_)
-            | Output::Observe(
-                Observation::Excluded { .. }
-                    | Observation::Selected { .. }
-                    | Observation::Held { .. }
-            )
-    )
-}
-
-/// Whether this tells that one attempt speaks to the client, and another will not.
-fn is_commitment(output: &Output) -> bool {
-    matches!(output, Output::Commit(_) | Output::Abandon(_, Abandon::Hedged))
 }
 
 impl Journal for Auditor {

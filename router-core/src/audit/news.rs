@@ -1,13 +1,15 @@
 //! What inputs do to the books.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 
 use super::flight::{Attempt, Ended, Flight, billed, timeout};
+use super::health::Place;
 use super::limits::Take;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
-    Abandon, AttemptId, Config, Consumption, Failure, FailureKind, Input, Rejection, Request,
+    Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Input, Rejection, Request,
     RequestId, Upstream,
 };
 
@@ -96,12 +98,12 @@ impl Auditor {
             Upstream::Progress(tokens) => attempt.seen(now, tokens),
             Upstream::Complete(usage) => {
                 self.begin(id.request);
-                let Some(attempt) = self.over(id, |_| billed(usage)) else { return };
+                let Some(attempt) = self.over(id, End::Answered, |_| billed(usage)) else { return };
                 let Some(flight) = self.flights.get_mut(&id.request) else { return };
                 flight.answer = Some((id, usage));
                 if flight.live.is_some() {
                     // The other is dropped first.
-                    flight.won = Some(attempt);
+                    flight.won = Some(Box::new(attempt));
                 } else {
                     self.won(&attempt);
                 }
@@ -130,7 +132,8 @@ impl Auditor {
 
     /// An attempt failed for a reason that speaks of its deployment.
     fn fail(&mut self, id: AttemptId, failure: Failure, used: impl FnOnce(&Attempt) -> Take) {
-        let Some(attempt) = self.over(id, used) else { return };
+        let end = End::Failed(failure.kind);
+        let Some(attempt) = self.over(id, end, used) else { return };
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
         flight.fail(&attempt, failure);
         if flight.live.is_some() {
@@ -146,12 +149,18 @@ impl Auditor {
     }
 
     /// Ends an attempt and settles what it used.
-    fn over(&mut self, id: AttemptId, used: impl FnOnce(&Attempt) -> Take) -> Option<Attempt> {
+    fn over(
+        &mut self,
+        id: AttemptId,
+        end: End,
+        used: impl FnOnce(&Attempt) -> Take,
+    ) -> Option<Attempt> {
         let flight = self.flights.get_mut(&id.request)?;
         let attempt = flight.leave(id)?;
         let used = used(&attempt);
-        flight.note_end(Ended { attempt, used, elapsed: flight.at.since(attempt.at) });
-        let deployment = attempt.place.deployment;
+        let Attempt { place: Place { group, deployment, .. }, at, .. } = attempt;
+        let elapsed = flight.at.since(at);
+        flight.note_end(Ended { id, group, deployment, at, end, used, elapsed });
         let doubtful = attempt.epoch != self.epoch;
         let both = (attempt.reserved, used);
         self.limits.release(&self.config, deployment);
@@ -256,7 +265,7 @@ impl Auditor {
         } else {
             let now = self.now;
             let config = Arc::clone(&self.config);
-            self.over(id, |_| charged);
+            self.over(id, End::Abandoned(why), |_| charged);
             self.health.abandoned(&config, &live, now);
             if why == Abandon::Hedged {
                 self.hedges.sample(&live, now);

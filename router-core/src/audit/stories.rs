@@ -1,13 +1,15 @@
 //! For every invariant a story that breaks it and only it, and stories that break none.
 
+mod policies;
+
 use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::{
-    Abandon, AttemptId, Auditor, BreakerSpec, Cause, Config, DeploymentId, DeploymentSpec,
-    Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter, HedgeSpec, Input,
-    Invariant, Journal, LimitSpec, MemberSpec, Observation, Outcome, Output, Rate, Ratio, Reason,
-    Rejection, Request, RequestId, Span, Spec, Time, Upstream, Usage, Wait,
+    Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, Cause, Config, DeploymentId,
+    DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter,
+    HedgeSpec, Input, Invariant, Journal, LimitSpec, MemberSpec, Observation, Outcome, Output,
+    Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Time, Upstream, Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -443,6 +445,7 @@ fn no_reason_is_believed_that_does_not_hold() {
         GiveUp::Final,
         GiveUp::Committed,
         GiveUp::Attempts,
+        GiveUp::Retries,
         GiveUp::Budget,
         GiveUp::Deadline,
         GiveUp::Stranded,
