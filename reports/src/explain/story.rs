@@ -27,6 +27,8 @@ pub struct Story {
     pub(super) tried: Vec<(GroupId, DeploymentId, String)>,
     /// Who could not be chosen, until it is said who was.
     pub(super) reasons: Vec<String>,
+    /// Who of the group that was asked last could not be chosen.
+    pub(super) excluded: u64,
     /// Who was chosen, until it is said what for.
     pub(super) selected: Option<(GroupId, DeploymentId, u64)>,
     /// The failure that is being heard of.
@@ -61,6 +63,7 @@ impl Story {
             request: None,
             tried: Vec::new(),
             reasons: Vec::new(),
+            excluded: 0,
             selected: None,
             heard: None,
             struck: None,
@@ -121,6 +124,7 @@ impl Story {
         self.request = Some(*request);
         self.tried.clear();
         self.reasons.clear();
+        self.excluded = 0;
     }
 
     fn dispatched(&mut self, now: Time, dispatch: &Dispatch) {
@@ -133,6 +137,9 @@ impl Story {
             format!(" of `{}`", self.group(group))
         };
         let what = say::cause(cause).map_or_else(String::new, |what| format!(" ({what})"));
+        if let (Cause::Hedge, Some((_, _, eligible))) = (cause, self.selected) {
+            self.reasons.extend(self.unhedged(group, eligible));
+        }
         let how =
             self.selected.take().map_or_else(String::new, |selected| self.chosen(now, selected));
         if cause == Cause::Hedge
@@ -148,6 +155,7 @@ impl Story {
         self.line(now, 0, format!("attempt {}{what} goes to {to}{within}{how}", attempt.ordinal));
         self.tell_reasons(now);
         self.live.push((attempt, now));
+        self.tried.push((group, deployment, "under way".to_owned()));
     }
 
     /// The first token, or the whole of an answer in one piece, goes to the client.
@@ -256,6 +264,7 @@ impl Story {
     }
 
     fn tell_reasons(&mut self, now: Time) {
+        self.excluded = 0;
         for text in std::mem::take(&mut self.reasons) {
             self.line(now, 1, text);
         }

@@ -48,6 +48,7 @@ impl Story {
 
     /// Who could not be chosen, and why, in as few words as say it.
     pub(super) fn excluded(&mut self, now: Time, group_id: GroupId, reason: Reason, mask: u64) {
+        self.excluded |= mask;
         let Some(request) = self.request else { return };
         let config = Arc::clone(&self.whereabouts.config);
         let members = config.group(group_id).members.iter().enumerate();
@@ -102,6 +103,17 @@ impl Story {
             return vec![format!("not `{name}` again: {text}")];
         }
         told
+    }
+
+    /// Who could take an attempt and may not be sent a hedge, of which the router says nothing.
+    pub(super) fn unhedged(&self, group: GroupId, eligible: u64) -> Option<String> {
+        let config = &self.whereabouts.config;
+        let members = config.group(group).members.iter().enumerate();
+        let left = members.filter(|(i, _)| (eligible | self.excluded) & 1 << i == 0);
+        let names: Vec<&str> =
+            left.map(|(_, m)| config.deployment(m.deployment).name.as_str()).collect();
+        let why = "a hedge goes to nobody who is out, half-open or standby";
+        (!names.is_empty()).then(|| format!("not {}: {why}", listed(&names, "or")))
     }
 
     /// How it was chosen: `: drawn by weight, among az-us 2 and oai 3 (60.0 %)`.
