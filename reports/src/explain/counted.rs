@@ -6,23 +6,13 @@ use super::account::largest;
 use super::breakdown::Breakdown;
 use super::sums::{self, Measure};
 use super::telling::Setting;
-use crate::expect::Metric;
+use crate::expect::{Metric, Sent};
 use crate::page::{Ink, Page};
 use crate::words;
 use crate::{ExpectedShare, Figures, Membership, Part, blame, membership};
 
 /// Parts of a table: a name, and how much.
 type Parts = Vec<(String, (u128, u64))>;
-
-const CAUSES: [Cause; 7] = [
-    Cause::Primary,
-    Cause::Retry,
-    Cause::Fallback,
-    Cause::Hedge,
-    Cause::Probe,
-    Cause::Standby,
-    Cause::Panic,
-];
 
 const COUNT: Measure = Measure { grain: 1, decimals: 0, before: "", after: "" };
 
@@ -38,9 +28,10 @@ impl Breakdown {
             Metric::Share | Metric::PanicTime | Metric::StrandedTime => {
                 ("how often somebody could not be chosen, and why", self.excluded(figures, part))
             }
-            Metric::Sent(_) | Metric::HedgesWon => {
-                ("attempts, by what they were for", self.sent(figures, part))
+            Metric::Sent(wanted) => {
+                ("attempts, by what they were for", self.sent(figures, part, *wanted))
             }
+            Metric::HedgesWon => ("hedges, and what became of them", self.hedged(figures, part)),
             Metric::Failures(class) => {
                 let of_class = |kind: FailureKind| kind.class() == Some(*class);
                 ("failed attempts of this class", self.failed(figures, part, of_class))
@@ -89,23 +80,30 @@ impl Breakdown {
         parts(each)
     }
 
-    fn sent(&self, figures: &Figures, part: &Part) -> Parts {
-        let each = self.own(figures, part).flat_map(|(i, counts)| {
-            let name = membership::name(figures, i);
-            let lost = counts.hedges_won + counts.hedges_lost;
-            CAUSES.into_iter().flat_map(move |cause| {
-                let (what, n) = (words::cause(cause), counts.sent(cause));
-                if cause != Cause::Hedge {
-                    return vec![(format!("{what} to {name}"), n)];
+    /// The attempts that were sent for `wanted`, by where to, and all others.
+    fn sent(&self, figures: &Figures, part: &Part, wanted: Sent) -> Parts {
+        let own: Vec<(usize, &Membership)> = self.own(figures, part).collect();
+        let each = own.iter().flat_map(|(i, counts)| {
+            let name = membership::name(figures, *i);
+            match wanted {
+                Sent::Retries => vec![(format!("retries and hedges to {name}"), counts.retried)],
+                Sent::Hedges => hedges(&name, counts),
+                Sent::Probes => vec![(format!("probes of {name}"), counts.sent(Cause::Probe))],
+                Sent::Standby => {
+                    vec![(format!("to {name} on standby"), counts.sent(Cause::Standby))]
                 }
-                vec![
-                    (format!("hedge to {name} that had its token first"), counts.hedges_won),
-                    (format!("hedge to {name} that was outrun"), counts.hedges_lost),
-                    (format!("hedge to {name} that failed"), n.saturating_sub(lost)),
-                ]
-            })
+                Sent::Panic => vec![(format!("to {name} in panic"), counts.sent(Cause::Panic))],
+            }
         });
-        parts(each)
+        let told: Vec<(String, u64)> = each.collect();
+        let all: u64 = own.iter().map(|(_, counts)| counts.dispatched()).sum();
+        let rest = all.saturating_sub(told.iter().map(|(_, n)| n).sum());
+        parts(told.into_iter().chain([("all other attempts".to_owned(), rest)]))
+    }
+
+    fn hedged(&self, figures: &Figures, part: &Part) -> Parts {
+        let each = self.own(figures, part);
+        parts(each.flat_map(|(i, counts)| hedges(&membership::name(figures, i), counts)))
     }
 
     fn failed(
@@ -137,6 +135,17 @@ impl Breakdown {
         });
         parts(openings)
     }
+}
+
+/// The hedges sent to a member, by what became of them.
+fn hedges(name: &str, counts: &Membership) -> Vec<(String, u64)> {
+    let over = counts.hedges_won + counts.hedges_lost;
+    let failed = counts.sent(Cause::Hedge).saturating_sub(over);
+    vec![
+        (format!("hedges to {name} that had their token first"), counts.hedges_won),
+        (format!("hedges to {name} that were outrun"), counts.hedges_lost),
+        (format!("hedges to {name} of which neither holds"), failed),
+    ]
 }
 
 fn parts(each: impl Iterator<Item = (String, u64)>) -> Parts {
