@@ -116,9 +116,11 @@ impl Router {
 
     /// What is left of a membership's weight while it recovers, in 1024ths.
     pub(crate) fn ramp(&self, group: GroupId, member: usize) -> u64 {
+        if self.config.group(group).members[member].breaker != BreakerMode::Enforce {
+            return 1024;
+        }
         let breaker = self.health.membership(group, member).breaker.as_ref();
-        let enforced = self.config.group(group).members[member].breaker == BreakerMode::Enforce;
-        breaker.filter(|_| enforced).map_or(1024, |breaker| breaker.share(self.now))
+        breaker.map_or(1024, |breaker| breaker.share(self.now))
     }
 
     /// What a failure says of the deployment: counts it, bars it, rests it, pages somebody.
@@ -208,9 +210,11 @@ impl Router {
     /// What an ended attempt says to its membership's breaker. Its time counts if it is `timed`.
     fn tell_breaker(&mut self, id: RequestId, ended: &Try, verdict: Verdict, timed: bool) {
         let (group_id, member) = (ended.group(), usize::from(ended.member));
-        let Some(mut breaker) = self.health.membership_mut(group_id, member).breaker.take() else {
+        let membership = self.health.membership_mut(group_id, member);
+        if membership.breaker.is_none() {
             return;
-        };
+        }
+        let Some(mut breaker) = membership.breaker.take() else { return };
         let (now, deployment) = (self.now, ended.deployment);
         let group = self.config.group(group_id);
         let mode = group.members[member].breaker;

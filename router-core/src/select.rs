@@ -16,11 +16,14 @@ pub(crate) struct Eligibility {
     probes: u64,
     standby: u64,
     excluded: [u64; Reason::ALL.len()],
+    /// The reasons that hold or held for anyone.
+    reasons: u16,
 }
 
 impl Eligibility {
     fn exclude(&mut self, reason: Reason, mask: u64) {
         self.excluded[reason as usize] |= mask;
+        self.reasons |= 1 << reason as u16;
     }
 
     /// Whether somebody could whom this request has not tried.
@@ -207,7 +210,10 @@ impl Router {
     /// Tells why members were excluded.
     pub(crate) fn explain(&mut self, flight: &Flight, group: GroupId, found: &Eligibility) {
         let attempt = flight.next_attempt();
-        for reason in Reason::ALL {
+        let mut reasons = found.reasons;
+        while reasons != 0 {
+            let reason = Reason::ALL[reasons.trailing_zeros() as usize];
+            reasons &= reasons - 1;
             let mask = found.excluded[reason as usize];
             if mask != 0 {
                 let told = Observation::Excluded { attempt, group, reason, mask };
