@@ -87,14 +87,15 @@ impl Try {
     }
 
     /// Its next deadline and what for; of several at one instant the earliest kind of
-    /// [`TimerKind`]'s order acts.
-    fn due(&self, timeouts: &TimeoutsSpec, due: &mut (Time, TimerKind, u8)) {
+    /// [`TimerKind`]'s order.
+    #[inline]
+    fn due(&self, timeouts: &TimeoutsSpec) -> (Time, TimerKind) {
+        let mut due = (self.dispatched + timeouts.total, TimerKind::Total);
         let mut earlier = |at: Time, kind: TimerKind| {
             if at < due.0 {
-                *due = (at, kind, self.ordinal);
+                due = (at, kind);
             }
         };
-        earlier(self.dispatched + timeouts.total, TimerKind::Total);
         match self.phase {
             Phase::Streaming => {
                 if self.is(STREAMS) {
@@ -110,8 +111,9 @@ impl Try {
                 }
                 earlier(self.mark, TimerKind::Hedge);
             }
-            Phase::Waiting => {}
+            Phase::Waiting => due = (self.mark, TimerKind::Retry),
         }
+        due
     }
 }
 
@@ -365,21 +367,20 @@ impl Flight {
 
     /// Its next deadline, what for, and for which attempt. Of several at one instant the earliest
     /// kind of [`TimerKind`]'s order acts, the lead's first.
+    #[inline]
     pub(crate) fn due(&self, timeouts: &TimeoutsSpec, twin: Option<&Try>) -> (Time, TimerKind, u8) {
-        let mut due = (self.deadline, TimerKind::Deadline, 0);
-        match self.lead.phase {
-            Phase::Waiting => {
-                if self.lead.mark < due.0 {
-                    due = (self.lead.mark, TimerKind::Retry, 0);
-                }
-            }
-            Phase::Connecting | Phase::Connected | Phase::Streaming => {
-                self.lead.due(timeouts, &mut due);
-                if let Some(twin) = twin {
-                    twin.due(timeouts, &mut due);
-                }
+        let (mut at, mut kind) = self.lead.due(timeouts);
+        let mut ordinal = self.lead.ordinal;
+        if let Some(twin) = twin {
+            let other = twin.due(timeouts);
+            if other.0 < at {
+                ((at, kind), ordinal) = (other, twin.ordinal);
             }
         }
-        due
+        if self.deadline <= at {
+            (self.deadline, TimerKind::Deadline, 0)
+        } else {
+            (at, kind, ordinal)
+        }
     }
 }

@@ -98,9 +98,7 @@ impl Membership {
     }
 
     fn count(&mut self, now: Time, counter: usize) {
-        let mut counts = [0; 6];
-        counts[counter] = 1;
-        self.window.count(now, counts);
+        self.window.count_one(now, counter);
     }
 }
 

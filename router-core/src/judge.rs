@@ -114,11 +114,9 @@ impl Router {
         }
     }
 
-    /// What is left of a membership's weight while it recovers, in 1024ths.
+    /// What is left of the weight of a membership whose breaker is enforced while it recovers, in
+    /// 1024ths.
     pub(crate) fn ramp(&self, group: GroupId, member: usize) -> u64 {
-        if self.config.group(group).members[member].breaker != BreakerMode::Enforce {
-            return 1024;
-        }
         let breaker = self.health.membership(group, member).breaker.as_ref();
         breaker.map_or(1024, |breaker| breaker.share(self.now))
     }

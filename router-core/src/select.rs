@@ -123,6 +123,7 @@ impl Router {
     }
 
     /// Whether a limit has no room.
+    #[inline]
     fn shortage(&self, flight: &Flight, member: &Member) -> Option<Reason> {
         let charge = flight.charge();
         let limits = &self.config.deployment(member.deployment).limits;

@@ -14,8 +14,11 @@ const SLOTS: u64 = 10;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Window<const N: usize> {
     pace: Pace,
-    /// The slot of the latest count, counted from the start.
+    /// The slot of the latest count, counted from the start, and its place.
     latest: u64,
+    at: usize,
+    /// Before this instant nothing moves on; the beginning of time for windows of calls.
+    turn: Time,
     /// By slot modulo their number.
     slots: Vec<[u32; N]>,
     totals: [u64; N],
@@ -41,26 +44,48 @@ impl<const N: usize> Window<N> {
     }
 
     fn new(pace: Pace, slots: usize) -> Self {
-        Self { pace, latest: 0, slots: vec![[0; N]; slots], totals: [0; N] }
+        let turn = Time::ZERO;
+        let slots = vec![[0; N]; slots];
+        let mut window = Self { pace, latest: 0, at: 0, turn, slots, totals: [0; N] };
+        window.settle();
+        window
     }
 
     /// Counts one call; by so much each counter.
     pub(crate) fn count(&mut self, now: Time, more: [u32; N]) {
-        let slot = match self.pace {
-            Pace::Time { start, width } => now.since(start).as_nanos() / width,
-            Pace::Calls => self.latest + 1,
-        };
-        self.advance(slot);
-        let at = self.place(self.latest);
-        for ((count, total), more) in self.slots[at].iter_mut().zip(&mut self.totals).zip(more) {
+        self.move_on(now);
+        let counts = self.slots[self.at].iter_mut();
+        for ((count, total), more) in counts.zip(&mut self.totals).zip(more) {
             let grown = count.saturating_add(more);
             *total += u64::from(grown - *count);
             *count = grown;
         }
     }
 
-    /// Moves on to `slot`, forgetting what leaves the window.
-    fn advance(&mut self, slot: u64) {
+    /// Counts one on one counter.
+    pub(crate) fn count_one(&mut self, now: Time, counter: usize) {
+        self.move_on(now);
+        let count = &mut self.slots[self.at][counter];
+        if *count < u32::MAX {
+            *count += 1;
+            self.totals[counter] += 1;
+        }
+    }
+
+    /// Moves on to the slot of `now`.
+    #[inline]
+    fn move_on(&mut self, now: Time) {
+        if now >= self.turn {
+            self.advance(now);
+        }
+    }
+
+    /// Moves on to the slot of `now`, forgetting what leaves the window.
+    fn advance(&mut self, now: Time) {
+        let slot = match self.pace {
+            Pace::Time { start, width } => now.since(start).as_nanos() / width,
+            Pace::Calls => self.latest + 1,
+        };
         let last = slot.min(self.latest.saturating_add(self.slots.len() as u64));
         for gone in (self.latest + 1)..=last {
             let at = self.place(gone);
@@ -69,6 +94,18 @@ impl<const N: usize> Window<N> {
             }
         }
         self.latest = self.latest.max(slot);
+        self.settle();
+    }
+
+    /// Finds what follows from the latest slot.
+    fn settle(&mut self) {
+        self.at = self.place(self.latest);
+        self.turn = match self.pace {
+            Pace::Time { start, width } => {
+                start + Span::from_nanos(width) * self.latest.saturating_add(1)
+            }
+            Pace::Calls => Time::ZERO,
+        };
     }
 
     fn place(&self, slot: u64) -> usize {
@@ -107,6 +144,7 @@ impl<const N: usize> Window<N> {
     /// words are not of that kind.
     pub(crate) fn restore<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) -> Option<()> {
         self.latest = words.next()?.parse().ok()?;
+        self.settle();
         words.try_for_each(|word| {
             let mut numbers = word.split(',');
             let slot = self.slots.get_mut(numbers.next()?.parse::<usize>().ok()?)?;

@@ -186,6 +186,11 @@ impl Estimates {
         }
     }
 
+    /// Whether some group looks at them.
+    pub(crate) const fn are_wanted(&self) -> bool {
+        self.wanted
+    }
+
     pub(crate) fn of(&self, deployment: DeploymentId) -> &Estimate {
         &self.deployments[deployment.index()]
     }

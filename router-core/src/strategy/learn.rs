@@ -8,18 +8,27 @@ use crate::{FailureKind, Usage};
 impl Router {
     /// The first token of a stream came.
     pub(crate) fn learn_first_token(&mut self, attempt: &Try) {
+        if !self.estimates.are_wanted() {
+            return;
+        }
         let facts = self.facts(attempt, attempt.seen);
         self.estimates.first_token(self.now, &facts);
     }
 
     /// An attempt was answered.
     pub(crate) fn learn_answer(&mut self, ended: &Try, usage: Usage) {
+        if !self.estimates.are_wanted() {
+            return;
+        }
         let facts = self.facts(ended, usage.output_tokens);
         self.estimates.answered(self.now, &facts);
     }
 
     /// An attempt failed.
     pub(crate) fn learn_failure(&mut self, ended: &Try, kind: FailureKind) {
+        if !self.estimates.are_wanted() {
+            return;
+        }
         let timeouts = &self.config.group(ended.group()).timeouts;
         let timeout = if ended.is(STREAMS) { timeouts.first_token } else { timeouts.total };
         let facts = self.facts(ended, ended.seen);
@@ -28,6 +37,9 @@ impl Router {
 
     /// An attempt was dropped since the other of its request was first.
     pub(crate) fn learn_outrun(&mut self, lost: &Try) {
+        if !self.estimates.are_wanted() {
+            return;
+        }
         let facts = self.facts(lost, lost.seen);
         self.estimates.outrun(self.now, &facts);
     }

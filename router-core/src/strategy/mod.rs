@@ -25,7 +25,7 @@ use estimate::{Facts, Shape};
 use crate::flight::Flight;
 use crate::router::Router;
 use crate::select::Eligibility;
-use crate::{Counter, DeploymentId, GroupId, Strategy};
+use crate::{BreakerMode, Counter, DeploymentId, GroupId, Strategy};
 
 /// Which of an attempt's draws.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +123,12 @@ impl Router {
     /// What a member counts for among others: its weight, one for standby, in 1024ths; less while
     /// it recovers.
     fn share(&self, group: GroupId, member: usize) -> u64 {
-        let weight = self.config.group(group).members[member].weight.max(1);
-        u64::from(weight) * self.ramp(group, member)
+        let known = &self.config.group(group).members[member];
+        let weight = u64::from(known.weight.max(1));
+        match known.breaker {
+            BreakerMode::Enforce => weight * self.ramp(group, member),
+            BreakerMode::Observe | BreakerMode::Disabled | BreakerMode::ForcedOpen => weight * 1024,
+        }
     }
 
     /// Of those held up for a while, who stands beside the eligible but for that: of their tier,
