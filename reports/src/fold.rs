@@ -36,6 +36,8 @@ pub struct Fold {
     asides: Asides,
     /// Where each group's members begin in [`Figures::members`].
     first_member: Vec<usize>,
+    /// The deployments of these members, close together.
+    deployments: Vec<DeploymentId>,
     /// The group that each source asks for.
     homes: Vec<GroupId>,
     cursor: Cursor,
@@ -73,6 +75,11 @@ impl Fold {
             breakers: Breakers::new(&config),
             asides: Asides::default(),
             first_member,
+            deployments: config
+                .groups()
+                .iter()
+                .flat_map(|group| group.members.iter().map(|member| member.deployment))
+                .collect(),
             homes: Vec::new(),
             cursor: Cursor { now: Time::ZERO, bin: Some(0) },
             failed: None,
@@ -127,8 +134,8 @@ impl Fold {
     /// The place of a membership.
     fn member(&self, group: GroupId, deployment: DeploymentId) -> usize {
         let (first, end) = (self.first_member[group.index()], self.first_member[group.index() + 1]);
-        let members = &self.figures.members[first..end];
-        let place = members.iter().position(|member| member.deployment == deployment);
+        let members = &self.deployments[first..end];
+        let place = members.iter().position(|member| *member == deployment);
         first + place.expect("what happens in a group happens to a member of it")
     }
 

@@ -127,7 +127,7 @@ impl Router {
 
     /// Acts on every deadline before `limit`, in order.
     fn fire_before(&mut self, limit: Time) {
-        while let Some((at, slot)) = self.timers.first() {
+        while let Some((at, _, slot)) = self.timers.first() {
             if at >= limit {
                 break;
             }
@@ -158,8 +158,8 @@ impl Router {
 
     /// Arms a flight's timer anew, after its phase or its marks changed.
     pub(crate) fn rearm(&mut self, slot: u32) {
-        let (at, ..) = self.due(slot);
-        self.timers.set(slot, at);
+        let (at, kind, _) = self.due(slot);
+        self.timers.set(slot, at, kind);
     }
 
     /// What a flight has beside its slot.
@@ -361,8 +361,7 @@ impl Brain for Router {
     }
 
     fn next_wakeup(&self) -> Option<Wakeup> {
-        let (at, slot) = self.timers.first()?;
-        let (_, reason, _) = self.due(slot);
+        let (at, reason, _) = self.timers.first()?;
         Some(Wakeup { at, reason })
     }
 }

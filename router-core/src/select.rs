@@ -84,7 +84,9 @@ impl Router {
                 None => found.able |= bit,
             }
         }
-        self.panic(flight, group_id, &mut found);
+        if group.panic != Ratio::ZERO {
+            self.panic(flight, group_id, &mut found);
+        }
         found.narrow(group, if group_id == flight.group() { flight.tried } else { 0 });
         found
     }
@@ -138,11 +140,9 @@ impl Router {
 
     /// If too few of a group are healthy, those that are out are used all the same, but for what
     /// a provider asked for.
+    #[cold]
     fn panic(&self, flight: &Flight, group_id: GroupId, found: &mut Eligibility) {
         let group = self.config.group(group_id);
-        if group.panic == Ratio::ZERO {
-            return;
-        }
         let weighted =
             group.members.iter().enumerate().filter(|(_, member)| {
                 member.weight > 0 && member.breaker != BreakerMode::ForcedOpen

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::Time;
 
-/// What a wake-up is for.
+/// What a wake-up is for; of several at one instant the first in this order acts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum TimerKind {
@@ -27,25 +27,56 @@ pub enum TimerKind {
     Retry,
 }
 
+impl TimerKind {
+    /// Every kind, in order of number.
+    const ALL: [Self; 7] = [
+        Self::Deadline,
+        Self::Total,
+        Self::Idle,
+        Self::FirstToken,
+        Self::Connect,
+        Self::Hedge,
+        Self::Retry,
+    ];
+}
+
 const ABSENT: u32 = u32::MAX;
 const ARITY: usize = 4;
 
 /// Deadlines by slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers {
-    /// Time (64 bits), arming sequence (40), slot (24).
+    /// Time (64 bits), arming sequence (39), kind (3), slot (22).
     heap: Vec<u128>,
     /// Where a slot's entry is.
     places: Vec<u32>,
     sequence: u64,
 }
 
-const fn pack(at: Time, sequence: u64, slot: u32) -> u128 {
-    (at.as_nanos() as u128) << 64 | (sequence as u128) << 24 | slot as u128
+const SLOT_BITS: u32 = 22;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+const KIND_MASK: u128 = 0b111 << SLOT_BITS;
+const SEQUENCE_SHIFT: u32 = SLOT_BITS + 3;
+/// Beyond it deadlines are numbered anew. At ten thousand of them a second that is in 1.7 years.
+const SEQUENCE_MAX: u64 = (1 << (64 - SEQUENCE_SHIFT)) - 1;
+
+const fn pack(at: Time, sequence: u64, kind: TimerKind, slot: u32) -> u128 {
+    (at.as_nanos() as u128) << 64
+        | (sequence as u128) << SEQUENCE_SHIFT
+        | (kind as u128) << SLOT_BITS
+        | slot as u128
 }
 
 const fn slot_of(entry: u128) -> u32 {
-    entry as u32 & 0xFF_FFFF
+    entry as u32 & SLOT_MASK
+}
+
+const fn kind_of(entry: u128) -> TimerKind {
+    TimerKind::ALL[((entry & KIND_MASK) >> SLOT_BITS) as usize]
+}
+
+const fn sequence_of(entry: u128) -> u64 {
+    entry as u64 >> SEQUENCE_SHIFT
 }
 
 const fn time_of(entry: u128) -> Time {
@@ -56,9 +87,9 @@ impl Timers {
     /// An entry, and where it is.
     pub(crate) const BYTES_PER_SLOT: usize = size_of::<u128>() + size_of::<u32>();
 
-    /// Timers for slots below `capacity`, which is below 2^24.
+    /// Timers for slots below `capacity`, which is 2^22 at most.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        assert!(capacity < 1 << 24, "a slot has 24 bits");
+        assert!(capacity <= 1 << SLOT_BITS, "a slot has 22 bits");
         Self {
             heap: Vec::with_capacity(capacity),
             places: Vec::with_capacity(capacity),
@@ -66,13 +97,13 @@ impl Timers {
         }
     }
 
-    /// The earliest deadline and whose it is.
-    pub(crate) fn first(&self) -> Option<(Time, u32)> {
-        self.heap.first().map(|&entry| (time_of(entry), slot_of(entry)))
+    /// The earliest deadline, what it is for and whose it is.
+    pub(crate) fn first(&self) -> Option<(Time, TimerKind, u32)> {
+        self.heap.first().map(|&entry| (time_of(entry), kind_of(entry), slot_of(entry)))
     }
 
     /// Arms `slot` for `at`, instead of whatever it was armed for; [`Time::MAX`] disarms it.
-    pub(crate) fn set(&mut self, slot: u32, at: Time) {
+    pub(crate) fn set(&mut self, slot: u32, at: Time, kind: TimerKind) {
         if at == Time::MAX {
             self.clear(slot);
             return;
@@ -81,16 +112,20 @@ impl Timers {
         if index >= self.places.len() {
             self.places.resize(index + 1, ABSENT);
         }
+        if self.sequence == SEQUENCE_MAX {
+            self.number_anew();
+        }
         let place = self.places[index];
         self.sequence += 1;
-        assert!(self.sequence < 1 << 40, "2^40 deadlines last a million years of traffic");
-        let entry = pack(at, self.sequence, slot);
+        let entry = pack(at, self.sequence, kind, slot);
         if place == ABSENT {
             self.heap.push(entry);
             self.rise(self.heap.len() - 1, entry);
         } else {
             let place = place as usize;
-            if time_of(self.heap[place]) == at {
+            let armed = self.heap[place];
+            if time_of(armed) == at {
+                self.heap[place] = armed & !KIND_MASK | entry & KIND_MASK;
                 return;
             }
             if entry < self.heap[place] {
@@ -123,7 +158,18 @@ impl Timers {
     pub(crate) fn armed(&self, slot: u32) -> Option<(Time, u64)> {
         let place = *self.places.get(slot as usize)?;
         let entry = *self.heap.get(place as usize)?;
-        Some((time_of(entry), (entry >> 24) as u64 & 0xFF_FFFF_FFFF))
+        Some((time_of(entry), sequence_of(entry)))
+    }
+
+    /// Numbers the deadlines from one, in their order: sorted, they are a heap as well.
+    fn number_anew(&mut self) {
+        self.heap.sort_unstable();
+        for place in 0..self.heap.len() {
+            let entry = self.heap[place];
+            let (at, kind, slot) = (time_of(entry), kind_of(entry), slot_of(entry));
+            self.put(place, pack(at, place as u64 + 1, kind, slot));
+        }
+        self.sequence = self.heap.len() as u64;
     }
 
     fn put(&mut self, place: usize, entry: u128) {
@@ -168,21 +214,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_agree_with_a_sorted_list(steps in prop::collection::vec((0_u32..20, 0_u64..30), 0..300)) {
+        fn they_agree_with_a_sorted_list(
+            steps in prop::collection::vec((0_u32..20, 0_u64..30, 0_usize..7), 0..300),
+            left in prop::option::of(0_u64..200),
+        ) {
             let mut timers = Timers::with_capacity(20);
-            let mut list: Vec<(Time, u64, u32)> = Vec::new();
-            for (order, (slot, at)) in (0_u64..).zip(steps) {
-                let at = Time::from_nanos(at);
+            // Now and then the numbers run out midway.
+            timers.sequence = left.map_or(0, |left| SEQUENCE_MAX - left);
+            let mut list: Vec<(Time, u64, u32, TimerKind)> = Vec::new();
+            for (order, (slot, at, kind)) in (0_u64..).zip(steps) {
+                let (at, kind) = (Time::from_nanos(at), TimerKind::ALL[kind]);
                 if at == Time::ZERO {
                     timers.clear(slot);
                     list.retain(|e| e.2 != slot);
-                } else if !list.iter().any(|e| e.2 == slot && e.0 == at) {
-                    timers.set(slot, at);
-                    list.retain(|e| e.2 != slot);
-                    list.push((at, order, slot));
+                } else {
+                    timers.set(slot, at, kind);
+                    match list.iter_mut().find(|e| e.2 == slot && e.0 == at) {
+                        Some(armed) => armed.3 = kind,
+                        None => {
+                            list.retain(|e| e.2 != slot);
+                            list.push((at, order, slot, kind));
+                        }
+                    }
                 }
                 list.sort_unstable();
-                prop_assert_eq!(timers.first(), list.first().map(|e| (e.0, e.2)));
+                prop_assert_eq!(timers.first(), list.first().map(|e| (e.0, e.3, e.2)));
             }
         }
     }
