@@ -85,10 +85,12 @@ impl Index {
         Self { buckets: vec![NONE; 2048], used: 0 }
     }
 
-    /// The bucket where a probe for `key` starts: Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+    /// The bucket where a probe for `key` starts: Fibonacci hashing (Knuth, TAOCP 3, 6.4) of eight
+    /// consecutive calls at a time to a cache line of 16 buckets, of which they take every other.
     fn home(&self, key: u64) -> usize {
-        let shift = 64 - self.buckets.len().trailing_zeros();
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+        let shift = 64 + 4 - self.buckets.len().trailing_zeros();
+        let line = (key >> 11).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift;
+        (line << 4 | key >> 7 & 14) as usize
     }
 
     pub(crate) fn find(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {
