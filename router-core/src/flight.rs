@@ -2,7 +2,7 @@
 
 use crate::limit::Charge;
 use crate::{
-    AttemptId, Cause, DeploymentId, Failure, FailureClass, FailureKind, GroupId, Request,
+    AttemptId, Cause, DeploymentId, Detour, Failure, FailureClass, FailureKind, GroupId, Request,
     RequestId, Span, Time, TimeoutsSpec, TimerKind, Usage,
 };
 
@@ -53,6 +53,13 @@ pub(crate) const CAPPED: u8 = 2;
 pub(crate) const PROBE: u8 = 4;
 /// Flag: it is a hedge.
 pub(crate) const HEDGE: u8 = 8;
+/// Flags: some attempt of the request was refused for the prompt's length, or for its content.
+pub(crate) const TOO_LONG: u8 = 16;
+pub(crate) const REFUSED: u8 = 32;
+/// Flags that hold for the whole request.
+const OF_REQUEST: u8 = STREAMS | CAPPED | TOO_LONG | REFUSED;
+/// Every flag.
+pub(crate) const FLAGS: u8 = OF_REQUEST | PROBE | HEDGE;
 
 impl Try {
     /// The group it is made in.
@@ -301,7 +308,7 @@ impl Flight {
         }
         self.tally.add_attempt();
         self.tried |= 1 << member;
-        let mut flags = self.lead.flags & (STREAMS | CAPPED);
+        let mut flags = self.lead.flags & OF_REQUEST;
         flags |= if cause == Cause::Probe { PROBE } else { 0 };
         flags |= if cause == Cause::Hedge { HEDGE } else { 0 };
         Try {
@@ -325,6 +332,26 @@ impl Flight {
                 Some(twin) => self.lead = twin,
                 None => self.lead.phase = Phase::Waiting,
             }
+        }
+    }
+
+    /// From here on it goes only where fallbacks of this kind lead, or of a narrower one.
+    pub(crate) const fn keep_to(&mut self, detour: Detour) {
+        self.lead.flags |= match detour {
+            Detour::Any => 0,
+            Detour::ContextWindow => TOO_LONG,
+            Detour::ContentPolicy => REFUSED,
+        };
+    }
+
+    /// Which fallbacks it is kept to.
+    pub(crate) const fn kept(&self) -> Detour {
+        if self.lead.is(REFUSED) {
+            Detour::ContentPolicy
+        } else if self.lead.is(TOO_LONG) {
+            Detour::ContextWindow
+        } else {
+            Detour::Any
         }
     }
 

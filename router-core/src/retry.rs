@@ -37,7 +37,9 @@ impl Router {
     /// An attempt failed. If another lives the request goes on with that one.
     pub(crate) fn fail(&mut self, slot: u32, ended: &Try, failure: Failure) {
         self.judge(self.flight(slot).id, ended, &failure);
-        self.flight_mut(slot).note(&failure);
+        let flight = self.flight_mut(slot);
+        flight.note(&failure);
+        flight.keep_to(detour(&failure));
         let flight = *self.flight(slot);
         if flight.is_live() {
             self.rearm(slot);
@@ -49,8 +51,8 @@ impl Router {
         }
         match detour(&failure) {
             Detour::Any => self.try_again(slot, &failure),
-            detour @ (Detour::ContextWindow | Detour::ContentPolicy) => {
-                if self.fall_back(slot, detour).is_err() {
+            Detour::ContextWindow | Detour::ContentPolicy => {
+                if self.fall_back(slot, flight.kept()).is_err() {
                     self.give_up(slot, GiveUp::Final);
                 }
             }
@@ -89,7 +91,7 @@ impl Router {
         } else {
             Nobody { earliest: Some(self.now), too_long: false }
         };
-        let Err(elsewhere) = self.fall_back(slot, Detour::Any) else { return };
+        let Err(elsewhere) = self.fall_back(slot, flight.kept()) else { return };
         if self.draining {
             self.give_up(slot, GiveUp::Drain);
         } else if !retries {
@@ -191,7 +193,7 @@ impl Router {
             return;
         }
         let here = (found.eligible == 0).then(|| self.strand(slot, flight.group(), &found));
-        let Err(elsewhere) = self.fall_back(slot, Detour::Any) else { return };
+        let Err(elsewhere) = self.fall_back(slot, flight.kept()) else { return };
         if allowed {
             let earliest = [here, elsewhere].into_iter().flatten().filter_map(|n| n.earliest);
             let earliest: Option<Time> = earliest.min();

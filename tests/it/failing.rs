@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use router_core::{
-    Abandon, Brain, Cause, Config, Consumption, DeploymentId, End, Failure, FailureKind, GiveUp,
-    Input, LimitSpec, Observation, Outcome, Output, Rate, Ratio, Reason, RequestId,
-    RetryBudgetSpec, Span, Time, Upstream, Usage, Wait,
+    Abandon, Brain, Cause, Config, Consumption, DeploymentId, DeploymentSpec, End, Failure,
+    FailureKind, GiveUp, GroupSpec, Input, LimitSpec, MemberSpec, Observation, Outcome, Output,
+    Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span, Time, Upstream, Usage, Wait,
 };
 use tests::stage::{Stage, attempt, excluded, ms, retry_after, sent, spec, spec_with_backup};
 
@@ -220,6 +220,32 @@ fn a_fallback_comes_before_a_wait_and_each_group_serves_once() {
         stage.dispatches().last().map(|(_, d)| (d.deployment.index(), d.cause)),
         Some((1, Cause::Retry))
     );
+}
+
+#[test]
+fn what_was_refused_for_its_content_never_reaches_the_generic_fallbacks() {
+    let mut spec = spec_with_backup(&[1]);
+    for name in ["lax", "laxer"] {
+        spec.deployments.push(DeploymentSpec::new(name.into()));
+        let mut group = GroupSpec::new(name.into());
+        group.members.push(MemberSpec { deployment: name.into(), weight: 1, tier: 0 });
+        spec.groups.push(group);
+    }
+    spec.groups[0].fallbacks.content_policy.push("lax".into());
+    spec.groups[2].fallbacks.any.push("backup".into());
+    spec.router.attempts = 8;
+    let refused = Failure::new(FailureKind::ContentPolicy, 400);
+    for (laxer, after) in [(false, None), (true, Some((3, Cause::Fallback)))] {
+        if laxer {
+            spec.groups[2].fallbacks.content_policy.push("laxer".into());
+        }
+        let mut stage = Stage::new(&spec);
+        stage.submit(ms(0), 1);
+        assert_eq!(sent(&stage.fail(ms(1), 1, 1, refused)), Some((2, Cause::Fallback)));
+        assert_eq!(sent(&stage.crash(ms(2), 1, 2)), after, "not to `backup`");
+        stage.wait(ms(60_000));
+        assert!(stage.dispatches().iter().all(|(_, d)| d.deployment.index() != 1));
+    }
 }
 
 #[test]

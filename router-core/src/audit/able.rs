@@ -96,7 +96,7 @@ impl Auditor {
     /// Where a request goes if its group does not serve it.
     pub(super) fn detour(&self, flight: &Flight) -> Detour {
         match &flight.failed {
-            Some(failed) => failed.detour(),
+            Some(_) => flight.kept,
             None if self.too_small(flight, flight.request.group) => Detour::ContextWindow,
             None => Detour::Any,
         }

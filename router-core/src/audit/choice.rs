@@ -134,7 +134,8 @@ impl Auditor {
         if stays || falls_back {
             return None;
         }
-        let invariant = if detoured { Invariant::FinalFailures } else { Invariant::OnlyEligible };
+        let refused = flight.kept != crate::Detour::Any;
+        let invariant = if refused { Invariant::FinalFailures } else { Invariant::OnlyEligible };
         Some((invariant, format!("{id}: nothing leads it to `{group_name}`")))
     }
 

@@ -145,6 +145,8 @@ pub(super) struct Flight {
     /// Who spoke to the client, and from when on.
     pub(super) committed: Option<(AttemptId, Time)>,
     pub(super) failed: Option<Failed>,
+    /// Which fallbacks it is kept to: those of the narrowest kind of its failures.
+    pub(super) kept: Detour,
     /// How often it failed, by class.
     pub(super) failures: [u8; FailureClass::ALL.len()],
     /// The attempts that ended last, the later first.
@@ -196,6 +198,7 @@ impl Flight {
             planned: 0,
             committed: None,
             failed: None,
+            kept: Detour::Any,
             failures: [0; FailureClass::ALL.len()],
             ended: [None; 2],
             answer: None,
@@ -310,7 +313,9 @@ impl Flight {
         if let Some(class) = failure.kind.class() {
             self.failures[class as usize] = self.failures[class as usize].saturating_add(1);
         }
-        self.failed = Some(Failed { failure });
+        let failed = Failed { failure };
+        self.kept = self.kept.max(failed.detour());
+        self.failed = Some(failed);
     }
 }
 

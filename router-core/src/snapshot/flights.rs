@@ -5,7 +5,7 @@ use core::fmt::{self, Write as _};
 
 use super::RestoreError;
 use super::words::{Lines, Words};
-use crate::flight::{Aside, CAPPED, Flight, HEDGE, NEVER, PROBE, Phase, STREAMS, Tally, Try};
+use crate::flight::{Aside, FLAGS, Flight, NEVER, PROBE, Phase, Tally, Try};
 use crate::router::Router;
 use crate::{Config, FailureKind, RequestId};
 
@@ -111,7 +111,7 @@ fn read_try(words: &mut Words<'_>, config: &Config) -> Result<Try, RestoreError>
             2 => Phase::Streaming,
             _ => Phase::Waiting,
         },
-        flags: words.below(usize::from(STREAMS | CAPPED | PROBE | HEDGE) + 1, "flags")? as u8,
+        flags: words.below(usize::from(FLAGS) + 1, "flags")? as u8,
     };
     let fits = usize::from(attempt.member) < config.group(attempt.group()).members.len()
         && attempt.key < config.deployment(attempt.deployment).keys;
