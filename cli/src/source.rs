@@ -101,15 +101,12 @@ impl Kind {
     pub(crate) fn unknown(self, word: &str) -> (String, String) {
         let (kind, known): (_, Vec<&str>) = match self {
             Self::Scenario => ("scenario", library::scenarios().iter().map(|e| e.name).collect()),
-            Self::Router => ("router", ROUTERS.into()),
+            Self::Router => ("router", library::routers().map(|e| e.name).collect()),
         };
         let hint = scenarios::diagnostic::did_you_mean(word, known.into_iter());
         (format!("there is no {kind} `{word}`, and no such file"), hint)
     }
 }
-
-/// The routers of the library that are offered.
-const ROUTERS: [&str; 2] = ["starter", "thousand-rps"];
 
 /// The scenario or router `word` names.
 pub(crate) fn either(word: &str) -> Result<Source, Stop> {
@@ -121,10 +118,14 @@ pub(crate) fn either(word: &str) -> Result<Source, Stop> {
 pub(crate) fn catalogue() -> String {
     let line = |entry: &library::Entry| {
         let title = scenarios::scenario::read(entry.name, entry.text).map(|spec| spec.title);
-        format!("  {:20}{}\n", entry.name, title.unwrap_or_default())
+        format!("  {:22}{}\n", entry.name, title.unwrap_or_default())
     };
     let scenarios: String = library::scenarios().iter().map(line).collect();
-    format!("scenarios:\n{scenarios}routers:\n  {}\n", ROUTERS.join("\n  "))
+    let [first, .., last] = library::lessons().map(|lesson| lesson.scenario.name);
+    format!(
+        "scenarios:\n{scenarios}routers:\n  starter\n  thousand-rps\n  NAME, NAME-careless   with and \
+         without what NAME is about: {first} to {last}\n"
+    )
 }
 
 /// Recorded arrivals.

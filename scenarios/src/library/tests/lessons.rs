@@ -1,0 +1,235 @@
+//! What each lesson shows, in numbers: with the policy that it is about, and without.
+
+use reports::{Expectation, Recovery};
+use router_core::Span;
+
+use super::*;
+
+/// A run of a lesson, on either of its routers.
+struct Run(Figures);
+
+fn cured(name: &str) -> Run {
+    let Lesson { scenario, cured, .. } = lesson(name);
+    Run(flown(scenario, cured).0)
+}
+
+fn careless(name: &str) -> Run {
+    let Lesson { scenario, careless, .. } = lesson(name);
+    Run(flown(scenario, careless).0)
+}
+
+fn lesson(name: &str) -> Lesson {
+    lessons()
+        .into_iter()
+        .find(|lesson| lesson.scenario.name == name)
+        .expect("there is such a lesson")
+}
+
+/// `entry` with texts replaced, each of which it has.
+fn but(entry: Entry, changes: &[(&str, &str)]) -> Entry {
+    let text = changes.iter().fold(entry.text.to_owned(), |text, (old, new)| {
+        assert!(text.contains(old), "{}: {old}", entry.name);
+        text.replace(old, new)
+    });
+    Entry { name: entry.name, text: text.leak() }
+}
+
+impl Run {
+    /// A metric as expectations name it: a share of one, seconds, or a factor.
+    fn measure(&self, metric: &str) -> f64 {
+        let expectation = Expectation::parse(&format!("{metric} > 0")).or_else(|_| {
+            Expectation::parse(&format!("{metric} > 0 s"))
+                .or_else(|_| Expectation::parse(&format!("{metric} > 0 %")))
+        });
+        let expectation = expectation.unwrap_or_else(|wrong| panic!("{metric}: {wrong:?}"));
+        expectation.judge(&self.0).measured.unwrap_or_else(|| panic!("no data for {metric}"))
+    }
+
+    /// How many seconds after the fault users were well again.
+    fn recovery(&self, fault: &str) -> Option<f64> {
+        match self.0.recovery(fault) {
+            Recovery::After(span) => Some(span.as_nanos() as f64 / 1e9),
+            Recovery::Never => None,
+            Recovery::NoData(why) => panic!("{fault}: {why}"),
+        }
+    }
+
+    /// Calls answered per second, and attempts per call, of those that came within the last
+    /// minute but one: calls of the very last may not have ended.
+    fn late(&self) -> (f64, f64) {
+        let beats = &self.0.pulse.beats;
+        assert_eq!(self.0.pulse.step, Span::from_secs(1));
+        let late = &beats[beats.len() - 120..beats.len() - 60];
+        let sum = |count: fn(&reports::Beat) -> u64| late.iter().map(count).sum::<u64>() as f64;
+        (sum(|beat| beat.answered) / 60.0, sum(|beat| beat.attempts) / sum(|beat| beat.ended))
+    }
+}
+
+#[test]
+fn every_careless_router_fails_what_its_lesson_expects() {
+    for Lesson { scenario, careless, .. } in lessons() {
+        assert!(!unmet(scenario, careless).is_empty(), "{}", careless.name);
+    }
+}
+
+/// A provider that can take C calls a second and 1 + R attempts each is safe up to C / (1 + R).
+#[test]
+fn a_retry_storm_outlives_its_cause_unless_a_budget_bounds_it() {
+    let (storm, calm) = (careless("retry-storm"), cured("retry-storm"));
+    let (goodput, attempts) = storm.late();
+    assert_eq!(storm.recovery("slow"), None);
+    assert!(goodput < 1.0 && attempts > 3.95, "{goodput} {attempts}");
+    let (goodput, attempts) = calm.late();
+    assert!((65.0..75.0).contains(&goodput) && attempts < 1.02, "{goodput} {attempts}");
+    let took = calm.recovery("slow").expect("it heals");
+    assert!((15.0..60.0).contains(&took), "{took}");
+}
+
+#[test]
+fn the_hidden_capacity_of_four_attempts_is_a_quarter() {
+    let Lesson { scenario, careless, .. } = lesson("retry-storm");
+    let at = |rate: &str| Run(flown(but(scenario, &[("70/s", rate)]), careless).0).recovery("slow");
+    for rate in ["15/s", "20/s"] {
+        assert!(at(rate).expect("below a quarter of 100/s it heals") < 30.0, "{rate}");
+    }
+    for rate in ["27/s", "50/s"] {
+        assert_eq!(at(rate), None, "{rate}");
+    }
+}
+
+#[test]
+fn cooldowns_pass_errors_on_unless_few_may_rest_at_once() {
+    let Lesson { scenario, cured, careless } = lesson("cooldown-cascade");
+    let median = |rate: &str, router: Entry| {
+        let took = |seed: u64| {
+            let seed = format!("seed = {seed}");
+            let changes = [("seed = 31", seed.as_str()), ("110/s", rate), ("4 min", "3 min")];
+            // What takes longer than the run takes at least as long.
+            Run(flown(but(scenario, &changes), router).0).recovery("brownout").unwrap_or(110.0)
+        };
+        let mut took: Vec<f64> = (31..38).map(took).collect();
+        took.sort_by(f64::total_cmp);
+        took[3]
+    };
+    let (busy, without, with) =
+        (median("80/s", careless), median("110/s", careless), median("110/s", cured));
+    assert!(busy < 15.0 && without > 20.0 && with < 5.0, "{busy} {without} {with}");
+}
+
+#[test]
+fn a_few_errors_in_a_thousand_keep_a_fleet_away_for_good() {
+    let Lesson { scenario, cured, careless } = lesson("cooldown-cascade");
+    let forever = ("at = \"60 s\"\nlasts = \"10 s\"", "");
+    let chronic = but(scenario, &[("30 %", "0.5 %"), ("110/s", "100/s"), forever]);
+    let shed = |router| 1.0 - Run(flown(chronic, router).0).measure("success.rate");
+    let (with, without) = (shed(cured), shed(careless));
+    assert!(with < 0.01 && without > 0.2, "{with} {without}");
+}
+
+#[test]
+fn four_fail_over_to_three_below_three_quarters_of_their_load_and_collapse_above() {
+    let Lesson { scenario, cured, careless } = lesson("failover-cascade");
+    let below = Run(flown(but(scenario, &[("156/s", "120/s")]), careless).0);
+    assert!(below.recovery("outage").expect("there is room for one's load") < 10.0);
+    let collapsed = Run(flown(scenario, careless).0);
+    assert_eq!(collapsed.recovery("outage"), None);
+    // Of 156 a second: a quarter to a third of what three can take.
+    let (goodput, _) = collapsed.late();
+    assert!(goodput < 60.0, "{goodput}");
+    let one_at_a_time = but(cured, &[("limit = { parallel = 35 }", "")]);
+    let took = Run(flown(scenario, one_at_a_time).0).recovery("outage").expect("it heals");
+    assert!((15.0..100.0).contains(&took), "{took}");
+    let took = Run(flown(scenario, cured).0).recovery("outage").expect("it heals");
+    assert!(took < 15.0, "{took}");
+}
+
+/// The sooner of a lognormal answer and another one 3.14 s later has its p99 at 4.05 s; one alone
+/// at 6.21 s.
+#[test]
+fn hedges_cut_the_tail_and_without_bounds_become_the_load() {
+    let Lesson { scenario, cured, careless } = lesson("hedging");
+    let p99 = |run: &Run| run.measure("ttft.p99 {during=normal}");
+    let quiet = but(
+        scenario,
+        &[("lasts = \"20 s\"", "lasts = \"1 s\""), ("ttft = \"x3\"", "ttft = \"x1\"")],
+    );
+    let alone = Run(flown(quiet, but(cured, &[("hedge = ", "# hedge = ")])).0);
+    assert!((p99(&alone) / 6.21 - 1.0).abs() < 0.1, "{}", p99(&alone));
+    for router in [cured, careless] {
+        let hedged = Run(flown(quiet, router).0);
+        assert!((p99(&hedged) / 4.05 - 1.0).abs() < 0.1, "{}: {}", router.name, p99(&hedged));
+        assert!(hedged.measure("hedges.share") < 0.06);
+    }
+    assert_eq!(Run(flown(scenario, careless).0).recovery("hiccup"), None);
+    assert!(Run(flown(scenario, cured).0).recovery("hiccup").expect("it heals") < 30.0);
+}
+
+#[test]
+fn what_fails_at_once_is_least_loaded_unless_it_rests() {
+    let attempts = |run: &Run| run.measure("failures.server {during=broken}");
+    let (with, without) =
+        (attempts(&cured("fast-fail-black-hole")), attempts(&careless("fast-fail-black-hole")));
+    assert!(with < 0.06 && without > 0.4, "{with} {without}");
+}
+
+/// Attempts are bounded whatever leads back to what.
+#[test]
+fn a_mesh_of_fallbacks_ends_and_asks_few_in_vain() {
+    let attempts = |run: &Run| run.measure("amplification {during=outage}");
+    let (with, without) =
+        (attempts(&cured("fallback-cycle")), attempts(&careless("fallback-cycle")));
+    assert!(with < 1.0 && (6.0..=16.0).contains(&without), "{with} {without}");
+    let Lesson { scenario, careless, .. } = lesson("fallback-cycle");
+    let four = but(careless, &[("attempts = 16", "attempts = 4")]);
+    let four = attempts(&Run(flown(scenario, four).0));
+    assert!((3.5..=4.0).contains(&four), "{four}");
+}
+
+#[test]
+fn a_share_that_429s_moved_is_given_back() {
+    let share = |run: &Run| run.measure("share {deployment=az-eu}");
+    let (with, without) = (share(&cured("weight-flapping")), share(&careless("weight-flapping")));
+    assert!((0.685..0.705).contains(&with) && (0.55..0.64).contains(&without), "{with} {without}");
+}
+
+#[test]
+fn a_burst_is_divided_and_with_affinity_is_not() {
+    let most = |run: &Run| {
+        let sent = run.0.phase("spike").expect("there is one").deployments.iter();
+        let sent: Vec<u64> = sent.map(|attempts| attempts.dispatched).collect();
+        (*sent.iter().max().expect("there are four"), sent.iter().sum::<u64>())
+    };
+    let ((with, all), (without, same)) =
+        (most(&cured("burst-herd")), most(&careless("burst-herd")));
+    assert!(4 * with <= all + 8 && without == same && all == same, "{with} {without} of {all}");
+}
+
+#[test]
+fn broken_streams_count_whatever_broke_them() {
+    for phase in ["stalled", "reset", "short", "overloaded"] {
+        let metric = format!("success.rate {{during={phase}}}");
+        let with = cured("gray-streams").measure(&metric);
+        let without = careless("gray-streams").measure(&metric);
+        assert!(with > 0.8 && (0.5..0.66).contains(&without), "{phase}: {with} {without}");
+    }
+}
+
+#[test]
+fn timeouts_near_what_calls_take_and_a_deadline_bound_what_hanging_costs() {
+    let longest = |run: &Run| run.measure("ttft.max");
+    let (with, without) =
+        (longest(&cured("timeout-blow-up")), longest(&careless("timeout-blow-up")));
+    assert!(with < 30.0 && without > 120.0, "{with} {without}");
+}
+
+/// Seeds are not chosen so that a lesson comes out.
+#[test]
+fn lessons_do_not_hang_on_their_seeds() {
+    for Lesson { scenario, cured, careless } in lessons() {
+        let seed = crate::scenario::read(scenario.name, scenario.text).unwrap().seed.unwrap();
+        let other =
+            but(scenario, &[(&format!("seed = {seed}"), &format!("seed = {}", seed + 1000))]);
+        assert_eq!(unmet(other, cured), Vec::<String>::new(), "{}", scenario.name);
+        assert!(!unmet(other, careless).is_empty(), "{}", careless.name);
+    }
+}
