@@ -85,31 +85,41 @@ const SCENARIOS: [Entry; 17] = [
     entry("thousand-rps", include_str!("../library/thousand-rps.toml")),
 ];
 
-const BARE: Entry = entry("closed-form/bare", include_str!("../routers/closed-form/bare.toml"));
-const BUCKET: Entry =
-    entry("closed-form/token-bucket", include_str!("../routers/closed-form/token-bucket.toml"));
-const THREE: Entry =
-    entry("closed-form/attempts", include_str!("../routers/closed-form/attempts.toml"));
+/// A world of `library/closed-form` and its router of `routers/closed-form`.
+macro_rules! closed_form {
+    ($scenario:literal, $router:literal) => {
+        ClosedForm {
+            scenario: entry(
+                concat!("closed-form/", $scenario),
+                include_str!(concat!("../library/closed-form/", $scenario, ".toml")),
+            ),
+            router: entry(
+                concat!("closed-form/", $router),
+                include_str!(concat!("../routers/closed-form/", $router, ".toml")),
+            ),
+        }
+    };
+}
 
-const CLOSED_FORMS: [ClosedForm; 6] = [
-    closed(entry("closed-form/mm1", include_str!("../library/closed-form/mm1.toml")), BARE),
-    closed(entry("closed-form/mm10", include_str!("../library/closed-form/mm10.toml")), BARE),
-    closed(
-        entry("closed-form/erlang-b", include_str!("../library/closed-form/erlang-b.toml")),
-        BARE,
-    ),
-    closed(
-        entry("closed-form/token-bucket", include_str!("../library/closed-form/token-bucket.toml")),
-        BUCKET,
-    ),
-    closed(
-        entry("closed-form/fixed-window", include_str!("../library/closed-form/fixed-window.toml")),
-        BARE,
-    ),
-    closed(
-        entry("closed-form/attempts", include_str!("../library/closed-form/attempts.toml")),
-        THREE,
-    ),
+const CLOSED_FORMS: [ClosedForm; 18] = [
+    closed_form!("mm1", "bare"),
+    closed_form!("mm10", "bare"),
+    closed_form!("erlang-b", "bare"),
+    closed_form!("token-bucket", "token-bucket"),
+    closed_form!("fixed-window", "bare"),
+    closed_form!("attempts", "attempts"),
+    closed_form!("two-choices", "two-choices"),
+    closed_form!("retries-150", "retries"),
+    closed_form!("retries-100", "retries"),
+    closed_form!("retries-1010", "retries"),
+    closed_form!("hedging", "hedging"),
+    closed_form!("cooldown", "cooldown"),
+    closed_form!("cooldown-rare", "cooldown"),
+    closed_form!("breaker-30", "breaker"),
+    closed_form!("breaker-50", "breaker"),
+    closed_form!("trips-5", "breaker-fifth"),
+    closed_form!("trips-30", "breaker-half"),
+    closed_form!("trips-1", "breaker-half"),
 ];
 
 /// The scenarios, in the order in which to meet them.
@@ -141,13 +151,10 @@ pub fn routers() -> impl Iterator<Item = Entry> {
 
 /// The router called `name`: `starter`, `retry-storm-careless`, `closed-form/bare`.
 pub fn router(name: &str) -> Option<Entry> {
-    routers().chain([BARE, BUCKET, THREE]).find(|entry| entry.name == name)
+    let closed = CLOSED_FORMS.iter().map(|form| form.router);
+    routers().chain(closed).find(|entry| entry.name == name)
 }
 
 const fn entry(name: &'static str, text: &'static str) -> Entry {
     Entry { name, text }
-}
-
-const fn closed(scenario: Entry, router: Entry) -> ClosedForm {
-    ClosedForm { scenario, router }
 }
