@@ -1,6 +1,6 @@
 //! Who could serve a request, and why the others could not.
 
-use crate::flight::{Aside, Flight};
+use crate::flight::{Flight, NEVER};
 use crate::router::Router;
 use crate::{BreakerMode, Cause, Group, GroupId, Member, Observation, Output, Ratio, Reason, Time};
 
@@ -71,15 +71,27 @@ impl Router {
     pub(crate) fn eligibility(&self, flight: &Flight, group_id: GroupId) -> Eligibility {
         let mut found = Eligibility::default();
         let group = self.config.group(group_id);
-        let aside = self.aside(flight);
-        let plain = aside.tags == 0 && !group.has_default;
-        let tagged = if plain { u64::MAX } else { group.tagged(aside.tags) };
-        for (index, member) in group.members.iter().enumerate() {
-            let bit = 1_u64 << index;
-            if member.breaker == BreakerMode::Enforce && !self.is_closed(group_id, index) {
+        let unfit = if group.is_plain && flight.aside == NEVER {
+            0
+        } else {
+            self.unfit(flight, group, &mut found)
+        };
+        for (bit, member) in members(group, !unfit) {
+            let index = bit.trailing_zeros() as usize;
+            let breaks = member.breaker == BreakerMode::Enforce;
+            if breaks && !self.is_closed(group_id, index) {
                 found.probes |= bit;
             }
-            match self.obstacle(flight, aside, tagged & bit != 0, (group_id, index), member) {
+            let obstacle = if self.is_barred(flight.id, member.deployment) {
+                Some(Reason::Barred)
+            } else if self.health.of(member.deployment).cooling_until() > self.now {
+                Some(Reason::Cooling)
+            } else if breaks && self.is_shut(group_id, index) {
+                Some(Reason::Open)
+            } else {
+                self.shortage(flight, member)
+            };
+            match obstacle {
                 Some(reason) => found.exclude(reason, bit),
                 None => found.able |= bit,
             }
@@ -91,37 +103,27 @@ impl Router {
         found
     }
 
-    /// The first reason why a member could not serve.
-    fn obstacle(
-        &self,
-        flight: &Flight,
-        aside: &Aside,
-        tagged: bool,
-        (group, index): (GroupId, usize),
-        member: &Member,
-    ) -> Option<Reason> {
-        if member.breaker == BreakerMode::ForcedOpen {
-            return Some(Reason::Disabled);
+    /// Who could not serve this request at any time: excludes them, and gives their mask.
+    fn unfit(&self, flight: &Flight, group: &Group, found: &mut Eligibility) -> u64 {
+        let aside = self.aside(flight);
+        let tagged = group.tagged(aside.tags);
+        let mut unfit = 0;
+        for (bit, member) in members(group, u64::MAX) {
+            let reason = if member.breaker == BreakerMode::ForcedOpen {
+                Reason::Disabled
+            } else if tagged & bit == 0 {
+                Reason::Tags
+            } else if aside.region != 0 && aside.region != member.region {
+                Reason::Region
+            } else if flight.length() > u64::from(member.context) {
+                Reason::Context
+            } else {
+                continue;
+            };
+            found.exclude(reason, bit);
+            unfit |= bit;
         }
-        if !tagged {
-            return Some(Reason::Tags);
-        }
-        if aside.region != 0 && aside.region != member.region {
-            return Some(Reason::Region);
-        }
-        if flight.length() > u64::from(member.context) {
-            return Some(Reason::Context);
-        }
-        if self.is_barred(flight.id, member.deployment) {
-            return Some(Reason::Barred);
-        }
-        if self.health.of(member.deployment).cooling_until() > self.now {
-            return Some(Reason::Cooling);
-        }
-        if member.breaker == BreakerMode::Enforce && self.is_shut(group, index) {
-            return Some(Reason::Open);
-        }
-        self.shortage(flight, member)
+        unfit
     }
 
     /// Whether a limit has no room.

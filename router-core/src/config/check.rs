@@ -211,7 +211,9 @@ impl Checker {
             }
         }
         let has_standby = members.iter().any(|m| m.weight == 0);
-        let has_default = members.iter().any(|m| m.is_default);
+        let is_plain = members.iter().all(|m| {
+            m.breaker != BreakerMode::ForcedOpen && m.context == u32::MAX && !m.is_default
+        });
         Group {
             name: written.name.clone(),
             aliases: written.aliases.clone(),
@@ -228,7 +230,7 @@ impl Checker {
             hedge: written.hedge,
             fallbacks,
             has_standby,
-            has_default,
+            is_plain,
             chains: Default::default(),
         }
     }

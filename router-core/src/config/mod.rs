@@ -105,8 +105,8 @@ pub struct Group {
     pub fallbacks: [Vec<GroupId>; Detour::ALL.len()],
     /// Whether a member is standby.
     pub has_standby: bool,
-    /// Whether a member has the tag `default`.
-    pub has_default: bool,
+    /// Whether every member takes every request that asks for no tag and no region.
+    pub is_plain: bool,
     /// Every group that a failure here may lead to over fallbacks of one kind, depth first, each
     /// once, itself not; by [`Detour`].
     pub chains: [Vec<GroupId>; Detour::ALL.len()],

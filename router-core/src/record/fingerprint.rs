@@ -96,7 +96,7 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         fallbacks,
         // These follow from the members and the fallbacks.
         has_standby: _,
-        has_default: _,
+        is_plain: _,
         chains: _,
     } = group;
     name(mixer, called);

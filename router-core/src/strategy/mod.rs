@@ -25,7 +25,7 @@ use estimate::{Facts, Shape};
 use crate::flight::Flight;
 use crate::router::Router;
 use crate::select::Eligibility;
-use crate::{BreakerMode, Counter, DeploymentId, GroupId, Strategy};
+use crate::{BreakerMode, Counter, DeploymentId, Group, GroupId, Strategy};
 
 /// Which of an attempt's draws.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,8 @@ impl Router {
 
     /// At random, in proportion to the shares.
     fn by_weight(&self, choice: Choice<'_>, draw: Draw) -> usize {
-        let share = |member| self.share(choice.group, member);
+        let group = self.config.group(choice.group);
+        let share = |member| self.share_in(group, choice.group, member);
         let total = bits(choice.eligible).map(share).sum();
         // Shares are weights times 1024, unless one ramps up, and that changes no draw: for a
         // whole number n, floor(1024 x) < 1024 n if and only if floor(x) < n.
@@ -123,7 +124,12 @@ impl Router {
     /// What a member counts for among others: its weight, one for standby, in 1024ths; less while
     /// it recovers.
     fn share(&self, group: GroupId, member: usize) -> u64 {
-        let known = &self.config.group(group).members[member];
+        self.share_in(self.config.group(group), group, member)
+    }
+
+    #[inline]
+    fn share_in(&self, known: &Group, group: GroupId, member: usize) -> u64 {
+        let known = &known.members[member];
         let weight = u64::from(known.weight.max(1));
         match known.breaker {
             BreakerMode::Enforce => weight * self.ramp(group, member),
