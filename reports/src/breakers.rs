@@ -115,6 +115,7 @@ impl Breakers {
     }
 
     /// The breaker of `member` turned.
+    #[cold]
     pub(crate) fn turn(&mut self, now: Time, member: usize, turned: Turned) {
         let Turned { to, why, until, streak, enforced } = turned;
         self.settle(member, now);

@@ -258,6 +258,7 @@ impl Fold {
         }
     }
 
+    #[cold]
     fn turned(&mut self, group: GroupId, deployment: DeploymentId, turned: Turned) {
         let member = self.member(group, deployment);
         self.breakers.turn(self.cursor.now, member, turned);
@@ -269,6 +270,7 @@ impl Fold {
         }
     }
 
+    #[cold]
     fn waiting(
         &mut self,
         request: RequestId,

@@ -25,6 +25,7 @@ impl Rests {
     }
 
     /// A rest from `now`, or the extension of one that lasts.
+    #[cold]
     pub(crate) fn rest(
         &mut self,
         now: Time,

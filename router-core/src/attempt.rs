@@ -134,6 +134,7 @@ impl Router {
     }
 
     /// A timeout fell due: the attempt is dropped, and that is a failure like any other.
+    #[cold]
     pub(crate) fn time_out(&mut self, slot: u32, ordinal: u8, why: Abandon, kind: FailureKind) {
         let (ended, usage) = self.drop_attempt(slot, ordinal, why, End::Failed(kind));
         let failure = Failure::new(kind, 504);
@@ -149,6 +150,7 @@ impl Router {
     }
 
     /// Drops every live attempt of a request that ends.
+    #[cold]
     pub(crate) fn drop_all(&mut self, slot: u32, why: Abandon) {
         while self.flight(slot).is_live() {
             let ordinal = self.flight(slot).lead.ordinal;
@@ -159,6 +161,7 @@ impl Router {
     }
 
     /// Drops a live attempt, settling for what was seen of it.
+    #[cold]
     pub(crate) fn drop_attempt(
         &mut self,
         slot: u32,
@@ -200,6 +203,7 @@ impl Router {
     }
 
     /// News of an attempt that had ended corrects what it was charged, once.
+    #[cold]
     fn hear_late(&mut self, attempt: AttemptId, news: Upstream) {
         let usage = match news {
             Upstream::Complete(usage) => Some(usage),

@@ -25,6 +25,7 @@ impl Nobody {
 
 impl Router {
     /// Says that nobody of a group is eligible, and from when somebody is.
+    #[cold]
     pub(crate) fn strand(&mut self, slot: u32, group: GroupId, found: &Eligibility) -> Nobody {
         let flight = *self.flight(slot);
         let earliest = self.earliest(&flight, group);
@@ -34,6 +35,7 @@ impl Router {
 
     /// Dispatches in the first group that `detour` leads to, was not visited and can serve; else
     /// tells what they had to offer, or `None` if there is no such group.
+    #[cold]
     pub(crate) fn fall_back(&mut self, slot: u32, detour: Detour) -> Result<(), Option<Nobody>> {
         let flight = *self.flight(slot);
         let mut seen = flight.visited;

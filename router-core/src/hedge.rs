@@ -1,6 +1,6 @@
 //! A second attempt beside a slow first: when it is due, whether it is made, who wins.
 
-use crate::flight::{Flight, Try};
+use crate::flight::{Flight, NEVER, Try};
 use crate::router::Router;
 use crate::{Abandon, Cause, End, GroupId, HedgeAfter, Hold, Observation, Time};
 
@@ -21,6 +21,7 @@ impl Router {
     }
 
     /// A hedge is due. It is made or held back, once per request.
+    #[cold]
     pub(crate) fn hedge(&mut self, slot: u32) {
         let flight = self.flight_mut(slot);
         flight.lead.mark = Time::MAX;
@@ -42,6 +43,7 @@ impl Router {
         self.dispatch(slot, flight.group(), &found, Cause::Hedge);
     }
 
+    #[cold]
     fn hold(&mut self, slot: u32, why: Hold) {
         self.rearm(slot);
         let attempt = self.flight(slot).next_attempt();
@@ -79,6 +81,7 @@ impl Router {
     }
 
     /// Seats the second live attempt of a request.
+    #[cold]
     pub(crate) fn seat_twin(&mut self, slot: u32, attempt: Try) {
         let flight = &mut self.flights[slot as usize];
         self.asides.make(&mut flight.aside).twin = Some(attempt);
@@ -93,6 +96,13 @@ impl Router {
 
     /// One attempt of a request has won: another that lives is dropped.
     pub(crate) fn drop_other(&mut self, slot: u32, winner: u8) {
+        if self.flight(slot).aside != NEVER {
+            self.drop_loser(slot, winner);
+        }
+    }
+
+    #[inline(never)]
+    fn drop_loser(&mut self, slot: u32, winner: u8) {
         let flight = self.flight(slot);
         let Some(twin) = self.twin(flight) else { return };
         let loser = if twin.ordinal == winner { flight.lead.ordinal } else { twin.ordinal };

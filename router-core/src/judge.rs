@@ -122,6 +122,7 @@ impl Router {
     }
 
     /// What a failure says of the deployment: counts it, bars it, rests it, pages somebody.
+    #[cold]
     pub(crate) fn judge(&mut self, id: RequestId, ended: &Try, failure: &Failure) {
         self.learn_failure(ended, failure.kind);
         // A `Retry-After` of zero says nothing of when to come back.
@@ -169,6 +170,7 @@ impl Router {
     }
 
     /// Counts a failure by its class, and rests what failed if there were enough.
+    #[cold]
     fn count_failure(&mut self, id: RequestId, ended: &Try, failure: FailureKind) {
         let (group, member) = (ended.group(), usize::from(ended.member));
         let cooldown = self.config.group(group).cooldown;
@@ -207,12 +209,17 @@ impl Router {
 
     /// What an ended attempt says to its membership's breaker. Its time counts if it is `timed`.
     fn tell_breaker(&mut self, id: RequestId, ended: &Try, verdict: Verdict, timed: bool) {
-        let (group_id, member) = (ended.group(), usize::from(ended.member));
-        let membership = self.health.membership_mut(group_id, member);
-        if membership.breaker.is_none() {
-            return;
+        if self.health.membership(ended.group(), ended.member.into()).breaker.is_some() {
+            self.let_breaker_hear(id, ended, verdict, timed);
         }
-        let Some(mut breaker) = membership.breaker.take() else { return };
+    }
+
+    #[inline(never)]
+    fn let_breaker_hear(&mut self, id: RequestId, ended: &Try, verdict: Verdict, timed: bool) {
+        let (group_id, member) = (ended.group(), usize::from(ended.member));
+        let Some(mut breaker) = self.health.membership_mut(group_id, member).breaker.take() else {
+            return;
+        };
         let (now, deployment) = (self.now, ended.deployment);
         let group = self.config.group(group_id);
         let mode = group.members[member].breaker;
@@ -243,6 +250,7 @@ impl Router {
 
     /// Rests the deployment of an attempt (or a key of it), with jitter; says whether a new rest
     /// began.
+    #[cold]
     fn rest(
         &mut self,
         id: RequestId,

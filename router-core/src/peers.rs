@@ -36,6 +36,7 @@ impl Peers {
 }
 
 impl Router {
+    #[cold]
     pub(crate) fn hear_peer(&mut self, consumption: Consumption) {
         match consumption {
             Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {

@@ -46,6 +46,7 @@ impl Quantile {
     }
 
     /// Records a time, and finds the quantile `share` anew when it is due.
+    #[inline(never)]
     pub(crate) fn record(&mut self, share: Ratio, now: Time, time: Span) {
         let turned = self.turn_to(now.since(self.start).as_nanos() / TURN.as_nanos());
         let us = (time.as_nanos() / 1_000).min(LONGEST);

@@ -35,6 +35,7 @@ impl Router {
     }
 
     /// An attempt failed. If another lives the request goes on with that one.
+    #[cold]
     pub(crate) fn fail(&mut self, slot: u32, ended: &Try, failure: Failure) {
         self.judge(self.flight(slot).id, ended, &failure);
         let flight = self.flight_mut(slot);
@@ -115,6 +116,7 @@ impl Router {
         kind.class().is_none_or(|class| flight.tally.failures(class) <= retry.most(class))
     }
 
+    #[cold]
     fn give_up(&mut self, slot: u32, why: GiveUp) {
         let flight = *self.flight(slot);
         self.observe(Observation::GaveUp { request: flight.id, why });
@@ -122,6 +124,7 @@ impl Router {
     }
 
     /// Waits for the backoff and for `earliest`, if the deadline lets it.
+    #[cold]
     fn wait(&mut self, slot: u32, earliest: Option<Time>, why: Wait) {
         let flight = *self.flight(slot);
         let Some(earliest) = earliest else {
@@ -178,6 +181,7 @@ impl Router {
     }
 
     /// A wait is over.
+    #[cold]
     pub(crate) fn resume(&mut self, slot: u32) {
         let flight = *self.flight(slot);
         assert!(!flight.is_live(), "only a waiting request has a time to resume at");

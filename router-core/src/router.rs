@@ -157,6 +157,7 @@ impl Router {
     }
 
     /// Arms a flight's timer anew, after its phase or its marks changed.
+    #[inline(never)]
     pub(crate) fn rearm(&mut self, slot: u32) {
         let (at, kind, _) = self.due(slot);
         self.timers.set(slot, at, kind);
@@ -251,6 +252,7 @@ impl Router {
     }
 
     /// Ends a request that never had a slot.
+    #[cold]
     fn close_unseated(&mut self, request: &Request, outcome: Outcome) {
         self.observe(Observation::Closed {
             request: request.id,
@@ -286,11 +288,13 @@ impl Router {
         self.outputs.push_back(Output::Finish(flight.id, outcome));
     }
 
+    #[cold]
     fn expire(&mut self, slot: u32) {
         self.drop_all(slot, Abandon::Deadline);
         self.close(slot, Outcome::Expire);
     }
 
+    #[cold]
     fn cancel(&mut self, request: RequestId) {
         let Some(slot) = self.slot_of(request) else { return };
         self.drop_all(slot, Abandon::Cancel);
@@ -308,6 +312,7 @@ impl Router {
         }
     }
 
+    #[cold]
     fn reconfigure(&mut self, next: Arc<Config>) {
         if !self.config.fits(&next) {
             self.observe(Observation::Misfit);

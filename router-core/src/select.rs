@@ -104,6 +104,7 @@ impl Router {
     }
 
     /// Who could not serve this request at any time: excludes them, and gives their mask.
+    #[cold]
     fn unfit(&self, flight: &Flight, group: &Group, found: &mut Eligibility) -> u64 {
         let aside = self.aside(flight);
         let tagged = group.tagged(aside.tags);
@@ -184,6 +185,7 @@ impl Router {
     /// When somebody of a group could serve, if nothing else changes. A full parallel limit or a
     /// probe in flight opens at no time that could be told; it counts as now, so that the wait is
     /// the backoff alone.
+    #[cold]
     pub(crate) fn earliest(&self, flight: &Flight, group_id: GroupId) -> Option<Time> {
         let charge = flight.charge();
         let group = self.config.group(group_id);

@@ -51,7 +51,7 @@ impl Table {
     /// free cells between them end a search at once.
     const fn home(&self, key: u64) -> usize {
         let line = (key >> 11).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
-        line as usize * LINE | (key >> 7 & 14) as usize
+        line as usize * LINE + ((key >> 7) & 14) as usize
     }
 
     fn place(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<usize> {

@@ -81,6 +81,7 @@ impl<const N: usize> Window<N> {
     }
 
     /// Moves on to the slot of `now`, forgetting what leaves the window.
+    #[cold]
     fn advance(&mut self, now: Time) {
         let slot = match self.pace {
             Pace::Time { start, width } => now.since(start).as_nanos() / width,
@@ -118,12 +119,14 @@ impl<const N: usize> Window<N> {
     }
 
     /// Forgets one counter.
+    #[cold]
     pub(crate) fn forget(&mut self, counter: usize) {
         self.slots.iter_mut().for_each(|slot| slot[counter] = 0);
         self.totals[counter] = 0;
     }
 
     /// Forgets all of them.
+    #[cold]
     pub(crate) fn clear(&mut self) {
         self.slots.fill([0; N]);
         self.totals = [0; N];

@@ -90,7 +90,7 @@ impl Index {
     fn home(&self, key: u64) -> usize {
         let shift = 64 + 4 - self.buckets.len().trailing_zeros();
         let line = (key >> 11).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift;
-        (line << 4 | key >> 7 & 14) as usize
+        ((line << 4) | ((key >> 7) & 14)) as usize
     }
 
     pub(crate) fn find(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {

@@ -119,6 +119,7 @@ impl Group {
     }
 
     /// The members that have the tags asked for, as a mask: see [`TagMatch`].
+    #[cold]
     pub fn tagged(&self, tags: u64) -> u64 {
         let mask = |is: &dyn Fn(&Member) -> bool| {
             let bits = self.members.iter().enumerate().filter(|(_, m)| is(m));

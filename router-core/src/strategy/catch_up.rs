@@ -43,6 +43,7 @@ impl Credits {
 impl Router {
     /// The eligible member with the most credit; ties at random. `absent` would serve as well,
     /// were it not for a rest, a breaker or a limit.
+    #[inline(never)]
     pub(super) fn catching_up(&mut self, choice: Choice<'_>, absent: u64) -> usize {
         let mut shares = [0; 64];
         for member in bits(choice.eligible | absent) {

@@ -8,6 +8,7 @@ impl Router {
     /// The least price among those expected to end by the deadline; ties by weight. Without one
     /// the least expected end. Who was never seen is given the chance, and a price of zero is a
     /// price.
+    #[inline(never)]
     pub(super) fn by_cost(&self, choice: Choice<'_>) -> usize {
         let shape = Shape::of(choice.flight);
         let end = |estimate: &super::estimate::Estimate, now| estimate.end(shape, now);

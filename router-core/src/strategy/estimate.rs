@@ -196,6 +196,7 @@ impl Estimates {
     }
 
     /// A stream's first token came.
+    #[inline(never)]
     pub(crate) fn first_token(&mut self, now: Time, facts: &Facts) {
         if let Some(first_token) = facts.first_token.filter(|_| self.wanted && facts.streams) {
             self.sample(now, facts, first_token);
@@ -203,6 +204,7 @@ impl Estimates {
     }
 
     /// An attempt was answered.
+    #[inline(never)]
     pub(crate) fn answered(&mut self, now: Time, facts: &Facts) {
         if !self.wanted {
             return;
@@ -222,6 +224,7 @@ impl Estimates {
     /// An attempt failed. It counts as if it had run into the timeout that a client would have
     /// waited for, so that failing fast never looks fast. `timeout` is that of the first token
     /// for streams, the total one otherwise.
+    #[inline(never)]
     pub(crate) fn failed(
         &mut self,
         now: Time,
@@ -247,6 +250,7 @@ impl Estimates {
 
     /// The other of two attempts won. This one has taken at least as long as it lived, so what it
     /// waited counts if it is more than was expected.
+    #[inline(never)]
     pub(crate) fn outrun(&mut self, now: Time, facts: &Facts) {
         if !self.wanted || facts.first_token.is_some() {
             return;

@@ -14,6 +14,7 @@ impl Shape {
 
 impl Router {
     /// The least expected response for the calls in flight and the share; now and then anyone.
+    #[inline(never)]
     pub(super) fn by_latency(&self, choice: Choice<'_>, explore: Ratio) -> usize {
         let explores = explore != Ratio::ZERO
             && self.keys.select.chance(explore, choice.counter(Draw::Explore));

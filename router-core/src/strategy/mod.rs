@@ -99,6 +99,7 @@ impl Router {
         hit.unwrap_or(0)
     }
 
+    #[inline(never)]
     fn least_in_flight(&self, choice: Choice<'_>) -> usize {
         let least = least(choice.eligible, |member| {
             let load = self.load(self.member(choice.group, member));
@@ -139,6 +140,7 @@ impl Router {
 
     /// Of those held up for a while, who stands beside the eligible but for that: of their tier,
     /// not standby, and not tried by this request.
+    #[inline(never)]
     fn absent(&self, choice: Choice<'_>, held_up: u64) -> u64 {
         let group = self.config.group(choice.group);
         let tier = bits(choice.eligible).next().map(|member| group.members[member].tier);

@@ -7,6 +7,7 @@ use crate::router::Router;
 impl Router {
     /// Draws two by weight, without replacement, and takes the one with the lesser load for its
     /// share; the first of equals.
+    #[inline(never)]
     pub(super) fn power_of_two(&self, choice: Choice<'_>, load: Load) -> usize {
         let first = self.by_weight(choice, Draw::One);
         let others = choice.among(choice.eligible & !(1 << first));

@@ -16,6 +16,7 @@ impl Router {
     /// the least wins, which each does with a probability in proportion to its share
     /// (exponential clocks; Schindelhauer and Schomaker, "Weighted distributed hash tables",
     /// SPAA 2005). Who leaves moves only what it had, and a share that grows only takes.
+    #[inline(never)]
     pub(super) fn sticky(&self, choice: Choice<'_>) -> usize {
         let affinity = self.aside(choice.flight).affinity;
         if affinity == 0 {

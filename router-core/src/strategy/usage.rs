@@ -7,6 +7,7 @@ use crate::router::Router;
 
 impl Router {
     /// The largest unused share; ties by weight.
+    #[inline(never)]
     pub(super) fn by_usage(&self, choice: Choice<'_>) -> usize {
         let most = least(choice.eligible, |member| {
             let used = ONE - self.unused(self.member(choice.group, member));
