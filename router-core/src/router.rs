@@ -157,7 +157,6 @@ impl Router {
     }
 
     /// Arms a flight's timer anew, after its phase or its marks changed.
-    #[inline(never)]
     pub(crate) fn rearm(&mut self, slot: u32) {
         let (at, kind, _) = self.due(slot);
         self.timers.set(slot, at, kind);

@@ -114,11 +114,18 @@ pub(crate) struct Estimate {
     /// `first` and `whole`, where a sample above replaces the value.
     peak_first: Ewma,
     peak_whole: Ewma,
+    /// Whether the last call that said something failed.
+    failing: bool,
 }
 
 impl Estimate {
+    /// Whether the last call that said something failed.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.failing
+    }
+
     fn averages(&mut self) -> [&mut Ewma; 5] {
-        let Self { first, per_token, whole, peak_first, peak_whole } = self;
+        let Self { first, per_token, whole, peak_first, peak_whole, failing: _ } = self;
         [first, per_token, whole, peak_first, peak_whole]
     }
 
@@ -200,6 +207,7 @@ impl Estimates {
     pub(crate) fn first_token(&mut self, now: Time, facts: &Facts) {
         if let Some(first_token) = facts.first_token.filter(|_| self.wanted && facts.streams) {
             self.sample(now, facts, first_token);
+            self.deployments[facts.deployment.index()].failing = false;
         }
     }
 
@@ -209,6 +217,7 @@ impl Estimates {
         if !self.wanted {
             return;
         }
+        self.deployments[facts.deployment.index()].failing = false;
         if !facts.streams {
             self.sample(now, facts, facts.elapsed);
         } else if let Some(first) = facts.first_token
@@ -245,6 +254,7 @@ impl Estimates {
         if self.wanted && counts {
             let timeout = if timeout == Span::MAX { NO_TIMEOUT } else { timeout };
             self.sample(now, facts, timeout);
+            self.deployments[facts.deployment.index()].failing = true;
         }
     }
 
@@ -270,17 +280,24 @@ impl Estimates {
     }
 
     /// Every deployment of which something is known, with the parts of its averages.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (usize, [[u64; 3]; 5])> {
+    pub(crate) fn known(&self) -> impl Iterator<Item = (usize, [[u64; 3]; 5], bool)> {
         let known = self.deployments.iter().enumerate();
         known.filter(|(_, estimate)| **estimate != Estimate::default()).map(|(index, estimate)| {
             let mut estimate = *estimate;
-            (index, estimate.averages().map(|average| average.parts()))
+            (index, estimate.averages().map(|average| average.parts()), estimate.failing)
         })
     }
 
     /// Puts back what [`Self::known`] told of a deployment; says whether it could be so.
-    pub(crate) fn restore(&mut self, deployment: usize, parts: [[u64; 3]; 5]) -> bool {
-        let averages = self.deployments[deployment].averages();
+    pub(crate) fn restore(
+        &mut self,
+        deployment: usize,
+        parts: [[u64; 3]; 5],
+        failing: bool,
+    ) -> bool {
+        let estimate = &mut self.deployments[deployment];
+        estimate.failing = failing;
+        let averages = estimate.averages();
         averages.into_iter().zip(parts).all(|(average, parts)| {
             let read = Ewma::of(parts);
             *average = read.unwrap_or_default();
