@@ -43,10 +43,25 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
 /// # Panics
 /// If the library is broken.
 pub fn thousand_rps() -> (Arc<Config>, Resolved) {
+    thousand_rps_with("")
+}
+
+/// The same with a breaker, hedges at the 95th percentile and routing by latency.
+///
+/// # Panics
+/// As above.
+pub fn thousand_rps_with_policies() -> (Arc<Config>, Resolved) {
+    thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n")
+}
+
+/// The same, with more lines in its first group.
+fn thousand_rps_with(policies: &str) -> (Arc<Config>, Resolved) {
     let entry = library::find("thousand-rps").expect("it is in the library");
     let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
     let entry = library::router("thousand-rps").expect("it is in the library");
-    let router = scenarios::router::read(entry.name, entry.text).expect("it is valid");
+    let group = "[group.chat]\n";
+    let text = entry.text.replace(group, &format!("{group}{policies}"));
+    let router = scenarios::router::read(entry.name, &text).expect("it is valid");
     let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
     let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
     (router.config, resolved)

@@ -13,12 +13,18 @@ use router_core::{
     LimitSpec, MemberSpec, Observation, Outcome, Rate, Request, RequestId, Router, Seed, Span,
     Spec, Time, Upstream, Usage,
 };
+use scenarios::resolve::Resolved;
 use sim::World;
 use tests::stage;
 
-#[expect(clippy::print_stdout, reason = "a benchmark speaks to its terminal")]
 fn main() {
     divan::main();
+    tell("thousand_rps", simulate);
+    tell("thousand_rps_policies", simulate_policies);
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark speaks to its terminal")]
+fn tell(name: &str, simulate: fn() -> u64) {
     let (mut rates, mut requests) = (Vec::new(), 0);
     for _ in 0..10 {
         let before = processor_time();
@@ -30,7 +36,7 @@ fn main() {
     }
     rates.sort_unstable();
     let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
-    println!("thousand_rps: {requests} requests, per core-second {median} (median), {best} (best)");
+    println!("{name}: {requests} requests, per core-second {median} (median), {best} (best)");
 }
 
 /// Nanoseconds this thread has run, as Linux tells it; `None` elsewhere.
@@ -41,7 +47,15 @@ fn processor_time() -> Option<u64> {
 
 /// Runs `thousand-rps` once and tells how many requests were submitted.
 fn simulate() -> u64 {
-    let (config, resolved) = stage::thousand_rps();
+    run(stage::thousand_rps())
+}
+
+/// Runs it with a breaker, hedges and routing by latency.
+fn simulate_policies() -> u64 {
+    run(stage::thousand_rps_with_policies())
+}
+
+fn run((config, resolved): (Arc<Config>, Resolved)) -> u64 {
     let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
     let brain = Router::new(Arc::clone(&config), resolved.plan.seed, Time::ZERO);
     let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
@@ -62,6 +76,13 @@ fn simulate() -> u64 {
 fn thousand_rps(bencher: Bencher<'_, '_>) {
     let requests = simulate();
     bencher.counter(ItemsCount::new(requests)).bench_local(simulate);
+}
+
+/// The same with a breaker, hedges at the 95th percentile and routing by latency.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn thousand_rps_policies(bencher: Bencher<'_, '_>) {
+    let requests = simulate_policies();
+    bencher.counter(ItemsCount::new(requests)).bench_local(simulate_policies);
 }
 
 /// Six deployments with limits of requests, tokens and calls at once, and a fallback group.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use router_core::{Driver, Router, Time};
+use router_core::{Config, Driver, Router, Time};
+use scenarios::resolve::Resolved;
 use sim::World;
-use tests::stage::thousand_rps;
+use tests::stage::{thousand_rps, thousand_rps_with_policies};
 
 #[test]
 fn a_request_in_flight_takes_at_most_256_bytes() {
@@ -12,10 +13,18 @@ fn a_request_in_flight_takes_at_most_256_bytes() {
     assert!(core + sim <= 256, "{core} B in the router and {sim} B in the world");
 }
 
-/// After warm-up, which is when tables have grown to the run's peak.
 #[test]
 fn a_request_allocates_nothing() {
-    let (config, resolved) = thousand_rps();
+    allocates_nothing(thousand_rps());
+}
+
+#[test]
+fn a_request_allocates_nothing_with_breaker_hedges_and_estimates() {
+    allocates_nothing(thousand_rps_with_policies());
+}
+
+/// After warm-up, which is when tables have grown to the run's peak.
+fn allocates_nothing((config, resolved): (Arc<Config>, Resolved)) {
     let plan = resolved.plan;
     let router = Router::new(Arc::clone(&config), plan.seed, Time::ZERO);
     let mut world = World::new(&plan, Driver::new(router, ()));

@@ -7,7 +7,7 @@ use core::fmt;
 use crate::Span;
 use crate::config::words::Time;
 
-/// One thing wrong with a [`Spec`], and where.
+/// One thing wrong with a [`crate::Spec`], and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigError {
     /// The path in the file: `group.chat.members.az-eu`.
@@ -16,7 +16,7 @@ pub struct ConfigError {
     pub problem: Problem,
 }
 
-/// What can be wrong with a [`Spec`].
+/// What can be wrong with a [`crate::Spec`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Problem {
