@@ -57,7 +57,7 @@ impl Router {
         }
         let dispatch =
             Dispatch { attempt: name, group: group_id, deployment, key, cause, connect, heartbeat };
-        self.outputs.push_back(Output::Dispatch(dispatch));
+        self.outputs.push(Output::Dispatch(dispatch));
     }
 
     /// News of an attempt.
@@ -115,7 +115,7 @@ impl Router {
         let flight = self.flight_mut(slot);
         flight.lead.commit(now);
         let (attempt, lead) = (flight.name(&flight.lead), flight.lead);
-        self.outputs.push_back(Output::Commit(attempt));
+        self.outputs.push(Output::Commit(attempt));
         if lead.is(STREAMS) {
             self.saw_first_token(&lead);
         }
@@ -173,7 +173,7 @@ impl Router {
         let flight = self.flight(slot);
         let usage = flight.usage_so_far(&attempt, why != Abandon::Connect);
         let name = flight.name(&attempt);
-        self.outputs.push_back(Output::Abandon(name, why));
+        self.outputs.push(Output::Abandon(name, why));
         let ended = self.end_attempt(slot, ordinal, end, usage);
         self.remember(Dropped { attempt: name, deployment: attempt.deployment, usage });
         (ended, usage)

@@ -1,6 +1,6 @@
 //! The one loop body every driver runs.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::{
     Abandon, AttemptId, Call, Dispatch, Input, Observation, Outcome, Output, RequestId, Time,
@@ -31,12 +31,15 @@ pub trait Brain {
 /// Outputs left undrained are not lost; the next call yields them first.
 #[derive(Debug)]
 #[must_use = "outputs are instructions: perform them before the next input"]
-pub struct Outputs<'a>(&'a mut VecDeque<Output>);
+pub struct Outputs<'a> {
+    list: &'a mut Vec<Output>,
+    next: usize,
+}
 
 impl<'a> Outputs<'a> {
-    /// Lends out a queue of outputs.
-    pub fn new(queue: &'a mut VecDeque<Output>) -> Self {
-        Self(queue)
+    /// Lends out a list of outputs.
+    pub const fn new(list: &'a mut Vec<Output>) -> Self {
+        Self { list, next: 0 }
     }
 }
 
@@ -44,7 +47,20 @@ impl Iterator for Outputs<'_> {
     type Item = Output;
 
     fn next(&mut self) -> Option<Output> {
-        self.0.pop_front()
+        let output = self.list.get(self.next).copied();
+        self.next += usize::from(output.is_some());
+        output
+    }
+}
+
+impl Drop for Outputs<'_> {
+    /// Takes what was seen off the list.
+    fn drop(&mut self) {
+        if self.next == self.list.len() {
+            self.list.clear();
+        } else {
+            self.list.drain(..self.next);
+        }
     }
 }
 

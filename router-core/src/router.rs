@@ -51,7 +51,7 @@ pub struct Router {
     pub(crate) barred: Vec<(RequestId, DeploymentId)>,
     /// Attempts dropped lately, oldest first.
     pub(crate) dropped: VecDeque<Dropped>,
-    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) outputs: Vec<Output>,
 }
 
 /// The keys of a router's draws.
@@ -110,7 +110,7 @@ impl Router {
             credits: Credits::new(&config),
             barred: Vec::with_capacity(BARRED_ROOM),
             dropped: VecDeque::with_capacity(DROPPED_MAX),
-            outputs: VecDeque::with_capacity(4096),
+            outputs: Vec::with_capacity(4096),
             config,
         }
     }
@@ -203,7 +203,7 @@ impl Router {
     }
 
     pub(crate) fn observe(&mut self, observation: Observation) {
-        self.outputs.push_back(Output::Observe(observation));
+        self.outputs.push(Output::Observe(observation));
     }
 
     fn submit(&mut self, request: &Request) {
@@ -260,7 +260,7 @@ impl Router {
             first_token: None,
             elapsed: Span::ZERO,
         });
-        self.outputs.push_back(Output::Finish(request.id, outcome));
+        self.outputs.push(Output::Finish(request.id, outcome));
     }
 
     /// Ends a request: frees its slot and answers.
@@ -284,7 +284,7 @@ impl Router {
             first_token: flight.lead.first_token().map(|span| waited + span),
             elapsed: self.now.since(flight.submitted),
         });
-        self.outputs.push_back(Output::Finish(flight.id, outcome));
+        self.outputs.push(Output::Finish(flight.id, outcome));
     }
 
     #[cold]
@@ -346,10 +346,6 @@ impl Brain for Router {
     /// comes after all news of the instant, or before the first input of a later instant: so
     /// news that comes exactly at a deadline is in time, whatever else the instant brings.
     fn handle(&mut self, now: Time, input: Input) -> Outputs<'_> {
-        // Drained, it starts over, so that it stays in the same few cache lines.
-        if self.outputs.is_empty() {
-            self.outputs.clear();
-        }
         self.now = self.now.max(now);
         self.fire_before(self.now);
         match input {

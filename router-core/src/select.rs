@@ -222,7 +222,7 @@ impl Router {
             let mask = found.excluded[reason as usize];
             if mask != 0 {
                 let told = Observation::Excluded { attempt, group, reason, mask };
-                self.outputs.push_back(Output::Observe(told));
+                self.outputs.push(Output::Observe(told));
             }
         }
     }

@@ -34,7 +34,8 @@ impl Auditor {
             });
         }
         if let Some(won) = won {
-            self.won(&won);
+            let (attempt, used) = *won;
+            self.won(&attempt, used);
         }
         if let Some(live) = live.filter(|_| spoken) {
             self.hedges.sample(&live, now);

@@ -153,7 +153,7 @@ pub(super) struct Flight {
     ended: [Option<Ended>; 2],
     pub(super) answer: Option<(AttemptId, Usage)>,
     /// The attempt that was answered while another lives.
-    pub(super) won: Option<Box<Attempt>>,
+    pub(super) won: Option<Box<(Attempt, Take)>>,
     /// Cut by its total timeout after its first token.
     pub(super) cut: Option<AttemptId>,
     pub(super) cancelled: bool,

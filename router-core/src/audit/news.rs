@@ -10,7 +10,7 @@ use super::limits::Take;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
     Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Input, Rejection, Request,
-    RequestId, Upstream,
+    RequestId, Time, Upstream,
 };
 
 impl Auditor {
@@ -98,14 +98,16 @@ impl Auditor {
             Upstream::Progress(tokens) => attempt.seen(now, tokens),
             Upstream::Complete(usage) => {
                 self.begin(id.request);
-                let Some(attempt) = self.over(id, End::Answered, |_| billed(usage)) else { return };
+                let used = billed(usage);
+                let Some(attempt) = self.leave(id, End::Answered, |_| used) else { return };
                 let Some(flight) = self.flights.get_mut(&id.request) else { return };
                 flight.answer = Some((id, usage));
                 if flight.live.is_some() {
-                    // The other is dropped first.
-                    flight.won = Some(Box::new(attempt));
+                    // The other is dropped and settled first: a refund that empties a limit and
+                    // an overrun do not commute.
+                    flight.won = Some(Box::new((attempt, used)));
                 } else {
-                    self.won(&attempt);
+                    self.won(&attempt, used);
                 }
             }
             Upstream::Fail(failure) => {
@@ -122,7 +124,8 @@ impl Auditor {
     }
 
     /// An attempt was answered, and no other lives.
-    pub(super) fn won(&mut self, attempt: &Attempt) {
+    pub(super) fn won(&mut self, attempt: &Attempt, used: Take) {
+        self.settle_for(attempt, used, self.now);
         let config = Arc::clone(&self.config);
         self.health.completed(&config, attempt, self.now);
         if !attempt.stream || attempt.first.is_none() {
@@ -155,16 +158,36 @@ impl Auditor {
         end: End,
         used: impl FnOnce(&Attempt) -> Take,
     ) -> Option<Attempt> {
+        let mut known = Take::default();
+        let attempt = self.leave(id, end, |attempt| {
+            known = used(attempt);
+            known
+        })?;
+        let at = self.flights.get(&id.request)?.at;
+        self.settle_for(&attempt, known, at);
+        Some(attempt)
+    }
+
+    /// Settles what an attempt that is over used.
+    fn settle_for(&mut self, attempt: &Attempt, used: Take, at: Time) {
+        let (deployment, doubtful) = (attempt.place.deployment, attempt.epoch != self.epoch);
+        self.limits.release(&self.config, deployment);
+        self.limits.settle(&self.config, deployment, at, (attempt.reserved, used), doubtful);
+    }
+
+    /// Ends an attempt.
+    fn leave(
+        &mut self,
+        id: AttemptId,
+        end: End,
+        used: impl FnOnce(&Attempt) -> Take,
+    ) -> Option<Attempt> {
         let flight = self.flights.get_mut(&id.request)?;
         let attempt = flight.leave(id)?;
         let used = used(&attempt);
         let Attempt { place: Place { group, deployment, .. }, at, .. } = attempt;
         let elapsed = flight.at.since(at);
         flight.note_end(Ended { id, group, deployment, at, end, used, elapsed });
-        let doubtful = attempt.epoch != self.epoch;
-        let both = (attempt.reserved, used);
-        self.limits.release(&self.config, deployment);
-        self.limits.settle(&self.config, deployment, flight.at, both, doubtful);
         Some(attempt)
     }
 

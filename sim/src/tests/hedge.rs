@@ -15,7 +15,7 @@ struct Hedger {
     /// Of each request, which attempts are live.
     live: BTreeMap<RequestId, [bool; 2]>,
     committed: BTreeMap<RequestId, u8>,
-    out: VecDeque<Output>,
+    out: Vec<Output>,
 }
 
 impl Hedger {
@@ -28,7 +28,7 @@ impl Hedger {
         for ordinal in [1, 2].into_iter().filter(|&ordinal| Some(ordinal) != but) {
             let live = &mut self.live.get_mut(&request).unwrap()[usize::from(ordinal) - 1];
             if std::mem::take(live) {
-                self.out.push_back(Output::Abandon(AttemptId { request, ordinal }, why));
+                self.out.push(Output::Abandon(AttemptId { request, ordinal }, why));
             }
         }
     }
@@ -36,14 +36,14 @@ impl Hedger {
     fn commit(&mut self, attempt: AttemptId) {
         if self.committed.insert(attempt.request, attempt.ordinal).is_none() {
             self.abandon(attempt.request, Some(attempt.ordinal), Abandon::Hedged);
-            self.out.push_back(Output::Commit(attempt));
+            self.out.push(Output::Commit(attempt));
         }
     }
 
     fn finish(&mut self, request: RequestId, outcome: Outcome) {
         self.live.remove(&request);
         self.committed.remove(&request);
-        self.out.push_back(Output::Finish(request, outcome));
+        self.out.push(Output::Finish(request, outcome));
     }
 }
 
@@ -53,7 +53,7 @@ impl Brain for Hedger {
             Input::Submit(request) => {
                 self.live.insert(request.id, [true; 2]);
                 for (ordinal, to) in (1..).zip(self.to) {
-                    self.out.push_back(Output::Dispatch(Dispatch {
+                    self.out.push(Output::Dispatch(Dispatch {
                         attempt: AttemptId { request: request.id, ordinal },
                         group: GroupId::at(0),
                         deployment: DeploymentId::at(to),

@@ -7,7 +7,7 @@ mod hedge;
 mod provider;
 mod whole;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use router_core::{
     Abandon, AttemptId, Brain, Call, Cause, DeploymentId, Dispatch, Driver, Failure, FailureKind,
@@ -33,7 +33,7 @@ pub(super) struct Script {
     pub(super) total: Span,
     pub(super) heartbeat: Span,
     flights: BTreeMap<RequestId, Flight>,
-    out: VecDeque<Output>,
+    out: Vec<Output>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Script {
             total: Span::from_secs(3600),
             heartbeat: Span::from_secs(10),
             flights: BTreeMap::new(),
-            out: VecDeque::new(),
+            out: Vec::new(),
         }
     }
 
@@ -61,7 +61,7 @@ impl Script {
         let flight = Flight { ordinal, since: now, connected: false, committed: false };
         self.flights.insert(request, flight);
         let to = self.to.get(usize::from(ordinal) - 1).or_else(|| self.to.last()).unwrap();
-        self.out.push_back(Output::Dispatch(Dispatch {
+        self.out.push(Output::Dispatch(Dispatch {
             attempt: AttemptId { request, ordinal },
             group: GroupId::at(0),
             deployment: DeploymentId::at(*to),
@@ -74,7 +74,7 @@ impl Script {
 
     fn finish(&mut self, request: RequestId, outcome: Outcome) {
         self.flights.remove(&request);
-        self.out.push_back(Output::Finish(request, outcome));
+        self.out.push(Output::Finish(request, outcome));
     }
 
     fn fail(&mut self, now: Time, request: RequestId, flight: Flight, failure: Failure) {
@@ -95,11 +95,11 @@ impl Script {
             Upstream::Connected | Upstream::Headers(_) | Upstream::Progress(_) => {}
             Upstream::FirstToken => {
                 flight.committed = true;
-                self.out.push_back(Output::Commit(attempt));
+                self.out.push(Output::Commit(attempt));
             }
             Upstream::Complete(usage) => {
                 if !committed {
-                    self.out.push_back(Output::Commit(attempt));
+                    self.out.push(Output::Commit(attempt));
                 }
                 self.finish(request, Outcome::Serve(attempt, usage));
             }
@@ -125,7 +125,7 @@ impl Script {
             .collect();
         for (request, flight, (_, why)) in due {
             let attempt = AttemptId { request, ordinal: flight.ordinal };
-            self.out.push_back(Output::Abandon(attempt, why));
+            self.out.push(Output::Abandon(attempt, why));
             let connect = why == Abandon::Connect;
             let kind = if connect { FailureKind::Connect } else { FailureKind::Total };
             self.fail(now, request, flight, Failure::new(kind, 504));
@@ -140,7 +140,7 @@ impl Brain for Script {
             Input::Cancel(request) => {
                 let ordinal = self.flights[&request].ordinal;
                 let attempt = AttemptId { request, ordinal };
-                self.out.push_back(Output::Abandon(attempt, Abandon::Cancel));
+                self.out.push(Output::Abandon(attempt, Abandon::Cancel));
                 self.finish(request, Outcome::Cancel);
             }
             Input::Upstream(attempt, news) => self.news(now, attempt, news),
