@@ -3,13 +3,15 @@
 use alloc::vec::Vec;
 
 use crate::flight::{Aside, NEVER, Try};
-use crate::{Config, Strategy};
+use crate::{Config, Request, Strategy};
 
 /// [`Aside`]s under small numbers; freed ones are used again, last freed first.
 #[derive(Clone, Debug)]
 pub(crate) struct Asides {
     slots: Vec<Aside>,
     free: Vec<u32>,
+    /// Whether some group keeps together what belongs together.
+    sticky: bool,
 }
 
 /// For how many there is room from the start where no policy looks at them.
@@ -18,22 +20,34 @@ const ROOM: usize = 1024;
 impl Asides {
     /// Room for every flight if some policy looks at them.
     pub(crate) fn new(config: &Config) -> Self {
-        let hedges = config.groups().iter().any(|group| {
-            let sticky = match group.strategy {
-                Strategy::Sticky => true,
-                Strategy::Weighted { .. }
-                | Strategy::LeastInFlight
-                | Strategy::PowerOfTwo(_)
-                | Strategy::Latency { .. }
-                | Strategy::Usage
-                | Strategy::Cost => false,
-            };
-            sticky || group.hedge.is_some()
+        let mut asides = Self { slots: Vec::new(), free: Vec::new(), sticky: false };
+        asides.revise(config);
+        asides
+    }
+
+    /// Other policies may look at them now.
+    pub(crate) fn revise(&mut self, config: &Config) {
+        self.sticky = config.groups().iter().any(|group| match group.strategy {
+            Strategy::Sticky => true,
+            Strategy::Weighted { .. }
+            | Strategy::LeastInFlight
+            | Strategy::PowerOfTwo(_)
+            | Strategy::Latency { .. }
+            | Strategy::Usage
+            | Strategy::Cost => false,
         });
+        let hedges = config.groups().iter().any(|group| group.hedge.is_some());
         let told = !config.tags().is_empty() || !config.regions().is_empty();
         let most = config.router().in_flight as usize;
-        let room = if hedges || told { most } else { most.min(ROOM) };
-        Self { slots: Vec::with_capacity(room), free: Vec::with_capacity(room) }
+        let room = if self.sticky || hedges || told { most } else { most.min(ROOM) };
+        self.slots.reserve_exact(room.saturating_sub(self.slots.len()));
+        self.free.reserve_exact(room.saturating_sub(self.free.len()));
+    }
+
+    /// What there is to keep of a request. Its affinity only if somebody looks at it.
+    pub(crate) const fn of(&self, request: &Request) -> Aside {
+        let Request { tags, affinity, region, .. } = *request;
+        Aside { tags, affinity: if self.sticky { affinity } else { 0 }, region, twin: None }
     }
 
     /// What is at `place`; nothing in particular at [`NEVER`].

@@ -208,11 +208,6 @@ pub(crate) struct Aside {
 impl Aside {
     pub(crate) const NONE: Self = Self { tags: 0, affinity: 0, region: 0, twin: None };
 
-    pub(crate) const fn of(request: &Request) -> Self {
-        let Request { tags, affinity, region, .. } = *request;
-        Self { tags, affinity, region, twin: None }
-    }
-
     /// Whether there is nothing to keep.
     pub(crate) const fn is_none(&self) -> bool {
         self.tags == 0 && self.affinity == 0 && self.region == 0 && self.twin.is_none()

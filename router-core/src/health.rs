@@ -267,8 +267,9 @@ impl Health {
     }
 
     /// Rests a deployment, or one of its keys; a rest is only ever extended. `draw` gives the
-    /// jitter for a length. Returns the new rest and whether it began just now, or `None` if
-    /// the running one is at least as long.
+    /// jitter for a length. Returns the new rest and whether it is news to a person (what
+    /// was left before it is less than anything that a person must mend), or `None` if the running
+    /// one is at least as long.
     pub(crate) fn rest(
         &mut self,
         (deployment, key): (DeploymentId, Option<u8>),
@@ -278,7 +279,7 @@ impl Health {
     ) -> Option<(Rest, bool)> {
         let state = &mut self.deployments[deployment.index()];
         let rest = state.rest_mut(key);
-        let begins = rest.until <= now;
+        let is_new = rest.until.since(now) < MEND.scale(1, 2);
         let streak = rest.next_streak(now);
         let span = length.of(streak);
         let until = now + span + jitter(span);
@@ -289,7 +290,7 @@ impl Health {
         *rest = Rest { until, streak, ..*rest };
         let rest = *rest;
         state.refresh();
-        Some((rest, begins))
+        Some((rest, is_new))
     }
 
     /// Another replica rests it: the later end holds, and no row grows.

@@ -39,10 +39,15 @@ impl Router {
         self.tell_breaker(id, ended, Verdict::None, !ended.is_committed());
     }
 
-    /// An attempt was dropped since the other of its request was first.
+    /// An attempt was dropped since the other of its request was first. How long it had waited is
+    /// the least it would have taken, so it counts if that is more than was to be expected.
+    #[cold]
     pub(crate) fn outrun(&mut self, lost: &Try) {
+        let expected = self.hedge_delay(lost.group(), lost.is(STREAMS));
+        if expected.is_none_or(|expected| self.now.since(lost.dispatched) > expected) {
+            self.note_wait(lost);
+        }
         self.learn_outrun(lost);
-        self.note_wait(lost);
     }
 
     /// Notes how long an attempt took to be heard of, at least, if a hedge depends on that.
@@ -60,7 +65,7 @@ impl Router {
 
     /// How slow an attempt has to be for a hedge, by the group's running quantile.
     pub(crate) fn hedge_delay(&self, group: GroupId, streams: bool) -> Option<Span> {
-        self.health.waits[group.index()][usize::from(streams)].value()
+        self.health.waits[group.index()][usize::from(streams)].value(self.now)
     }
 
     /// A half-open breaker's probe is dispatched.

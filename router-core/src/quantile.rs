@@ -40,9 +40,11 @@ impl Quantile {
         Self { start, turn: 0, counts: [[0; BUCKETS]; 2], samples: [0; 2], value: None }
     }
 
-    /// The quantile; `None` before it has 100 samples.
-    pub(crate) const fn value(&self) -> Option<Span> {
-        self.value
+    /// The quantile; `None` before it has 100 samples, or once they are all older than a minute
+    /// and more.
+    pub(crate) fn value(&self, now: Time) -> Option<Span> {
+        let latest = self.start + TURN * (self.turn + 2);
+        self.value.filter(|_| now < latest)
     }
 
     /// Records a time, and finds the quantile `share` anew when it is due.
@@ -172,40 +174,49 @@ mod tests {
 
     #[test]
     fn a_hundred_samples_say_something_and_fewer_nothing() {
-        assert_eq!(filled(99, Span::from_secs(1)).value(), None);
-        assert!(filled(100, Span::from_secs(1)).value() >= Some(Span::from_secs(1)));
+        assert_eq!(filled(99, Span::from_secs(1)).value(Time::ZERO), None);
+        assert!(filled(100, Span::from_secs(1)).value(Time::ZERO) >= Some(Span::from_secs(1)));
     }
 
     #[test]
     fn it_is_found_anew_every_sixteen_samples() {
         let mut quantile = filled(100, Span::from_millis(1));
-        let before = quantile.value();
+        let before = quantile.value(Time::ZERO);
         for sample in 1..=16 {
             quantile.record(P95, Time::ZERO, Span::from_secs(9));
-            assert_eq!(quantile.value() == before, sample < 16, "{sample}");
+            assert_eq!(quantile.value(Time::ZERO) == before, sample < 16, "{sample}");
         }
     }
 
     #[test]
     fn what_is_two_minutes_old_is_forgotten() {
         let mut quantile = filled(100, Span::from_secs(9));
-        let long = quantile.value();
+        let long = quantile.value(Time::ZERO);
         let record = |quantile: &mut Quantile, second, n| {
             let (now, time) = (Time::from_secs(second), Span::from_millis(1));
             (0..n).for_each(|_| quantile.record(P95, now, time));
         };
         record(&mut quantile, 60, 100);
-        assert_eq!(quantile.value(), long, "the minute before still counts");
+        assert_eq!(quantile.value(Time::from_secs(60)), long, "the minute before still counts");
         record(&mut quantile, 120, 1);
-        assert!(quantile.value() < Some(Span::from_millis(2)), "found anew at the turn");
+        assert!(
+            quantile.value(Time::from_secs(120)) < Some(Span::from_millis(2)),
+            "found anew at the turn"
+        );
+        assert!(quantile.value(Time::from_secs(239)).is_some());
+        assert_eq!(quantile.value(Time::from_secs(240)), None, "nothing new for a minute");
         record(&mut quantile, 240, 1);
-        assert_eq!(quantile.value(), None, "a minute without samples: nothing is left");
+        assert_eq!(
+            quantile.value(Time::from_secs(240)),
+            None,
+            "a minute without samples: nothing is left"
+        );
     }
 
     #[test]
     fn what_is_longer_than_an_hour_counts_as_an_hour() {
         let hour = Span::from_secs(3_600);
-        let value = filled(100, Span::MAX).value();
+        let value = filled(100, Span::MAX).value(Time::ZERO);
         assert!(value >= Some(hour) && value <= Some(hour + hour.scale(1, 8)));
     }
 
@@ -240,7 +251,7 @@ mod tests {
             times.sort_unstable();
             let rank = share.of_ceil(100).max(1) as usize;
             let exact = Span::from_micros(times[rank - 1]);
-            let told = quantile.value().expect("a hundred suffice");
+            let told = quantile.value(Time::ZERO).expect("a hundred suffice");
             let most = exact + exact.scale(1, 8).max(Span::from_micros(1));
             prop_assert!(exact <= told && told <= most, "{exact} {told}");
         }

@@ -227,7 +227,7 @@ impl Router {
         }
         self.budget.deposit(now);
         let reserve = self.config.router().output_reserve;
-        let slot = self.seat(Flight::new(request, now, deadline, reserve), Aside::of(request));
+        let slot = self.seat(Flight::new(request, now, deadline, reserve), self.asides.of(request));
         self.launch(slot);
     }
 
@@ -323,6 +323,7 @@ impl Router {
         // New weights begin with nobody owing anything.
         self.credits = Credits::new(&next);
         self.estimates.revise(&next);
+        self.asides.revise(&next);
         self.config = next;
         // Timeouts may have changed: every live deadline moves with them.
         let mut live: Vec<(u64, u32)> = (0..self.flights.len() as u32)

@@ -44,10 +44,13 @@ impl Eligibility {
             | self.excluded[Reason::Parallel as usize]
     }
 
-    /// Whether the prompt is too long for every member.
+    /// Whether the prompt is too long for every member that might take such a request.
     pub(crate) fn is_too_long(&self, group: &Group) -> bool {
         let all = u64::MAX >> (64 - group.members.len());
-        self.excluded[Reason::Context as usize] == all
+        let too_long = self.excluded[Reason::Context as usize];
+        let others = [Reason::Disabled, Reason::Tags, Reason::Region];
+        let unfit = others.iter().fold(too_long, |all, why| all | self.excluded[*why as usize]);
+        too_long != 0 && unfit == all
     }
 
     /// What a dispatch to `member` is told as: what is out of the ordinary about the member, else

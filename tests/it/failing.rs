@@ -134,6 +134,18 @@ fn a_refused_key_rests_alone_and_somebody_is_paged() {
 }
 
 #[test]
+fn a_key_that_is_refused_while_it_rests_for_less_pages_somebody_once() {
+    let mut stage = Stage::new(&spec(&[1]));
+    (1..=4).for_each(|n| drop(stage.submit(ms(0), n)));
+    stage.fail(ms(1), 1, 1, retry_after(FailureKind::RateLimit, 429, 60));
+    for (at, n) in (2..).zip(2..=4) {
+        stage.fail(ms(at), n, 1, Failure::new(FailureKind::Authentication, 401));
+    }
+    let paged = stage.observations().filter(|o| matches!(o, Observation::Page { .. }));
+    assert_eq!(paged.count(), 1);
+}
+
+#[test]
 fn a_refused_key_that_asks_for_time_rests_alone_too() {
     let mut keys = spec(&[1]);
     keys.deployments[0].keys = 2;

@@ -102,10 +102,12 @@ impl Auditor {
         }
     }
 
-    /// Whether a request is too long for every member of a group, and that alone is in the way.
+    /// Whether a request is too long for every member of a group that might take such a one.
     fn too_small(&self, flight: &Flight, group: GroupId) -> bool {
-        let mut members = 0..self.config.group(group).members.len();
-        members.all(|index| self.unfit(flight, group, index) == Some(Reason::Context))
+        let members = 0..self.config.group(group).members.len();
+        let mut unfit = members.map(|index| self.unfit(flight, group, index));
+        unfit.clone().all(|reason| reason.is_some())
+            && unfit.any(|reason| reason == Some(Reason::Context))
     }
 
     /// Whether a request is too long for everybody it might go to.

@@ -240,7 +240,7 @@ impl Health {
     /// Something happened that only a person can mend.
     fn spent(&mut self, place: Place, key: Option<u8>, at: Time, growth: Growth, jitter: Ratio) {
         let Some(rest) = self.rest(place.deployment, key) else { return };
-        let page = key.is_some() && rest.resting(at) != Answer::Yes;
+        let page = key.is_some() && rest.is_short(at);
         rest.grow(at, jitter, growth);
         self.note(|after| {
             after.rests += 1;

@@ -72,6 +72,11 @@ pub(super) fn jittered(span: Span, jitter: Ratio) -> Span {
 }
 
 impl Rest {
+    /// Whether it may end within two and a half minutes: what a person must mend rests for longer.
+    pub(super) fn is_short(&self, at: Time) -> bool {
+        self.least.since(at) < Span::from_secs(150)
+    }
+
     pub(super) fn resting(&self, at: Time) -> Answer {
         within(self.least, self.greatest, at)
     }

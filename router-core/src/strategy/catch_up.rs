@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::{Choice, bits};
 use crate::breaker::SHARE_FULL;
 use crate::router::Router;
-use crate::{Config, GroupId};
+use crate::{BreakerMode, Config, GroupId};
 
 /// How many selections a member is owed at most, and how many one owes when its group stops
 /// lending.
@@ -73,7 +73,10 @@ impl Router {
 
     /// Which of `members` have less than their full share.
     fn ramping(&self, group: GroupId, members: u64) -> u64 {
-        let ramps = bits(members).filter(|member| self.ramp(group, *member) < SHARE_FULL);
+        let ramps = bits(members).filter(|member| {
+            let mode = self.config.group(group).members[*member].breaker;
+            mode == BreakerMode::Enforce && self.ramp(group, *member) < SHARE_FULL
+        });
         ramps.fold(0, |mask, member| mask | 1 << member)
     }
 }

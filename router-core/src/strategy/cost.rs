@@ -14,11 +14,10 @@ impl Router {
         let end = |estimate: &super::estimate::Estimate, now| estimate.end(shape, now);
         let left = choice.flight.deadline.since(self.now);
         let forecast = self.forecast(choice, end);
-        let late = bits(choice.eligible & forecast.usable);
-        let late = late.filter(|member| forecast.spans[*member] > left);
-        let in_time = choice.eligible & !late.fold(0, |mask, member| mask | 1 << member);
+        let in_time = bits(forecast.usable).filter(|member| forecast.spans[*member] <= left);
+        let in_time = in_time.fold(0, |mask, member| mask | 1 << member);
         if in_time == 0 {
-            let soonest = least(choice.eligible, |m| (forecast.spans[m].as_nanos().into(), 1));
+            let soonest = least(forecast.usable, |m| (forecast.spans[m].as_nanos().into(), 1));
             return self.any(choice.among(soonest));
         }
         let usage = Usage {
