@@ -303,7 +303,9 @@ impl Breaker {
         let since = Time::from_nanos(number(&mut words)?);
         let more: u64 = number(&mut words)?;
         self.state = match kind {
-            0 => State::Closed { since, ramp_until: Time::from_nanos(more) },
+            0 if since.as_nanos() <= more => {
+                State::Closed { since, ramp_until: Time::from_nanos(more) }
+            }
             1 => State::Open { since, until: Time::from_nanos(more) },
             2 => State::HalfOpen { since, in_flight: 0, successes: more.try_into().ok()? },
             _ => return None,

@@ -153,7 +153,8 @@ impl DeploymentState {
     fn pick_key(&self, now: Time, pressed: bool) -> u8 {
         let end = |rest: Rest| if pressed { rest.asked } else { rest.until };
         let awake = self.keys.iter().enumerate().filter(|(_, k)| end(k.rest) <= now);
-        awake.min_by_key(|(_, k)| k.in_flight).map_or(0, |(index, _)| index as u8)
+        let (best, _) = awake.min_by_key(|(_, k)| k.in_flight).expect("who is eligible has a key");
+        best as u8
     }
 
     fn rest_mut(&mut self, key: Option<u8>) -> &mut Rest {
@@ -279,7 +280,7 @@ impl Health {
     ) -> Option<(Rest, bool)> {
         let state = &mut self.deployments[deployment.index()];
         let rest = state.rest_mut(key);
-        let is_new = rest.until.since(now) < MEND.scale(1, 2);
+        let is_news = rest.until.since(now) < MEND.scale(1, 2);
         let streak = rest.next_streak(now);
         let span = length.of(streak);
         let until = now + span + jitter(span);
@@ -290,7 +291,7 @@ impl Health {
         *rest = Rest { until, streak, ..*rest };
         let rest = *rest;
         state.refresh();
-        Some((rest, is_new))
+        Some((rest, is_news))
     }
 
     /// Another replica rests it: the later end holds, and no row grows.

@@ -144,12 +144,12 @@ impl Router {
             FailureKind::QuotaSpent | FailureKind::Authentication | FailureKind::NotFound => {
                 self.bar(id, ended.deployment);
                 let key = (kind != FailureKind::NotFound).then_some(ended.key);
-                let begins = self.rest(id, ended, key, Length::Mend, kind);
+                let is_news = self.rest(id, ended, key, Length::Mend, kind);
                 if let Some(asked) = asked {
                     self.rest(id, ended, key, asked, kind);
                 }
                 if let Some(key) = key
-                    && begins
+                    && is_news
                 {
                     let deployment = ended.deployment;
                     self.observe(Observation::Page { deployment, key, failure: kind });
@@ -253,8 +253,8 @@ impl Router {
         }
     }
 
-    /// Rests the deployment of an attempt (or a key of it), with jitter; says whether a new rest
-    /// began.
+    /// Rests the deployment of an attempt (or a key of it), with jitter; says whether that is news
+    /// to a person.
     #[cold]
     fn rest(
         &mut self,
@@ -269,13 +269,13 @@ impl Router {
         let draw = if key.is_some() { KEY_DRAW } else { DEPLOYMENT_DRAW };
         let keys = self.keys;
         let jitter = |span| keys.jitter(id, ended, draw, ratio, span);
-        let Some((rest, begins)) = self.health.rest((deployment, key), length, self.now, jitter)
+        let Some((rest, is_news)) = self.health.rest((deployment, key), length, self.now, jitter)
         else {
             return false;
         };
         let (until, streak) = (rest.until, rest.streak);
         self.observe(Observation::Rested { deployment, key, until, failure, streak });
-        begins
+        is_news
     }
 }
 

@@ -146,7 +146,8 @@ impl<const N: usize> Window<N> {
     /// Puts back what [`Self::write`] wrote into a new window of the same shape; `None` if the
     /// words are not of that kind.
     pub(crate) fn restore<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) -> Option<()> {
-        self.latest = words.next()?.parse().ok()?;
+        // Far more slots than there will ever be, and far from the end of the numbers.
+        self.latest = words.next()?.parse().ok().filter(|latest| *latest < 1 << 62)?;
         self.settle();
         words.try_for_each(|word| {
             let mut numbers = word.split(',');

@@ -2,8 +2,8 @@
 //! of an answer. Each test stands in `docs/conformance.md`.
 
 use router_core::{
-    BreakerSpec, Cause, Config, DeploymentId, Failure, FailureKind, GiveUp, GroupId, Observation,
-    Outcome, Output, Reason, Rejection, Span, Spec, Upstream,
+    BreakerSpec, Cause, Config, DeploymentId, DeploymentSpec, Failure, FailureKind, GiveUp,
+    GroupId, MemberSpec, Observation, Outcome, Output, Reason, Rejection, Span, Spec, Upstream,
 };
 use tests::stage::{Stage, excluded, ms, retry_after, sent, spec, spec_with_backup};
 
@@ -244,6 +244,13 @@ fn a_prompt_too_long_for_its_group_goes_where_long_prompts_go_without_a_call() {
     assert_eq!(submit(&long, 9_000).0, Some((2, Cause::Fallback)));
     let too_long = Outcome::Reject(Rejection::TooLong);
     assert_eq!(submit(&long, 128_001), (None, Some((ms(0), too_long))));
+    // Who would not take such a request in any case does not stand in the way.
+    let mut spare = DeploymentSpec::new("spare".into());
+    spare.context = Some(8_000);
+    long.deployments[0].tags = vec!["default".into()];
+    long.deployments.push(spare);
+    long.groups[0].members.push(MemberSpec { deployment: "spare".into(), weight: 1, tier: 0 });
+    assert_eq!(submit(&long, 9_000).0, Some((2, Cause::Fallback)));
 }
 
 /// What a stream can die of after its head.

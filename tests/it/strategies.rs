@@ -3,9 +3,11 @@
 //! Each is a way in which a well-known router goes wrong: LiteLLM in versions 1.80 and 1.109,
 //! whose strategies look at figures that change only after the calls that are chosen by them.
 
+use std::sync::Arc;
+
 use router_core::{
-    Failure, FailureKind, LimitSpec, Load, Outcome, Price, Rate, Ratio, Reason, Rejection, Span,
-    Spec, Strategy,
+    BreakerMode, Config, Failure, FailureKind, Input, LimitSpec, Load, Outcome, Price, Rate, Ratio,
+    Reason, Rejection, Span, Spec, Strategy,
 };
 use tests::stage::{excluded, ms, sent};
 
@@ -91,13 +93,13 @@ fn usage_evens_out_and_then_shares() {
     limited(&mut spec, 600);
     let mut play = Play::new(&spec, |_, _| Fate::answer(60_000));
     // Three used ten each: as the fourth is disabled, then not.
-    spec.deployments[3].breaker = Some(router_core::BreakerMode::ForcedOpen);
+    spec.deployments[3].breaker = Some(BreakerMode::ForcedOpen);
     let mut warm = Play::new(&spec, |_, _| Fate::answer(60_000));
     (0..30).for_each(|_| warm.submit(ms(0), |_| {}));
     assert_eq!(warm.sent(0, 1), [10, 10, 10, 0]);
     spec.deployments[3].breaker = None;
-    let config = router_core::Config::new(&spec).expect("it is valid");
-    warm.stage.feed(ms(1), router_core::Input::Reconfigure(config.into()));
+    let config = Config::new(&spec).expect("it is valid");
+    warm.stage.feed(ms(1), Input::Reconfigure(config.into()));
     (0..60).for_each(|_| warm.submit(ms(1), |_| {}));
     let mut counts = warm.sent(1, 2);
     assert!((22..=23).contains(&counts.remove(3)), "{counts:?}");
@@ -225,6 +227,23 @@ fn the_price_is_that_of_the_request() {
     play.submit(ms(0), |r| r.output_max = Some(10));
     play.submit(ms(0), |r| r.output_max = Some(100));
     assert_eq!(play.sent(0, 1), [1, 1]);
+}
+
+/// A cheap newcomer gets one call to show itself by, also when the others are too slow: a newcomer
+/// that is busy is no better known than one that is not.
+#[test]
+fn a_burst_does_not_go_to_the_one_that_nobody_knows() {
+    let mut spec = priced(&[(5, 5), (5, 5), (1, 1)]);
+    spec.deployments[2].breaker = Some(BreakerMode::ForcedOpen);
+    let mut play = Play::new(&spec, |_, _| Fate::answer(4_000));
+    play.stream(0, 4_000, 500);
+    spec.deployments[2].breaker = None;
+    let next = Config::new(&spec).expect("the test's configuration is valid");
+    play.stage.feed(ms(9_000), Input::Reconfigure(Arc::new(next)));
+    for _ in 0..30 {
+        play.submit(ms(9_000), |r| r.deadline = Some(ms(9_500)));
+    }
+    assert!(play.sent(9_000, 9_001)[2] <= 1, "{:?}", play.sent(9_000, 9_001));
 }
 
 /// LiteLLM always takes the first of the cheapest.

@@ -2,7 +2,7 @@
 
 use router_core::{Ratio, Span};
 
-use super::{Expectation, Metric, Op, Selectors, Stat, Unit, policies, show};
+use super::{Dimension, Expectation, Metric, Op, Selectors, Stat, Unit, policies, show};
 use crate::{Attempts, Calls, ExpectedShare, Figures, Fine, Part, Recovery};
 
 /// The fewest samples beyond a quantile for which it is said.
@@ -102,23 +102,10 @@ impl Metric {
 
     /// A measured value as [`Judgement::measured`] has it.
     fn in_units(&self, parts: u128, wholes: u128) -> f64 {
-        let unit = match self {
-            Self::SuccessRate
-            | Self::Share
-            | Self::Amplification
-            | Self::Sent(_)
-            | Self::HedgesWon
-            | Self::HedgesCost
-            | Self::Failures(_)
-            | Self::Openings
-            | Self::Ejected
-            | Self::EjectedMax => Unit::Times,
-            Self::Ttft(_)
-            | Self::Total(_)
-            | Self::Recovery(_)
-            | Self::PanicTime
-            | Self::StrandedTime => Unit::Seconds,
-            Self::CostPer1k => Unit::Usd,
+        let unit = match self.dimension() {
+            Dimension::Share | Dimension::Factor => Unit::Times,
+            Dimension::Time => Unit::Seconds,
+            Dimension::Money => Unit::Usd,
         };
         parts as f64 / (wholes as f64 * unit.grains() as f64)
     }

@@ -90,9 +90,18 @@ fn forgive(account: &mut [i64], member: usize, most: i64) {
     }
     account[member] = most;
     let forgiven = excess.min(-debts);
+    let mut left = forgiven;
     for credit in account.iter_mut().filter(|credit| **credit < 0) {
         // As much of its own debt as all are forgiven of theirs: never more than it owes.
-        *credit += (i128::from(*credit) * forgiven / debts) as i64;
+        let part = i128::from(*credit) * forgiven / debts;
+        *credit += part as i64;
+        left -= part;
+    }
+    // What rounding has left over goes to those who still owe something.
+    for credit in account.iter_mut().filter(|credit| **credit < 0) {
+        let part = left.min(-i128::from(*credit));
+        *credit += part as i64;
+        left -= part;
     }
 }
 
@@ -107,6 +116,14 @@ mod tests {
         assert_eq!(account, [300, -200, -100, 0]);
         forgive(&mut account, 0, 300);
         assert_eq!(account, [300, -200, -100, 0]);
+    }
+
+    #[test]
+    fn what_does_not_divide_is_forgiven_all_the_same() {
+        let mut account = [20, -7, -7, -6];
+        forgive(&mut account, 0, 10);
+        assert_eq!((account[0], account.iter().sum::<i64>()), (10, 0), "{account:?}");
+        assert!(account[1..].iter().all(|credit| (-4..=-2).contains(credit)), "{account:?}");
     }
 
     #[test]

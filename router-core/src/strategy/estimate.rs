@@ -193,7 +193,7 @@ impl Estimates {
         }
     }
 
-    /// Whether some group looks at them.
+    /// Whether some group looks at them; nothing is to be told to those that nobody wants.
     pub(crate) const fn are_wanted(&self) -> bool {
         self.wanted
     }
@@ -205,7 +205,7 @@ impl Estimates {
     /// A stream's first token came.
     #[inline(never)]
     pub(crate) fn first_token(&mut self, now: Time, facts: &Facts) {
-        if let Some(first_token) = facts.first_token.filter(|_| self.wanted && facts.streams) {
+        if let Some(first_token) = facts.first_token.filter(|_| facts.streams) {
             self.sample(now, facts, first_token);
             self.deployments[facts.deployment.index()].failing = false;
         }
@@ -214,9 +214,6 @@ impl Estimates {
     /// An attempt was answered.
     #[inline(never)]
     pub(crate) fn answered(&mut self, now: Time, facts: &Facts) {
-        if !self.wanted {
-            return;
-        }
         self.deployments[facts.deployment.index()].failing = false;
         if !facts.streams {
             self.sample(now, facts, facts.elapsed);
@@ -251,7 +248,7 @@ impl Estimates {
             ) => true,
             Some(FailureClass::Invalid) | None => false,
         };
-        if self.wanted && counts {
+        if counts {
             let timeout = if timeout == Span::MAX { NO_TIMEOUT } else { timeout };
             self.sample(now, facts, timeout);
             self.deployments[facts.deployment.index()].failing = true;
@@ -262,7 +259,7 @@ impl Estimates {
     /// waited counts if it is more than was expected.
     #[inline(never)]
     pub(crate) fn outrun(&mut self, now: Time, facts: &Facts) {
-        if !self.wanted || facts.first_token.is_some() {
+        if facts.first_token.is_some() {
             return;
         }
         let estimate = &mut self.deployments[facts.deployment.index()];

@@ -96,7 +96,7 @@ impl Router {
             draw = draw.wrapping_sub(share);
             here
         });
-        hit.unwrap_or(0)
+        hit.expect("a draw below the sum of the shares falls on one of them")
     }
 
     #[inline(never)]
