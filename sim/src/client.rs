@@ -425,18 +425,20 @@ impl Keys {
             Arrivals::Trace(rows) => rows.get(id.sequence() as usize - 1),
             Arrivals::Constant { .. } | Arrivals::Poisson(_) => None,
         };
-        let draw = |key: Key| key.word(Counter { request: id.as_u64(), ..Counter::default() });
-        let length = |lengths: &Lengths, key, recorded| match lengths {
+        let drawn = |key: Key| key.word(Counter { request: id.as_u64(), ..Counter::default() });
+        let length = |lengths: &Lengths, word, recorded| match lengths {
             Lengths::Fixed(tokens) => *tokens,
             &Lengths::LogNormal { median, sigma, max } => {
-                let tokens = sample::lognormal(median, sigma, draw(key));
+                let tokens = sample::lognormal(median, sigma, word);
                 (libm::round(tokens) as u32).clamp(1, max.max(1))
             }
-            Lengths::Quantiles(points) => sample::quantile(points, draw(key)),
+            Lengths::Quantiles(points) => sample::quantile(points, word),
             Lengths::Trace => recorded,
         };
-        let input = length(&demand.input, self.input, row.map_or(0, |row| row.input_tokens));
-        let output = length(&demand.output, self.output, row.map_or(0, |row| row.output_tokens));
+        // Side by side: the processor works on both draws at once.
+        let words = [drawn(self.input), drawn(self.output)];
+        let input = length(&demand.input, words[0], row.map_or(0, |row| row.input_tokens));
+        let output = length(&demand.output, words[1], row.map_or(0, |row| row.output_tokens));
         [input, demand.output_max.map_or(output, |most| output.min(most))]
     }
 }
