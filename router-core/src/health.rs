@@ -15,6 +15,9 @@ use crate::{
 /// The first rest after a failure that only a person can mend, and the longest of a row.
 const MEND: Span = Span::from_secs(300);
 const MEND_MAX: Span = Span::from_secs(3_600);
+/// For how long after a failure strategies pass a deployment over, if others are left. 10 s: what
+/// estimates take to forget half.
+const DOUBT: Span = Span::from_secs(10);
 
 /// A rest and how many came in a row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,18 +127,36 @@ pub(crate) struct DeploymentState {
     pub(crate) in_flight: u32,
     /// Until when all of its keys rest.
     cooling_until: Time,
+    /// While its last call to end failed: until when it is passed over without exception.
+    pub(crate) doubted_until: Option<Time>,
 }
 
 impl DeploymentState {
     fn new(keys: u8) -> Self {
         let key = KeyState { rest: Rest::NONE, in_flight: 0 };
         let keys = alloc::vec![key; usize::from(keys)];
-        Self { rest: Rest::NONE, keys, in_flight: 0, cooling_until: Time::ZERO }
+        Self {
+            rest: Rest::NONE,
+            keys,
+            in_flight: 0,
+            cooling_until: Time::ZERO,
+            doubted_until: None,
+        }
     }
 
     /// Until when nothing may be sent to it; not after now if it is awake.
     pub(crate) const fn cooling_until(&self) -> Time {
         self.cooling_until
+    }
+
+    /// Whether those that look at load pass it over if they can. What fails at once never has a
+    /// call in flight for long, nor uses up a limit: it would be their favourite. So for a while
+    /// after a failure it gets no call, and then one at a time, until one is answered.
+    pub(crate) const fn is_doubtful(&self, now: Time) -> bool {
+        match self.doubted_until {
+            Some(until) => until.as_nanos() > now.as_nanos() || self.in_flight > 0,
+            None => false,
+        }
     }
 
     pub(crate) fn refresh(&mut self) {
@@ -305,9 +326,16 @@ impl Health {
         state.refresh();
     }
 
-    /// A call that was dispatched after the last rest was answered: the row is over.
+    /// A call failed.
+    pub(crate) fn doubt(&mut self, deployment: DeploymentId, now: Time) {
+        self.deployments[deployment.index()].doubted_until = Some(now + DOUBT);
+    }
+
+    /// A call was answered, so there is no doubt. If it was dispatched after the last rest, the
+    /// row is over too.
     pub(crate) fn well(&mut self, deployment: DeploymentId, key: u8, dispatched: Time) {
         let state = &mut self.deployments[deployment.index()];
+        state.doubted_until = None;
         for rest in [&mut state.rest, &mut state.keys[usize::from(key)].rest] {
             if dispatched >= rest.until {
                 rest.streak = 0;

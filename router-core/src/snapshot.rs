@@ -68,6 +68,10 @@ impl Router {
         for state in &self.health.deployments {
             write!(out, "rest")?;
             rest(out, state.rest)?;
+            match state.doubted_until {
+                Some(until) => write!(out, " {}", until.as_nanos())?,
+                None => write!(out, " -")?,
+            }
             for key in &state.keys {
                 rest(out, key.rest)?;
             }
@@ -125,6 +129,7 @@ impl Router {
         for state in &mut router.health.deployments {
             let mut words = lines.must("rest")?;
             state.rest = words.rest()?;
+            state.doubted_until = words.maybe_time()?;
             for key in &mut state.keys {
                 key.rest = words.rest()?;
             }

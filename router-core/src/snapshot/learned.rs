@@ -12,8 +12,8 @@ const CREDIT_BOUND: i64 = 1 << 53;
 
 impl Router {
     pub(super) fn write_learned(&self, out: &mut String) -> fmt::Result {
-        for (deployment, averages, failing) in self.estimates.known() {
-            write!(out, "estimate {deployment} {}", u8::from(failing))?;
+        for (deployment, averages) in self.estimates.known() {
+            write!(out, "estimate {deployment}")?;
             averages.as_flattened().iter().try_for_each(|part| write!(out, " {part}"))?;
             writeln!(out)?;
         }
@@ -28,12 +28,11 @@ impl Router {
     pub(super) fn read_learned(&mut self, lines: &mut Lines<'_>) -> Result<(), RestoreError> {
         while let Some(mut words) = lines.may("estimate") {
             let deployment = words.deployment(&self.config)?.index();
-            let failing = words.below(2, "0 or 1")? == 1;
             let mut averages = [[0; 3]; 5];
             for part in averages.as_flattened_mut() {
                 *part = words.number()?;
             }
-            if !self.estimates.restore(deployment, averages, failing) {
+            if !self.estimates.restore(deployment, averages) {
                 return Err(words.error("counts of samples"));
             }
         }

@@ -102,6 +102,20 @@ pub(crate) struct Facts {
     pub(crate) output_tokens: u32,
 }
 
+/// Whether a failure says that the next call may fail there too.
+pub(super) const fn blames(class: Option<FailureClass>) -> bool {
+    match class {
+        Some(
+            FailureClass::RateLimit
+            | FailureClass::Server
+            | FailureClass::Connection
+            | FailureClass::Timeout
+            | FailureClass::Account,
+        ) => true,
+        Some(FailureClass::Invalid) | None => false,
+    }
+}
+
 /// What is known of one deployment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Estimate {
@@ -114,18 +128,11 @@ pub(crate) struct Estimate {
     /// `first` and `whole`, where a sample above replaces the value.
     peak_first: Ewma,
     peak_whole: Ewma,
-    /// Whether the last call that said something failed.
-    failing: bool,
 }
 
 impl Estimate {
-    /// Whether the last call that said something failed.
-    pub(crate) const fn is_failing(&self) -> bool {
-        self.failing
-    }
-
     fn averages(&mut self) -> [&mut Ewma; 5] {
-        let Self { first, per_token, whole, peak_first, peak_whole, failing: _ } = self;
+        let Self { first, per_token, whole, peak_first, peak_whole } = self;
         [first, per_token, whole, peak_first, peak_whole]
     }
 
@@ -207,14 +214,12 @@ impl Estimates {
     pub(crate) fn first_token(&mut self, now: Time, facts: &Facts) {
         if let Some(first_token) = facts.first_token.filter(|_| facts.streams) {
             self.sample(now, facts, first_token);
-            self.deployments[facts.deployment.index()].failing = false;
         }
     }
 
     /// An attempt was answered.
     #[inline(never)]
     pub(crate) fn answered(&mut self, now: Time, facts: &Facts) {
-        self.deployments[facts.deployment.index()].failing = false;
         if !facts.streams {
             self.sample(now, facts, facts.elapsed);
         } else if let Some(first) = facts.first_token
@@ -238,20 +243,9 @@ impl Estimates {
         class: Option<FailureClass>,
         timeout: Span,
     ) {
-        let counts = match class {
-            Some(
-                FailureClass::RateLimit
-                | FailureClass::Server
-                | FailureClass::Connection
-                | FailureClass::Timeout
-                | FailureClass::Account,
-            ) => true,
-            Some(FailureClass::Invalid) | None => false,
-        };
-        if counts {
+        if blames(class) {
             let timeout = if timeout == Span::MAX { NO_TIMEOUT } else { timeout };
             self.sample(now, facts, timeout);
-            self.deployments[facts.deployment.index()].failing = true;
         }
     }
 
@@ -277,24 +271,17 @@ impl Estimates {
     }
 
     /// Every deployment of which something is known, with the parts of its averages.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (usize, [[u64; 3]; 5], bool)> {
+    pub(crate) fn known(&self) -> impl Iterator<Item = (usize, [[u64; 3]; 5])> {
         let known = self.deployments.iter().enumerate();
         known.filter(|(_, estimate)| **estimate != Estimate::default()).map(|(index, estimate)| {
             let mut estimate = *estimate;
-            (index, estimate.averages().map(|average| average.parts()), estimate.failing)
+            (index, estimate.averages().map(|average| average.parts()))
         })
     }
 
     /// Puts back what [`Self::known`] told of a deployment; says whether it could be so.
-    pub(crate) fn restore(
-        &mut self,
-        deployment: usize,
-        parts: [[u64; 3]; 5],
-        failing: bool,
-    ) -> bool {
-        let estimate = &mut self.deployments[deployment];
-        estimate.failing = failing;
-        let averages = estimate.averages();
+    pub(crate) fn restore(&mut self, deployment: usize, parts: [[u64; 3]; 5]) -> bool {
+        let averages = self.deployments[deployment].averages();
         averages.into_iter().zip(parts).all(|(average, parts)| {
             let read = Ewma::of(parts);
             *average = read.unwrap_or_default();

@@ -22,24 +22,20 @@ impl Router {
             return self.by_weight(choice, Draw::One);
         }
         let shape = Shape::of(choice.flight);
-        let least = self.least_latency(choice, |estimate, now| estimate.response(shape, now));
+        let least =
+            self.least_latency(self.sound(choice), |estimate, now| estimate.response(shape, now));
         self.any(choice.among(least))
     }
 
-    /// Those with the least expectation times calls in flight, for their shares. What fails at
-    /// once never has calls in flight for long, so while its last call failed it counts as busy as
-    /// the busiest.
+    /// Those with the least expectation times calls in flight, for their shares.
     pub(super) fn least_latency(
         &self,
         choice: Choice<'_>,
         of: impl Fn(&Estimate, Time) -> Option<Expected>,
     ) -> u64 {
         let forecast = self.forecast(choice, of);
-        let load = |member| self.load(self.member(choice.group, member));
-        let busiest = bits(forecast.usable).map(load).max().unwrap_or(1);
         least(forecast.usable, |member| {
-            let failing = self.estimates.of(self.member(choice.group, member)).is_failing();
-            let load = if failing { busiest } else { load(member) };
+            let load = self.load(self.member(choice.group, member));
             let cost = u128::from(forecast.spans[member].as_nanos()) * u128::from(load);
             (cost, self.share(choice.group, member))
         })

@@ -1,6 +1,7 @@
 //! What the ends of attempts teach the estimates.
 
 use super::Facts;
+use super::estimate::blames;
 use crate::flight::{STREAMS, Try};
 use crate::router::Router;
 use crate::{FailureKind, Usage};
@@ -26,6 +27,9 @@ impl Router {
 
     /// An attempt failed.
     pub(crate) fn learn_failure(&mut self, ended: &Try, kind: FailureKind) {
+        if blames(kind.class()) {
+            self.health.doubt(ended.deployment, self.now);
+        }
         if !self.estimates.are_wanted() {
             return;
         }

@@ -73,13 +73,22 @@ impl Router {
                 let absent = self.absent(choice, found.held_up());
                 self.catching_up(choice, absent)
             }
-            Strategy::LeastInFlight => self.least_in_flight(choice),
-            Strategy::PowerOfTwo(load) => self.power_of_two(choice, load),
+            Strategy::LeastInFlight => self.least_in_flight(self.sound(choice)),
+            Strategy::PowerOfTwo(load) => self.power_of_two(self.sound(choice), load),
             Strategy::Latency { explore } => self.by_latency(choice, explore),
-            Strategy::Usage => self.by_usage(choice),
-            Strategy::Cost => self.by_cost(choice),
+            Strategy::Usage => self.by_usage(self.sound(choice)),
+            Strategy::Cost => self.by_cost(self.sound(choice)),
             Strategy::Sticky => self.sticky(choice),
         }
+    }
+
+    /// The same choice among those that are not in doubt; if all are, among all.
+    fn sound<'a>(&self, choice: Choice<'a>) -> Choice<'a> {
+        let doubtful = bits(choice.eligible)
+            .filter(|m| self.health.of(self.member(choice.group, *m)).is_doubtful(self.now))
+            .fold(0, |mask, member| mask | 1 << member);
+        let sound = choice.eligible & !doubtful;
+        if sound == 0 { choice } else { choice.among(sound) }
     }
 
     /// At random, in proportion to the shares.

@@ -165,11 +165,18 @@ fn hedges_cut_the_tail_and_without_bounds_become_the_load() {
 }
 
 #[test]
-fn what_fails_at_once_is_least_loaded_unless_it_rests() {
+fn what_fails_at_once_is_passed_over_by_who_looks_at_load() {
     let attempts = |run: &Run| run.measure("failures.server {during=broken}");
     let (with, without) =
         (attempts(&cured("fast-fail-black-hole")), attempts(&careless("fast-fail-black-hole")));
-    assert!(with < 0.06 && without > 0.4, "{with} {without}");
+    assert!(with < 0.06 && without > 0.2, "{with} {without}");
+    let Lesson { scenario, careless, .. } = lesson("fast-fail-black-hole");
+    for strategy in ["least-in-flight", "power-of-two", "latency", "usage", "cost"] {
+        let wary = but(careless, &[("\"weighted\"", &format!("\"{strategy}\""))]);
+        let run = Run(flown(scenario, wary).0);
+        assert!(attempts(&run) < 0.02, "{strategy}: {}", attempts(&run));
+        assert!(run.recovery("broken").expect("it heals") < 10.0, "{strategy}");
+    }
 }
 
 /// Attempts are bounded whatever leads back to what.
