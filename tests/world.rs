@@ -8,8 +8,8 @@ use router_core::{
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
-    FirstToken, Lengths, Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter,
-    Rhythm, Segment, Service, Shape, WhenFull,
+    FirstToken, Lengths, Order, Outage, PerToken, Plan, PromptCache, Provider, Quota, Reserves,
+    RetryAfter, Rhythm, Segment, Service, Shape, WhenFull,
 };
 
 use crate::policies::{fallbacks, policies};
@@ -271,6 +271,8 @@ fn providers(count: usize) -> impl Strategy<Value = Vec<Provider>> {
     let service = (millis(1..200), 0.0..1.0_f64, percent(0..=10), 0.0..0.2_f64, 0_u8..3);
     let concurrency = (prop::option::of(1_u32..10), 0_u32..8, any::<bool>(), any::<bool>());
     let context = prop::option::weighted(0.2, 200_u32..4_000);
+    let kept = prop::option::weighted(0.3, (millis(1..3_000), 1_u32..300));
+    let context = (context, kept);
     let provider = (service, concurrency, quotas(), percent(0..=30), any::<bool>(), context);
     prop::collection::vec(provider, count).prop_map(|providers| {
         let providers = providers.into_iter();
@@ -306,7 +308,8 @@ fn providers(count: usize) -> impl Strategy<Value = Vec<Provider>> {
                     },
                     abandoned: if stops { Abandoned::Stops } else { Abandoned::RunsOn },
                     quota,
-                    context,
+                    context: context.0,
+                    prompt_cache: context.1.map(|(lasts, least)| PromptCache { lasts, least }),
                     errors,
                 }
             })

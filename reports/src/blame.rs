@@ -96,6 +96,8 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         Metric::Sent(Sent::Hedges) => overtaken(figures, part),
         Metric::HedgesWon | Metric::HedgesCost => outrun(figures, part),
         Metric::Sent(Sent::Retries | Sent::Probes) | Metric::Failures(_) => None,
+        // No failure of an attempt says why it went where nothing is kept.
+        Metric::Cached => return None,
     };
     why.or_else(|| failed(figures, part))
 }

@@ -44,25 +44,35 @@ pub(crate) fn deployments(figures: &Figures) -> Table {
 
 /// What each deployment cost, and how it failed.
 pub(crate) fn costs(figures: &Figures) -> Table {
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("deployment", Side::Left),
         ("tokens in", Side::Right),
         ("out", Side::Right),
         ("cost", Side::Right),
         ("rested", Side::Right),
         ("failed attempts", Side::Left),
-    ]);
+    ];
+    let caches = figures.whole.deployments.iter().any(|attempts| attempts.cached_tokens > 0);
+    if caches {
+        columns.insert(2, ("cached", Side::Right));
+    }
+    let mut table = Table::new(&columns);
     for (d, name) in figures.deployments.iter().enumerate() {
         let Some(attempts) = figures.whole.deployments.get(d) else { continue };
         let rested = figures.resting.get(d).copied().unwrap_or(Span::ZERO);
-        table.row(vec![
+        let mut row = vec![
             name.clone(),
             tokens(attempts.input_tokens),
             tokens(attempts.output_tokens),
             if figures.priced { dollars(attempts.cost_pico) } else { NONE.to_owned() },
             cell(rested),
             failures(attempts),
-        ]);
+        ];
+        if caches {
+            let share = attempts.cached_share();
+            row.insert(2, share.map_or_else(|| NONE.to_owned(), percent));
+        }
+        table.row(row);
     }
     table
 }

@@ -366,6 +366,11 @@ impl Attempts {
         share(self.answered, self.answered + self.failed())
     }
 
+    /// The share of the prompt tokens charged that came from the provider's cache.
+    pub fn cached_share(&self) -> Option<f64> {
+        share(self.cached_tokens, self.input_tokens)
+    }
+
     /// Adds everything that `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.dispatched += other.dispatched;

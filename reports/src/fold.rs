@@ -338,6 +338,8 @@ impl Fold {
         }
         counts.answered += answered;
         counts.cost_pico += cost;
+        counts.input_tokens += u64::from(usage.input_tokens);
+        counts.cached_tokens += u64::from(usage.cached_tokens);
         if let Some(bin) = self.cursor.bin {
             let in_bin = &mut self.figures.bins[bin].deployments[deployment.index()];
             in_bin.answered += answered;

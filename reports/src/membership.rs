@@ -31,6 +31,10 @@ pub struct Membership {
     pub answered: u64,
     /// What all attempts cost, in pico-dollars.
     pub cost_pico: u128,
+    /// Prompt tokens charged.
+    pub input_tokens: u64,
+    /// Of those, read from the provider's cache.
+    pub cached_tokens: u64,
     /// Attempts that failed, by [`class_index`].
     pub failures: [u64; CLASSES],
     /// Of the hedges sent here, those that had their token before the attempt beside them.
@@ -83,6 +87,8 @@ impl Membership {
         self.retried += other.retried;
         self.answered += other.answered;
         self.cost_pico += other.cost_pico;
+        self.input_tokens += other.input_tokens;
+        self.cached_tokens += other.cached_tokens;
         add(&mut self.failures, &other.failures);
         self.hedges_won += other.hedges_won;
         self.hedges_lost += other.hedges_lost;

@@ -52,7 +52,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 10] = [
+const LESSONS: [Lesson; 11] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -63,9 +63,10 @@ const LESSONS: [Lesson; 10] = [
     lesson!("fallback-cycle"),
     lesson!("weight-flapping"),
     lesson!("burst-herd"),
+    lesson!("cold-caches"),
 ];
 
-const SCENARIOS: [Entry; 17] = [
+const SCENARIOS: [Entry; 18] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -79,6 +80,7 @@ const SCENARIOS: [Entry; 17] = [
     LESSONS[7].scenario,
     LESSONS[8].scenario,
     LESSONS[9].scenario,
+    LESSONS[10].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -128,7 +130,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 10] {
+pub const fn lessons() -> [Lesson; 11] {
     LESSONS
 }
 

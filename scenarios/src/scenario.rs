@@ -2,7 +2,7 @@
 
 use reports::Expectation;
 use router_core::Ratio;
-use sim::{Abandoned, Algorithm, Order, RetryAfter, WhenFull};
+use sim::{Abandoned, Algorithm, Order, PromptCache, RetryAfter, WhenFull};
 
 use crate::diagnostic::Diagnostic;
 use crate::field::SCENARIO_FILE;
@@ -189,6 +189,7 @@ fn provider(section: &Section, reader: &mut Reader<'_>) -> ProviderSpec {
         abandoned,
         quota: section.node("quota").map(quota),
         context: most("context"),
+        prompt_cache: section.node("prompt_cache").and_then(prompt_cache),
         errors: section.spanned("errors"),
     }
 }
@@ -238,6 +239,17 @@ fn when_full(node: &Node) -> Option<WhenFull> {
         Value::Table(section) => {
             let order = section.word("order", &[("fifo", Order::Fifo), ("lifo", Order::Lifo)])?;
             Some(WhenFull::Queue { bound: section.get("queue")?, order })
+        }
+        Value::Map(_) | Value::List(_) => None,
+    }
+}
+
+fn prompt_cache(node: &Node) -> Option<Option<PromptCache>> {
+    match &node.value {
+        Value::Of(_) => Some(only(node, "off", None)),
+        Value::Table(section) => {
+            let (lasts, least) = (section.get("lasts")?, section.get("least")?);
+            Some(Some(PromptCache { lasts, least }))
         }
         Value::Map(_) | Value::List(_) => None,
     }

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use router_core::{Rate, Ratio, Span};
-use sim::{Abandoned, Algorithm, RetryAfter, WhenFull};
+use sim::{Abandoned, Algorithm, PromptCache, RetryAfter, WhenFull};
 
 /// A value, and the bytes of the file that it was written in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -206,6 +206,8 @@ pub struct ProviderSpec {
     pub quota: Option<QuotaSpec>,
     /// `context`: a number of tokens or `"unlimited"`.
     pub context: Option<Most>,
+    /// `prompt_cache`: `"off"`, which is a `None` of its own, or `{ lasts = TIME, least = TOKENS }`.
+    pub prompt_cache: Option<Option<PromptCache>>,
     /// `errors`: the share of calls that fail with a 500.
     pub errors: Option<Spanned<Ratio>>,
 }

@@ -6,6 +6,7 @@ use router_core::{
 
 use crate::agenda::{Agenda, Due};
 use crate::arrivals::Clock;
+use crate::cache::Conversations;
 use crate::plan::{Arrivals, Demand, Lengths, Plan};
 use crate::sample::{self, Chance};
 use crate::sdk::Answer;
@@ -19,6 +20,7 @@ pub(crate) struct Clients {
     /// From a call's first number to its slot.
     index: Index,
     keys: Keys,
+    conversations: Conversations,
     /// Calls that are not over.
     pub(crate) live: u32,
     /// Demands with an arrival to come.
@@ -123,6 +125,7 @@ impl Clients {
                 output: plan.seed.key(Purpose::OutputTokens),
                 wait: plan.seed.key(Purpose::Client),
             },
+            conversations: Conversations::new(plan),
             live: 0,
             expected: plan.demands.len() as u32,
         };
@@ -217,7 +220,7 @@ impl Clients {
             properties: demand.properties,
             tags: demand.tags,
             region: demand.region,
-            affinity: self.keys.conversation(demand.conversations, id),
+            affinity: self.conversations.of(id),
             ..Request::new(id, demand.group, input)
         };
         let expires = now + demand.client.timeout;
@@ -400,8 +403,7 @@ impl Slot {
     }
 }
 
-/// Which of a client's draws; its waits are 0.
-const CONVERSATION: u32 = 1;
+/// Which of a client's draws; its waits are 0, its conversation 1.
 const STREAMS: u32 = 2;
 
 /// A draw that is the same for every try of a call.
@@ -410,15 +412,6 @@ fn of_call(request: RequestId, index: u32) -> Counter {
 }
 
 impl Keys {
-    /// The conversation, of so many, that a call belongs to. Each demand has its own.
-    fn conversation(&self, of: u32, id: RequestId) -> u64 {
-        if of == 0 {
-            return 0;
-        }
-        let drawn = self.wait.below(of.into(), of_call(id, CONVERSATION));
-        u64::from(id.source()) << 32 | (drawn + 1)
-    }
-
     /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.
     fn tokens(&self, demand: &Demand, id: RequestId) -> [u32; 2] {
         let row = match &demand.arrivals {

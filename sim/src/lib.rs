@@ -16,6 +16,7 @@
 mod agenda;
 mod arrivals;
 mod attempt;
+mod cache;
 mod client;
 mod fault;
 mod plan;
@@ -35,8 +36,8 @@ mod world;
 
 pub use plan::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
-    FirstToken, Lengths, Order, Outage, PerToken, Plan, Provider, Quota, Reserves, RetryAfter,
-    Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
+    FirstToken, Lengths, Order, Outage, PerToken, Plan, PromptCache, Provider, Quota, Reserves,
+    RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};

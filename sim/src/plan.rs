@@ -180,8 +180,20 @@ pub struct Provider {
     /// The context window in tokens, prompt and completion together; no bound if absent. A prompt
     /// that does not fit, with the `max_tokens` named if any, is refused; a completion stops at it.
     pub context: Option<u32>,
+    /// What it keeps of prompts; nothing if absent.
+    pub prompt_cache: Option<PromptCache>,
     /// The share of calls that fail of themselves: with a 500, once connected and admitted.
     pub errors: Ratio,
+}
+
+/// What a provider keeps of prompts. A later call of the same conversation pays the cached price for
+/// what it has in common with one that was answered here, and does not wait for that to be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PromptCache {
+    /// How long after its last use.
+    pub lasts: Span,
+    /// The shortest prompt that is kept, in tokens.
+    pub least: u32,
 }
 
 /// How long an answer takes, once work on it begins.

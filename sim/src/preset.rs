@@ -148,6 +148,7 @@ fn hosted() -> Provider {
         abandoned: Abandoned::Stops,
         quota: Quota::default(),
         context: None,
+        prompt_cache: None,
         errors: Ratio::ZERO,
     }
 }

@@ -12,6 +12,7 @@ use router_core::{
 
 use crate::agenda::{Agenda, Due};
 use crate::attempt::{Ask, Attempt, DROPPED, DUE, News, STREAMS, Stage};
+use crate::cache::Conversations;
 use crate::fault::{Doom, Fate, Faults, Flaw, Met, Victim};
 use crate::plan::{Abandoned, BadEnd, Order, Plan, WhenFull};
 use crate::quota::{Admission, Book, Refusal};
@@ -31,6 +32,7 @@ pub(crate) struct Providers {
     /// The distinct heartbeats seen: attempts hold a number of this list.
     beats: Vec<Span>,
     draws: Draws,
+    conversations: Conversations,
 }
 
 impl Providers {
@@ -49,6 +51,7 @@ impl Providers {
             broken: VecDeque::new(),
             beats: Vec::new(),
             draws: Draws::new(plan.seed),
+            conversations: Conversations::new(plan),
         }
     }
 
@@ -189,6 +192,7 @@ impl Providers {
             }
             Stage::Prefill => {
                 let per_token = self.per_token(now, slot);
+                self.keep(now, slot);
                 let attempt = &mut self.attempts[slot];
                 attempt.stage = Stage::Decode { first_at: now, per_token };
                 let (end_at, bad_end) = self.end_of(slot, now, per_token);
@@ -261,7 +265,9 @@ impl Providers {
         self.free(slot);
         self.servers[usize::from(deployment)].in_service -= 1;
         self.fill(now, agenda, deployment);
-        let usage = Usage { input_tokens: input, cached_tokens: 0, output_tokens: output };
+        let cache = self.servers[usize::from(deployment)].cache.as_mut();
+        let cached_tokens = cache.map_or(0, |cache| cache.found(slot));
+        let usage = Usage { input_tokens: input, cached_tokens, output_tokens: output };
         let failure = match bad_end {
             None if garbage => {
                 let failure = Failure::new(FailureKind::InvalidOutput, 200);
@@ -399,12 +405,30 @@ impl Providers {
 
     /// How long the first token takes once work begins.
     fn first_token(&mut self, now: Time, slot: u32) -> Span {
-        let Attempt { request, ordinal, input, deployment, .. } = self.attempts[slot];
+        let unread = self.unread(now, slot);
+        let Attempt { request, ordinal, deployment, .. } = self.attempts[slot];
         let on = DeploymentId::at(deployment.into());
         let slow = self.faults.slow(now, Victim { request, ordinal, deployment: on });
         let pace = &self.servers[usize::from(deployment)].pace;
-        let took = self.draws.first_token(pace, request, ordinal, on, input, slow.first_token);
+        let took = self.draws.first_token(pace, request, ordinal, on, unread, slow.first_token);
         took + slow.delay
+    }
+
+    /// How many tokens of a call's prompt are left to be read, where some may be kept.
+    fn unread(&mut self, now: Time, slot: u32) -> u32 {
+        let Attempt { request, input, deployment, .. } = self.attempts[slot];
+        match &mut self.servers[usize::from(deployment)].cache {
+            Some(cache) => input - cache.find(now, slot, self.conversations.of(request), input),
+            None => input,
+        }
+    }
+
+    /// A call's prompt was read, and may be kept.
+    fn keep(&mut self, now: Time, slot: u32) {
+        let Attempt { request, input, deployment, .. } = self.attempts[slot];
+        if let Some(cache) = &mut self.servers[usize::from(deployment)].cache {
+            cache.write(now, self.conversations.of(request), input);
+        }
     }
 
     /// Nanoseconds from one token to the next, at the load of this moment.

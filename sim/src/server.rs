@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use router_core::Span;
 
+use crate::cache::Cache;
 use crate::plan::{Abandoned, Provider, WhenFull};
 use crate::quota::Book;
 use crate::service::Pace;
@@ -19,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) context: u32,
     pub(crate) book: Option<usize>,
     pub(crate) in_service: u32,
+    /// What it keeps of prompts, if it does.
+    pub(crate) cache: Option<Box<Cache>>,
     pub(crate) queue: VecDeque<u32>,
 }
 
@@ -49,6 +52,7 @@ pub(crate) fn open(providers: &[Provider]) -> (Vec<Server>, Vec<Book>) {
             context: provider.context.unwrap_or(u32::MAX),
             book,
             in_service: 0,
+            cache: provider.prompt_cache.map(|spec| Box::new(Cache::new(spec))),
             queue: VecDeque::new(),
         });
     }

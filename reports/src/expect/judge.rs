@@ -206,6 +206,7 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
         Metric::Sent(_)
         | Metric::HedgesWon
         | Metric::HedgesCost
+        | Metric::Cached
         | Metric::Failures(_)
         | Metric::Openings
         | Metric::Ejected

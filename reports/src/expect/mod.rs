@@ -5,7 +5,7 @@
 //! metric      = "success.rate" | "ttft." stat | "total." stat | "cost.per_1k"
 //!             | "amplification" | "share" | "recovery(" fault ")"
 //!             | ( "retries" | "hedges" | "probes" | "standby" | "panic" ) ".share"
-//!             | "hedges.won" | "hedges.cost" | "failures." class
+//!             | "hedges.won" | "hedges.cost" | "cached.share" | "failures." class
 //!             | "breaker.openings" | "ejected.share" | "ejected.max"
 //!             | "panic.time" | "stranded.time"
 //! class       = "rate_limit" | "server" | "connection" | "timeout" | "account" | "invalid"
@@ -71,6 +71,8 @@ pub enum Metric {
     /// `hedges.cost`: the part of what all attempts cost that went into those that the other
     /// attempt of their hedged request outran.
     HedgesCost,
+    /// `cached.share`: the part of the prompt tokens charged that came from a provider's cache.
+    Cached,
     /// `failures.timeout` and its like: the part of the attempts answered or failed that failed in
     /// this way.
     Failures(FailureClass),
@@ -226,6 +228,7 @@ impl Expectation {
             | Metric::Sent(_)
             | Metric::HedgesWon
             | Metric::HedgesCost
+            | Metric::Cached
             | Metric::Failures(_)
             | Metric::Openings
             | Metric::Ejected
@@ -256,6 +259,7 @@ impl Metric {
             | Self::Sent(_)
             | Self::HedgesWon
             | Self::HedgesCost
+            | Self::Cached
             | Self::Failures(_)
             | Self::Openings
             | Self::Ejected => true,
@@ -278,6 +282,7 @@ impl Metric {
             | Self::Sent(_)
             | Self::HedgesWon
             | Self::HedgesCost
+            | Self::Cached
             | Self::Failures(_)
             | Self::Ejected
             | Self::EjectedMax => Dimension::Share,
@@ -387,6 +392,7 @@ impl fmt::Display for Metric {
             Self::Sent(what) => write!(f, "{}.share", what.name()),
             Self::HedgesWon => f.write_str("hedges.won"),
             Self::HedgesCost => f.write_str("hedges.cost"),
+            Self::Cached => f.write_str("cached.share"),
             Self::Failures(class) => write!(f, "failures.{}", class.name()),
             Self::Openings => f.write_str("breaker.openings"),
             Self::Ejected => f.write_str("ejected.share"),

@@ -20,7 +20,7 @@ pub(super) fn metrics() -> Vec<String> {
 
 /// Those of what the router's policies did.
 fn policies() -> impl Iterator<Item = Metric> {
-    let hedges = [Metric::HedgesWon, Metric::HedgesCost];
+    let hedges = [Metric::HedgesWon, Metric::HedgesCost, Metric::Cached];
     let breakers = [Metric::Openings, Metric::Ejected, Metric::EjectedMax];
     let times = [Metric::PanicTime, Metric::StrandedTime];
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
@@ -121,6 +121,7 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         | Metric::Sent(_)
         | Metric::HedgesWon
         | Metric::HedgesCost
+        | Metric::Cached
         | Metric::Failures(_)
         | Metric::Openings
         | Metric::Ejected

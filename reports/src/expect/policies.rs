@@ -35,6 +35,9 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
                 if figures.priced { "nothing was charged" } else { "nothing has a price" };
             ratio(sum.outrun.cost_pico, sum.cost_pico, nothing)
         }
+        Metric::Cached => {
+            ratio(sum.cached_tokens.into(), sum.input_tokens.into(), "no prompt was charged")
+        }
         Metric::Failures(class) => {
             let ended = sum.answered + sum.failures.iter().sum::<u64>();
             let failed = sum.failures[*class as usize];

@@ -105,6 +105,7 @@ fn expectations_are_judged_and_say_why() {
         "hedges.won >= 50 %",
         "hedges.won {deployment=az-eu} >= 50 %",
         "hedges.cost < 3 %",
+        "cached.share {deployment=az-eu} >= 30 %",
         "probes.share < 1 %",
         "standby.share {group=backup} < 1 %",
         "panic.share < 1 %",
@@ -291,6 +292,7 @@ fn metrics() -> impl Strategy<Value = Metric> {
         prop::sample::select(FailureClass::ALL.to_vec()).prop_map(Metric::Failures),
         Just(Metric::HedgesWon),
         Just(Metric::HedgesCost),
+        Just(Metric::Cached),
         Just(Metric::Openings),
         Just(Metric::Ejected),
         Just(Metric::EjectedMax),
@@ -317,6 +319,7 @@ fn expectations() -> impl Strategy<Value = Expectation> {
                 Metric::Sent(_)
                 | Metric::HedgesWon
                 | Metric::HedgesCost
+                | Metric::Cached
                 | Metric::Failures(_)
                 | Metric::Openings
                 | Metric::Ejected => {

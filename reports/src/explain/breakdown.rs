@@ -52,7 +52,7 @@ impl Gather {
             Metric::Total(stat) => Self::Whole(*stat),
             Metric::SuccessRate => Self::Failures,
             Metric::Amplification => Self::Attempts,
-            Metric::CostPer1k | Metric::HedgesCost => Self::Costs,
+            Metric::CostPer1k | Metric::HedgesCost | Metric::Cached => Self::Costs,
             Metric::Share
             | Metric::Recovery(_)
             | Metric::Sent(_)

@@ -44,7 +44,8 @@ impl Breakdown {
             | Metric::Total(_)
             | Metric::CostPer1k
             | Metric::Amplification
-            | Metric::HedgesCost => return,
+            | Metric::HedgesCost
+            | Metric::Cached => return,
         };
         if parts.is_empty() {
             page.line(Ink::Plain, "there was nothing of that kind");

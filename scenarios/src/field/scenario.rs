@@ -148,15 +148,29 @@ static PROVIDER: Table = Table {
             Kind::Either(CONTEXT),
             "tokens of prompt and completion together; the deployment's unless given",
         ),
+        optional(
+            "prompt_cache",
+            Kind::Either(PROMPT_CACHE),
+            "what it keeps of prompts, for calls of the same conversation; nothing unless given",
+        ),
         optional("errors", SHARE, "the share of calls that fail with a 500"),
     ],
 };
 
+const PROMPT_CACHE: &[Kind] = &[Kind::Choice(&["off"]), Kind::Table(&KEPT)];
 const CONTEXT: &[Kind] = &[count(1, 1_000_000_000), Kind::Choice(&["unlimited"])];
 
 const CONCURRENCY: &[Kind] = &[count(1, u32::MAX as u64), Kind::Choice(&["unlimited"])];
 const WHEN_FULL: &[Kind] = &[Kind::Choice(&["refuse"]), Kind::Table(&QUEUE)];
 const QUOTA_KINDS: &[Kind] = &[Kind::Choice(&["unlimited"]), Kind::Table(&QUOTA)];
+
+static KEPT: Table = Table {
+    doc: "Prompts are kept: what one has in common with an earlier one is cheaper, and read at once.",
+    fields: &[
+        given("lasts", LASTS, "5 min", "how long, after the last use"),
+        given("least", TOKENS, "1024", "the shortest prompt that is kept, in tokens"),
+    ],
+};
 
 static QUEUE: Table = Table {
     doc: "Calls beyond the concurrency wait.",

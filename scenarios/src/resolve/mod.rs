@@ -148,6 +148,13 @@ fn resolve_all(
 ) -> Resolved {
     let demands = demand::demands(scenario, fleet, instead, said);
     let providers = provider::providers(scenario, fleet, said);
+    let keeps = providers.iter().any(|provider| provider.prompt_cache.is_some());
+    if keeps && demands.demands.iter().all(|demand| demand.conversations == 0) {
+        said.warn(
+            "`prompt_cache`: no demand has `conversations`, so no call finds anything of its prompt"
+                .to_owned(),
+        );
+    }
     let horizon = demands.horizon;
     let faults = fault::faults(scenario, fleet, &demands, said);
     let frame = frame::frame(horizon, &demands.spikes, &faults);

@@ -93,6 +93,7 @@ fn generic() -> Provider {
             ..Quota::default()
         },
         context: None,
+        prompt_cache: None,
         errors: Ratio::ZERO,
     }
 }
@@ -193,6 +194,9 @@ fn differ(provider: &mut Provider, spec: &ProviderSpec, number: u16) -> bool {
         None => {}
         Some(Most::Unlimited) => provider.context = None,
         Some(Most::Of(tokens)) => provider.context = Some(tokens),
+    }
+    if let Some(kept) = spec.prompt_cache {
+        provider.prompt_cache = kept;
     }
     if let Some(errors) = &spec.errors {
         provider.errors = errors.value;

@@ -421,3 +421,21 @@ fn a_providers_window_is_the_deployments_unless_the_scenario_says() {
     let windows: Vec<_> = found.plan.providers.iter().map(|provider| provider.context).collect();
     assert_eq!(windows, [Some(128_000), Some(8_000), None, None]);
 }
+
+#[test]
+fn a_cache_that_no_conversation_finds_anything_in_is_told() {
+    let mut scenario = steady();
+    let kept = sim::PromptCache { lasts: Span::from_secs(300), least: 1_024 };
+    let spec = |kept| ProviderSpec { prompt_cache: Some(kept), ..ProviderSpec::default() };
+    scenario.providers.push((named("*"), spec(Some(kept))));
+    scenario.providers.push((named("big"), spec(None)));
+    let told = |scenario: &_| {
+        let found = resolved(scenario).unwrap();
+        let caches: Vec<_> = found.plan.providers.iter().map(|p| p.prompt_cache).collect();
+        assert_eq!(caches.iter().filter(|cache| **cache == Some(kept)).count(), caches.len() - 1);
+        found.warnings.iter().any(|line| line.contains("`prompt_cache`"))
+    };
+    assert!(told(&scenario));
+    scenario.demands[0].1.conversations = Some(9);
+    assert!(!told(&scenario));
+}

@@ -47,7 +47,7 @@ const DEMAND: [&[&str]; 7] = [
 const PROVIDER: [&[&str]; 7] = [
     &["connect = \"<t>\""],
     &["concurrency = <c>"],
-    &["when_full = { queue = <c> }"],
+    &["when_full = { queue = <c> }", "prompt_cache = { lasts = \"<t>\", least = <c> }"],
     &["errors = \"<s>\"", "context = <c>"],
     &[
         "quota = { requests = \"<r>\", tokens = \"<r>\", algorithm = \"window\" }",

@@ -285,6 +285,7 @@ fn absurd() -> Vec<Case> {
         ("error in a stream", "fault.x", "{ on = \"*\", in_stream_error = { status = 200 } }"),
         ("stream", "demand.x", "{ stream = \"120 %\", conversations = 0 }"),
         ("context", "provider.x", "{ context = 0 }"),
+        ("prompts kept", "provider.x.prompt_cache", "{ lasts = \"0 s\", least = 0, size = 5 }"),
     ];
     let case = |(name, key, value)| (name, FileKind::Scenario, format!("{key} = {value}\n"));
     lines.into_iter().map(case).collect()

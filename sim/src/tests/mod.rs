@@ -1,6 +1,7 @@
 //! The world as a router sees it: against a small scripted brain.
 
 mod breaks;
+mod cache;
 mod client;
 mod fault;
 mod hedge;
@@ -225,6 +226,7 @@ pub(super) fn constant(ms: u64) -> Provider {
         abandoned: Abandoned::Stops,
         quota: Quota::default(),
         context: None,
+        prompt_cache: None,
         errors: Ratio::ZERO,
     }
 }

@@ -40,6 +40,7 @@ impl Run {
         let expectation = Expectation::parse(&format!("{metric} > 0")).or_else(|_| {
             Expectation::parse(&format!("{metric} > 0 s"))
                 .or_else(|_| Expectation::parse(&format!("{metric} > 0 %")))
+                .or_else(|_| Expectation::parse(&format!("{metric} > 0 USD")))
         });
         let expectation = expectation.unwrap_or_else(|wrong| panic!("{metric}: {wrong:?}"));
         expectation.judge(&self.0).measured.unwrap_or_else(|| panic!("no data for {metric}"))
@@ -209,6 +210,34 @@ fn a_burst_is_divided_and_with_affinity_is_not() {
     let ((with, all), (without, same)) =
         (most(&cured("burst-herd")), most(&careless("burst-herd")));
     assert!(4 * with <= all + 8 && without == same && all == same, "{with} {without} of {all}");
+}
+
+/// A turn finds its prompt if the last one on the same deployment was within the cache's time: of
+/// turns that come at random `rate` times a second, `1 - exp(-rate * time)`, and less until the
+/// caches have been in use for that long.
+#[test]
+fn a_prompt_is_found_as_often_as_turns_come_where_it_is_kept() {
+    let (lasts, kept) = (900.0, 300.0);
+    let share = |rate: f64| {
+        let gone = 1.0 - (-rate * kept).exp();
+        (kept - gone / rate + (lasts - kept) * gone) / lasts
+    };
+    let (with, without) = (cured("cold-caches"), careless("cold-caches"));
+    for (run, deployments) in [(&with, 1.0), (&without, 4.0)] {
+        let expected = share(20.0 / 4_000.0 / deployments);
+        let found = run.measure("cached.share");
+        assert!((found - expected).abs() < 0.015, "{found}, not {expected}");
+    }
+    // 4,096 tokens at 0.40 or 0.10 USD and 100 at 1.60 USD per million.
+    let cost = |found: f64| (4_096.0 * (0.4 - 0.3 * found) + 160.0) / 1e3;
+    for run in [&with, &without] {
+        let (paid, due) = (run.measure("cost.per_1k"), cost(run.measure("cached.share")));
+        assert!((paid / due - 1.0).abs() < 0.01, "{paid}, not {due}");
+    }
+    let saved = without.measure("ttft.mean") - with.measure("ttft.mean");
+    let read = 0.4096 * (with.measure("cached.share") - without.measure("cached.share"));
+    assert!((saved - read).abs() < 0.03 && saved > 0.1, "{saved} s, not {read} s");
+    assert!(with.measure("cost.per_1k") < 0.7 * without.measure("cost.per_1k"));
 }
 
 #[test]
