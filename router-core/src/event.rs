@@ -150,6 +150,16 @@ impl Failure {
     pub const fn new(kind: FailureKind, status: u16) -> Self {
         Self { kind, status, retry_after: None, should_retry: None, usage: None }
     }
+
+    /// The class that retries of it count under: its kind's. What is refused for good and yet
+    /// shall be tried again (`x-should-retry: true`) counts as the server's fault, so that
+    /// nothing is retried without a count.
+    pub(crate) const fn retry_class(&self) -> Option<FailureClass> {
+        match (self.kind.class(), self.should_retry) {
+            (None, Some(true)) => Some(FailureClass::Server),
+            (class, _) => class,
+        }
+    }
 }
 
 /// What can go wrong with an attempt; [`FailureKind::scope`] says what follows from it.

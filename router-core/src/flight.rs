@@ -382,7 +382,7 @@ impl Flight {
             Some(false) => Tally::TOLD,
             Some(true) => Tally::TOLD | Tally::TRY_AGAIN,
         };
-        if let Some(class) = failure.kind.class() {
+        if let Some(class) = failure.retry_class() {
             self.tally.add_failure(class);
         }
     }

@@ -4,8 +4,8 @@ use crate::fallback::Nobody;
 use crate::flight::{Flight, Try};
 use crate::router::Router;
 use crate::{
-    Cause, Counter, Detour, Failure, FailureKind, GiveUp, Jitter, Observation, Outcome, Rejection,
-    Scope, Span, Time, Wait,
+    Cause, Counter, Detour, Failure, GiveUp, Jitter, Observation, Outcome, Rejection, Scope, Span,
+    Time, Wait,
 };
 
 /// The least time between two looks for somebody eligible.
@@ -78,7 +78,7 @@ impl Router {
     /// Tries somebody else here, then elsewhere; else waits, if that makes sense.
     fn try_again(&mut self, slot: u32, failure: &Failure) {
         let flight = *self.flight(slot);
-        let retries = self.retries(&flight, failure.kind);
+        let retries = self.retries(&flight, failure);
         let found = self.eligibility(&flight, flight.group());
         let affordable = self.budget.allows(&self.config.router().retry_budget, self.now);
         if affordable && retries && found.is_fresh(flight.tried) {
@@ -110,10 +110,10 @@ impl Router {
         }
     }
 
-    /// Whether the group of the last attempt retries failures of this kind once more.
-    fn retries(&self, flight: &Flight, kind: FailureKind) -> bool {
+    /// Whether the group of the last attempt retries failures like this one once more.
+    fn retries(&self, flight: &Flight, failure: &Failure) -> bool {
         let retry = &self.config.group(flight.group()).retry;
-        kind.class().is_none_or(|class| flight.tally.failures(class) <= retry.most(class))
+        failure.retry_class().is_none_or(|class| flight.tally.failures(class) <= retry.most(class))
     }
 
     #[cold]

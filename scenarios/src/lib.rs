@@ -3,6 +3,7 @@
 pub mod diagnostic;
 pub mod field;
 pub mod file;
+mod foreign;
 pub mod library;
 pub mod price;
 mod print;

@@ -199,6 +199,10 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
         Some(did_you_mean(name, known.iter().map(String::as_str)))
     } else if matches!(problem, Problem::Empty(_)) {
         Some("`seawall init` writes a router to start from".to_owned())
+    } else if let Problem::Uneven { value, grain } = problem {
+        let steps = value.as_nanos() / grain.as_nanos();
+        let [below, above] = [steps, steps + 1].map(|steps| Quantity::Time(*grain * steps));
+        Some(format!("write `{below}` or `{above}`"))
     } else if matches!(problem, Problem::NeverTrips) {
         Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
     } else {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use router_core::{
     Abandon, Brain, Cause, Config, Consumption, DeploymentId, DeploymentSpec, End, Failure,
-    FailureKind, GiveUp, GroupSpec, Input, LimitSpec, MemberSpec, Observation, Outcome, Output,
-    Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span, Time, Upstream, Usage, Wait,
+    FailureClass, FailureKind, GiveUp, GroupSpec, Input, LimitSpec, MemberSpec, Observation,
+    Outcome, Output, Rate, Ratio, Reason, RequestId, RetryBudgetSpec, Span, Time, Upstream, Usage,
+    Wait,
 };
 use tests::stage::{Stage, attempt, excluded, ms, retry_after, sent, spec, spec_with_backup};
 
@@ -189,6 +190,13 @@ fn the_provider_may_overrule_the_taxonomy() {
     stage.submit(ms(0), 2);
     stage.fail(ms(0), 2, 1, told(FailureKind::BadRequest, 400, true));
     assert_eq!(stage.dispatches().len(), 3);
+    // Not without end: it counts under `server`.
+    let mut spec = spec(&[1, 1]);
+    spec.groups[0].retry.most[FailureClass::Server as usize] = 0;
+    let mut stage = Stage::new(&spec);
+    stage.submit(ms(0), 1);
+    stage.fail(ms(0), 1, 1, told(FailureKind::BadRequest, 400, true));
+    assert_eq!(gave_up(&stage), [GiveUp::Retries]);
 }
 
 #[test]

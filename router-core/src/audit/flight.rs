@@ -287,10 +287,9 @@ impl Flight {
     /// Whether the group it is in retries what it failed with last.
     pub(super) fn may_retry(&self, config: &Config) -> bool {
         let Some(failed) = &self.failed else { return true };
-        let class = failed.failure.kind.class();
+        let class = counted(&failed.failure);
         let most = &config.group(self.group).retry;
-        !failed.is_detoured()
-            && class.is_none_or(|class| self.failures[class as usize] <= most.most(class))
+        !failed.is_detoured() && self.failures[class as usize] <= most.most(class)
     }
 
     /// Whether its next deadline was missed, and that was told.
@@ -310,13 +309,19 @@ impl Flight {
         if failure.kind.scope() == Scope::Deployment {
             self.barred.push(deployment);
         }
-        if let Some(class) = failure.kind.class() {
-            self.failures[class as usize] = self.failures[class as usize].saturating_add(1);
+        if failure.kind.class().is_some() || failure.should_retry == Some(true) {
+            let count = &mut self.failures[counted(&failure) as usize];
+            *count = count.saturating_add(1);
         }
         let failed = Failed { failure };
         self.kept = self.kept.max(failed.detour());
         self.failed = Some(failed);
     }
+}
+
+/// The class that a failure counts under if it is retried: what no class has is the server's.
+fn counted(failure: &Failure) -> FailureClass {
+    failure.kind.class().unwrap_or(FailureClass::Server)
 }
 
 /// What a timeout counts as.

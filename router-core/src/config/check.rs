@@ -131,7 +131,12 @@ impl Checker {
         }
         self.range(path, u64::from(budget.per_second), 0, 1_000_000);
         let (least, most) = (Span::from_secs(1), Span::from_secs(600));
-        self.span("router.retry_budget_window", budget.window, least, most);
+        let path = "router.retry_budget_window";
+        self.span(path, budget.window, least, most);
+        let fits = (least..=most).contains(&budget.window);
+        if fits && !budget.window.as_nanos().is_multiple_of(least.as_nanos()) {
+            self.fault(path, Problem::Uneven { value: budget.window, grain: least });
+        }
         if let Some(name) = &router.default_group
             && !spec.groups.iter().any(|group| group.name == *name)
         {

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use super::RestAfter;
 use super::words::{Percent, Thousands, Time};
 use crate::{FailureClass, Ratio, Span};
 
@@ -62,14 +63,18 @@ pub enum Concern {
         /// The most tokens any of its fallbacks takes.
         there: u32,
     },
-    /// One rate limit rests a key for longer than its quota takes to refill.
+    /// Rate limits rest a key for longer than its quota takes to refill.
     RestTooLong {
         /// The deployment whose quota refills fastest.
         deployment: String,
         /// For how many others of the group this holds.
         others: usize,
+        /// What it takes.
+        after: RestAfter,
         /// The first rest.
         rest: Span,
+        /// The longest that rests in a row grow to.
+        longest: Span,
         /// When its slowest limit is whole again.
         refill: Span,
     },
@@ -98,6 +103,24 @@ pub enum Concern {
         members: usize,
         /// How many of them may be out for their failures.
         out: u64,
+    },
+    /// A group panics whenever it may not use one of its members.
+    PanicAtOnce {
+        /// The group.
+        group: String,
+        /// Below which share of healthy members it panics.
+        panic: Ratio,
+        /// How many members count.
+        members: usize,
+    },
+    /// A timeout that the deadline comes before.
+    TimeoutMoot {
+        /// Which: `timeouts.total`.
+        timeout: &'static str,
+        /// How long it is.
+        after: Span,
+        /// `router.deadline`.
+        deadline: Span,
     },
     /// A group retries a class of failures more often than a request has attempts.
     RetryMoot {
@@ -171,14 +194,18 @@ impl fmt::Display for Concern {
                 Thousands(*here),
                 Thousands(*there)
             ),
-            Self::RestTooLong { deployment, others, rest, refill } => write!(
-                f,
-                "one rate limit rests a key of `{deployment}`{} for {}, but its quota is whole \
-                 again after {}",
-                Others(*others),
-                Time(*rest),
-                Time(*refill)
-            ),
+            Self::RestTooLong { deployment, others, after, rest, longest, refill } => {
+                match after {
+                    RestAfter::Count(1) => f.write_str("one rate limit rests")?,
+                    RestAfter::Count(count) => write!(f, "{count} rate limits rest")?,
+                    RestAfter::Common | RestAfter::Never => f.write_str("rate limits rest")?,
+                }
+                write!(f, " a key of `{deployment}`{} for {}", Others(*others), Time(*rest))?;
+                if longest > rest {
+                    write!(f, ", and for up to {} in a row", Time(*longest))?;
+                }
+                write!(f, ", but its quota is whole again after {}", Time(*refill))
+            }
             Self::FewCalls { of, deployment, others, calls_min, window, most } => write!(
                 f,
                 "the {of} judges no fewer than {calls_min} calls in {}, but the limit of \
@@ -188,10 +215,28 @@ impl fmt::Display for Concern {
             ),
             Self::PanicMoot { group, panic, members, out } => write!(
                 f,
-                "`{group}` panics when less than {} of its {members} are healthy, but \
+                "`{group}` panics when less than {} of its {members} members are healthy, but \
                  `ejected_max` lets failures take out {out}: only rate limits and dead keys can \
                  bring it about",
                 Percent(*panic)
+            ),
+            Self::PanicAtOnce { group, panic, members: 1 } => write!(
+                f,
+                "`{group}` panics when less than {} of its members are healthy, and only one has \
+                 a weight: its rests and its breaker never hold",
+                Percent(*panic)
+            ),
+            Self::PanicAtOnce { group, panic, members } => write!(
+                f,
+                "`{group}` panics when less than {} of its {members} members are healthy, which \
+                 is as soon as one is not: what rests for its failures is used all the same",
+                Percent(*panic)
+            ),
+            Self::TimeoutMoot { timeout, after, deadline } => write!(
+                f,
+                "`{timeout}` is {}, but requests end after {} (`router.deadline`): it never acts",
+                Time(*after),
+                Time(*deadline)
             ),
             Self::RetryMoot { group, class, retries, attempts } => write!(
                 f,

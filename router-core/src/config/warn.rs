@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::concern::{Concern, Warning};
 use super::{
     BreakerMode, BreakerWindow, Config, CooldownSpec, Group, Rate, RestAfter, RetrySpec, Strategy,
+    TimeoutsSpec,
 };
 use crate::{DeploymentId, Detour, FailureClass, GroupId, Span};
 
@@ -38,6 +39,7 @@ impl Finder<'_> {
     fn group(&mut self, group: &Group) {
         let path = format!("group.{}", group.name);
         self.members(&path, group);
+        self.timeouts(&path, group);
         self.retries(&path, group);
         self.rests(&path, group);
         self.breaker(&path, group);
@@ -90,21 +92,24 @@ impl Finder<'_> {
             return;
         }
         let entry = cooldown.classes.rate_limit;
-        let (key, rest) = match entry.rest {
-            Some(rest) => ("cooldown.rate_limit.rest", rest),
-            None => ("cooldown.rest", cooldown.rest),
-        };
+        let rest = entry.rest.unwrap_or(cooldown.rest);
+        let longest = if cooldown.grow > 1 { cooldown.max } else { rest };
         let refill = |deployment| Some((self.rates(deployment).map(refill).max()?, deployment));
         let refills = group.members.iter().filter_map(|member| refill(member.deployment));
-        let short: Vec<_> = refills.filter(|(refill, _)| rest > *refill).collect();
-        // The default rest is short, whatever the quota.
+        let short: Vec<_> = refills.filter(|(refill, _)| longest > *refill).collect();
         if let Some(&(refill, deployment)) = short.iter().min()
-            && rest > CooldownSpec::default().rest
+            && !rests_as_usual(cooldown)
             && entry.after != RestAfter::Never
         {
+            let key = match entry.rest {
+                _ if rest <= refill => "max",
+                Some(_) => "rate_limit.rest",
+                None => "rest",
+            };
             let (deployment, others) = (self.deployment_name(deployment), short.len() - 1);
-            let concern = Concern::RestTooLong { deployment, others, rest, refill };
-            self.found(format!("{path}.{key}"), concern);
+            let after = entry.after;
+            let concern = Concern::RestTooLong { deployment, others, after, rest, longest, refill };
+            self.found(format!("{path}.cooldown.{key}"), concern);
         }
         let members = group.members.iter().map(|member| member.deployment);
         let path = format!("{path}.cooldown.after");
@@ -150,14 +155,38 @@ impl Finder<'_> {
     fn panic(&mut self, path: &str, group: &Group) {
         let members = weighted(group);
         let out = group.ejected_max.of_ceil(group.members.len() as u64).min(members as u64);
-        let healthy = members as u64 - out;
-        if group.panic.numerator() > 0
-            && members > 0
-            && group.panic.reached_by(healthy, members as u64)
-        {
-            let (group, panic) = (group.name.clone(), group.panic);
-            let concern = Concern::PanicMoot { group, panic, members, out };
-            self.found(format!("{path}.panic"), concern);
+        if group.panic.numerator() == 0 || members == 0 {
+            return;
+        }
+        let quiet = |out: u64| group.panic.reached_by(members as u64 - out, members as u64);
+        let (name, panic) = (group.name.clone(), group.panic);
+        let concern = if quiet(out) {
+            Concern::PanicMoot { group: name, panic, members, out }
+        } else if !quiet(1) {
+            Concern::PanicAtOnce { group: name, panic, members }
+        } else {
+            return;
+        };
+        self.found(format!("{path}.panic"), concern);
+    }
+
+    /// Timeouts that somebody wrote, and that the deadline comes before.
+    fn timeouts(&mut self, path: &str, group: &Group) {
+        let deadline = self.config.router.deadline;
+        let (own, usual) = (&group.timeouts, TimeoutsSpec::default());
+        let times = [
+            ("timeouts.connect", own.connect, usual.connect),
+            ("timeouts.first_token", own.first_token, usual.first_token),
+            ("timeouts.idle", own.idle, usual.idle),
+            ("timeouts.total", own.total, usual.total),
+        ];
+        for (timeout, after, usual) in times {
+            // A default is cut to the total, of which it is said once.
+            let is_total = after == own.total && timeout != "timeouts.total";
+            if after > deadline && after != Span::MAX && after != usual && !is_total {
+                let concern = Concern::TimeoutMoot { timeout, after, deadline };
+                self.found(format!("{path}.{timeout}"), concern);
+            }
         }
     }
 
@@ -246,6 +275,15 @@ impl Finder<'_> {
 fn weighted(group: &Group) -> usize {
     let serves = group.members.iter().filter(|m| m.weight > 0);
     serves.filter(|m| m.breaker != BreakerMode::ForcedOpen).count()
+}
+
+/// Whether rests are as nobody wrote: those are short against most quotas, and no choice.
+fn rests_as_usual(cooldown: &CooldownSpec) -> bool {
+    let usual = CooldownSpec::default();
+    cooldown.rest == usual.rest
+        && cooldown.max == usual.max
+        && cooldown.grow == usual.grow
+        && cooldown.classes.rate_limit.rest.is_none()
 }
 
 /// How long a rate takes from empty to whole.

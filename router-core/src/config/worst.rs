@@ -2,19 +2,23 @@
 
 use alloc::vec::Vec;
 
-use super::{BreakerMode, Config, Group, Jitter};
-use crate::{Detour, GroupId, Ratio, Span};
+use super::{BreakerMode, Config, Group, Jitter, Price};
+use crate::{Detour, FailureClass, GroupId, Ratio, Span};
 
 /// The most that one request to a group may cost, whatever fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WorstCase {
-    /// The most upstream calls, hedges and fallbacks included: `router.attempts`. Without any
-    /// retry budget it is one in each group that its fallbacks reach, if that is less.
+    /// The most upstream calls, hedges and fallbacks included: `router.attempts`, or less if the
+    /// groups that fallbacks reach, their retries by class and a hedge do not come to as many.
     pub attempts: u32,
     /// How long a streaming request may take.
     pub stream: Longest,
     /// How long any other request may take.
     pub whole: Longest,
+    /// What a token of the request may cost, all of these calls together, each where that is
+    /// dearest: of the prompt (`cached` if all of it is read from caches), and of the longest of
+    /// their answers. Saturates; what has no price counts as free.
+    pub price: Price,
 }
 
 /// The most time that one request may take.
@@ -26,27 +30,103 @@ pub struct Longest {
     pub latency: Span,
     /// What its own timeouts and waits add up to, as if there were no deadline: every attempt
     /// but the last fails as late as it can before a token came, the last takes its total
-    /// timeout, and each is followed by the longest wait that its own failure can cause: backoff,
-    /// `Retry-After` at its cap, a rest or an open breaker at its longest, jitter included.
-    /// Waiting for limits, or for keys that a person must mend, is not in it. [`Span::MAX`] if a
-    /// timeout is off.
+    /// timeout, and each that may be retried is followed by the longest wait that its own failure
+    /// can cause: backoff, `Retry-After` at its cap, a rest or an open breaker at its longest,
+    /// jitter included. Waiting for limits, or for keys that a person must mend, is not in it.
+    /// [`Span::MAX`] if a timeout is off.
     pub own: Span,
 }
 
 pub(super) fn worst_case(config: &Config, home: GroupId) -> WorstCase {
-    let groups = reachable(config, home);
-    let router = &config.router;
-    let budget = &router.retry_budget;
-    let is_paid = budget.per_second > 0 || budget.ratio.is_none_or(|r| r.numerator() > 0);
-    let most = u32::from(router.attempts);
-    // Unpaid, nothing is tried again and nothing waits: a fallback is free, but enters a group once.
-    let attempts = if is_paid { most } else { most.min(groups.len() as u32) };
-    let waits = is_paid && attempts > 1;
+    let way = Way::from(config, home);
+    // Nothing but a retry ever waits: a fallback and a hedge are made at once or not at all.
+    let waits = way.retries > 0;
     let longest = |stream: bool| {
-        let own = own(config, &groups, attempts, waits, stream);
-        Longest { latency: if waits { router.deadline } else { own.min(router.deadline) }, own }
+        let own = way.own(config, stream);
+        let deadline = config.router.deadline;
+        Longest { latency: if waits { deadline } else { own.min(deadline) }, own }
     };
-    WorstCase { attempts, stream: longest(true), whole: longest(false) }
+    let price = |each: fn(&Price) -> u64| {
+        let dearest = |group: &Group| {
+            let serve = group.members.iter().filter(|m| m.breaker != BreakerMode::ForcedOpen);
+            serve.map(|m| each(&config.deployment(m.deployment).price)).max().unwrap_or(0)
+        };
+        way.most(way.attempts, dearest)
+    };
+    WorstCase {
+        attempts: way.attempts,
+        stream: longest(true),
+        whole: longest(false),
+        price: Price {
+            input: price(|price| price.input.max(price.cached)),
+            cached: price(|price| price.cached),
+            output: price(|price| price.output),
+        },
+    }
+}
+
+/// Where the calls of a request may go.
+struct Way<'c> {
+    /// Its group, and every group that some mix of fallbacks leads to: each is entered once.
+    groups: Vec<&'c Group>,
+    /// How often it may be tried again where it is, over all classes of failure.
+    retries: u32,
+    /// Whether a hedge may be made beside one of its attempts: one per request.
+    hedges: bool,
+    /// All its calls together.
+    attempts: u32,
+}
+
+impl<'c> Way<'c> {
+    fn from(config: &'c Config, home: GroupId) -> Self {
+        let groups = reachable(config, home);
+        let budget = &config.router.retry_budget;
+        let is_paid = budget.per_second > 0 || budget.ratio.is_none_or(|r| r.numerator() > 0);
+        // Each failure counts under its class for the whole request, whichever group retries it.
+        let most = |class| groups.iter().map(|group| group.retry.most(class)).max().unwrap_or(0);
+        let retries = FailureClass::ALL.into_iter().map(|class| u32::from(most(class))).sum();
+        let router = u32::from(config.router.attempts);
+        let retries = if is_paid && router > 1 { retries } else { 0 };
+        let hedges = is_paid && groups.iter().any(|group| hedges(group));
+        let attempts = router.min(groups.len() as u32 + retries + u32::from(hedges));
+        Self { groups, retries: retries.min(attempts - 1), hedges, attempts }
+    }
+
+    /// What `count` of the calls come to, each where `each` is most: any retry may be in any of
+    /// the groups.
+    fn most(&self, count: u32, each: impl Fn(&Group) -> u64) -> u64 {
+        let mut all: Vec<u64> = self.groups.iter().map(|group| each(group)).collect();
+        let most = all.iter().copied().max().unwrap_or(0);
+        if self.hedges {
+            let hedging = self.groups.iter().filter(|group| hedges(group));
+            all.extend(hedging.map(|group| each(group)).max());
+        }
+        all.extend((0..self.retries).map(|_| most));
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.into_iter().take(count as usize).fold(0, u64::saturating_add)
+    }
+
+    /// [`Longest::own`]. A hedge begins before its attempt would fail, so it takes no longer than
+    /// one more attempt after it. Of the waits, which grow, those that come last.
+    fn own(&self, config: &Config, stream: bool) -> Span {
+        let fails = |group: &Group| {
+            let times = &group.timeouts;
+            let end = if stream { times.first_token.min(times.total) } else { times.total };
+            end.as_nanos()
+        };
+        let last = self.groups.iter().map(|group| group.timeouts.total).max();
+        let before = self.attempts - 1;
+        let calls = last.unwrap_or(Span::ZERO) + Span::from_nanos(self.most(before, fails));
+        (before - self.retries + 1..=before).fold(calls, |sum, attempt| {
+            let wait = self.groups.iter().map(|group| wait(config, group, attempt)).max();
+            sum + wait.unwrap_or(Span::ZERO)
+        })
+    }
+}
+
+/// Whether a group may make a hedge: it has somebody else to send it to.
+fn hedges(group: &Group) -> bool {
+    group.hedge.is_some() && group.members.len() > 1
 }
 
 /// A group and every group that some mix of its fallbacks leads to.
@@ -64,27 +144,6 @@ fn reachable(config: &Config, home: GroupId) -> Vec<&Group> {
         next += 1;
     }
     found.into_iter().map(|group| config.group(group)).collect()
-}
-
-/// [`Longest::own`]: any attempt may be in any of the groups, so each is as long as in the
-/// slowest. A hedge runs beside its attempt and so ends before a retry after it would.
-fn own(config: &Config, groups: &[&Group], attempts: u32, waits: bool, stream: bool) -> Span {
-    let fails = |group: &&Group| {
-        let times = &group.timeouts;
-        if stream { times.first_token.min(times.total) } else { times.total }
-    };
-    let last = groups.iter().map(|group| group.timeouts.total).max().unwrap_or(Span::ZERO);
-    let before = attempts.saturating_sub(1);
-    if !waits {
-        let mut fails: Vec<Span> = groups.iter().map(fails).collect();
-        fails.sort_unstable_by(|a, b| b.cmp(a));
-        return fails.into_iter().take(before as usize).fold(last, |sum, span| sum + span);
-    }
-    let fails = groups.iter().map(fails).max().unwrap_or(Span::ZERO);
-    (1..=before).fold(last, |sum, attempt| {
-        let wait = groups.iter().map(|group| wait(config, group, attempt)).max();
-        sum + fails + wait.unwrap_or(Span::ZERO)
-    })
 }
 
 /// The longest wait that a failure of an attempt in `group` can cause by itself.
@@ -121,8 +180,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        BackoffSpec, BreakerSpec, DeploymentSpec, GroupSpec, HedgeSpec, MemberSpec, Spec,
-        TimeoutsSpec,
+        BackoffSpec, BreakerSpec, DeploymentSpec, GroupSpec, HedgeSpec, MemberSpec, RetrySpec,
+        Spec, TimeoutsSpec,
     };
 
     const fn secs(secs: u64) -> Span {
@@ -186,10 +245,56 @@ mod tests {
         let found = worst(&spec);
         assert_eq!((found.attempts, found.stream, found.whole), (2, once(140), once(240)));
         spec.router.attempts = 1;
-        assert_eq!(worst(&spec), WorstCase { attempts: 1, stream: once(120), whole: once(120) });
+        let found = worst(&spec);
+        assert_eq!((found.attempts, found.stream, found.whole), (1, once(120), once(120)));
         spec.router.deadline = secs(50);
         let cut = Longest { latency: secs(50), own: secs(120) };
-        assert_eq!(worst(&spec), WorstCase { attempts: 1, stream: cut, whole: cut });
+        let found = worst(&spec);
+        assert_eq!((found.attempts, found.stream, found.whole), (1, cut, cut));
+    }
+
+    #[test]
+    fn retries_by_class_bound_the_calls_and_the_waits() {
+        let mut spec = spec();
+        spec.router.attempts = 9;
+        let none = RetrySpec { most: [0; FailureClass::ALL.len()] };
+        let mut timeout = none;
+        timeout.most[FailureClass::Timeout as usize] = 1;
+        let retried = |spec: &mut Spec, [chat, backup]: [RetrySpec; 2]| {
+            (spec.groups[0].retry, spec.groups[1].retry) = (chat, backup);
+            worst(spec)
+        };
+        // Nothing is retried: one call in each group, and none of them waits.
+        let found = retried(&mut spec, [none, none]);
+        let once = |own| Longest { latency: secs(own), own: secs(own) };
+        assert_eq!((found.attempts, found.stream, found.whole), (2, once(140), once(240)));
+        // One retry, in either group, for the failures of one class: the same one.
+        for retry in [[timeout, none], [none, timeout], [timeout, timeout]] {
+            let found = retried(&mut spec, retry);
+            // 20 s twice, 120 s, and a backoff of 10 s after the second.
+            let own = Longest { latency: secs(600), own: secs(2 * 20 + 120 + 10) };
+            assert_eq!((found.attempts, found.stream), (3, own));
+        }
+        // A hedge is one more, and may come first.
+        spec.groups[0].members.push(MemberSpec { deployment: "backup".into(), weight: 1, tier: 0 });
+        spec.groups[0].hedge = Some(HedgeSpec::default());
+        let found = retried(&mut spec, [none, none]);
+        assert_eq!((found.attempts, found.stream), (3, once(20 + 10 + 120)));
+    }
+
+    #[test]
+    fn every_call_is_paid_where_it_is_dearest() {
+        let mut spec = spec();
+        let price = |input, cached, output| Price { input, cached, output };
+        spec.deployments[0].price = price(5, 1, 20);
+        spec.deployments[1].price = price(3, 4, 30);
+        assert_eq!(worst(&spec).price, price(15, 12, 90));
+        // Once in each group, if nothing is retried.
+        spec.router.retry_budget.ratio = Some(Ratio::ZERO);
+        spec.router.retry_budget.per_second = 0;
+        assert_eq!(worst(&spec).price, price(5 + 4, 1 + 4, 20 + 30));
+        spec.deployments[1].breaker = Some(BreakerMode::ForcedOpen);
+        assert_eq!(worst(&spec).price, price(5, 1, 20));
     }
 
     #[test]

@@ -11,12 +11,14 @@ use toml::Spanned as Toml;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Source, did_you_mean, nearest, sorted};
-use crate::field::{Absent, Field, Keys, Kind, Table};
+use crate::field::{Absent, Field, Keys, Kind, ROUTER_FILE, Table};
 use crate::file::FileKind;
+use crate::foreign;
 use crate::quantity::{self, Bad, Quantity};
 use crate::written::{Mistake, Spanned};
 
-use scalar::{chosen, counted, has_shape, is_name, is_reference, is_url, measured};
+pub(crate) use scalar::is_name;
+use scalar::{chosen, counted, has_shape, is_reference, is_url, measured};
 pub(crate) use section::{Entry, Node, Section, Value, texts};
 
 /// A file while it is being read.
@@ -29,6 +31,8 @@ pub(crate) struct Reader<'t> {
     broken: bool,
     /// Whether it is no TOML, or another kind of file.
     foreign: bool,
+    /// Whether it is a router, in which people may write what others call things.
+    is_router: bool,
     /// The names of tables in which something was complained about, [`WHOLE`] for the file: what
     /// seems absent there may be what could not be read.
     flawed: Vec<Range<usize>>,
@@ -71,9 +75,17 @@ impl<'t> Reader<'t> {
             places: Places::default(),
             broken: !errors.is_empty(),
             foreign: !errors.is_empty(),
+            is_router: std::ptr::eq(table, &ROUTER_FILE),
             flawed: Vec::new(),
         };
-        for error in errors {
+        let yaml = if errors.is_empty() { None } else { foreign::yaml(text) };
+        if let Some(at) = yaml.clone() {
+            let message = "this is YAML, as LiteLLM has it; a router is written in TOML";
+            let hint = "`seawall init` writes one; a `model_name` is a `[group.NAME]`, and each of \
+                        its entries a `[deployment.NAME]`";
+            reader.complain(at, message, Some(hint.to_owned()));
+        }
+        for error in errors.into_iter().filter(|_| yaml.is_none()) {
             let message = error.message().trim().replace('\n', ", ");
             let message = message.trim_end_matches(", expected nothing");
             reader.complain(error.span().unwrap_or(0..0), message, None);
@@ -132,6 +144,16 @@ impl<'t> Reader<'t> {
         !self.places.0.contains_key(path)
     }
 
+    /// The texts of the list at `path`, and where each stands.
+    pub(crate) fn texts_at(&self, path: &str) -> Vec<(&str, Range<usize>)> {
+        let below = self.places.0.iter();
+        let texts = below.filter_map(|(key, (_, at))| {
+            let text = key.strip_prefix(path)?.strip_prefix('=')?;
+            Some((text, at.clone()))
+        });
+        texts.collect()
+    }
+
     /// Where the text `text` stands in the list at `path`.
     pub(crate) fn place_of_text(&self, path: &str, text: &str) -> Option<Range<usize>> {
         self.places.text(path, text)
@@ -184,7 +206,8 @@ impl<'t> Reader<'t> {
                     };
                     let known = table.now().map(|field| field.name);
                     misspelt.extend(nearest(name, known.clone()));
-                    let hint = did_you_mean(name, known);
+                    let theirs = foreign::key(name).filter(|_| self.is_router);
+                    let hint = theirs.map_or_else(|| did_you_mean(name, known), str::to_owned);
                     self.complain(key.span(), format!("unknown key `{name}` {place}"), Some(hint));
                 }
             }

@@ -4,9 +4,11 @@ use toml::de::{DeInteger, DeValue};
 
 use crate::diagnostic::did_you_mean;
 use crate::field::Kind;
+use crate::foreign;
 use crate::quantity::{Bad, Quantity};
 
-pub(super) fn is_name(name: &str) -> bool {
+/// Whether a thing of a router may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-'))
 }
@@ -71,6 +73,7 @@ pub(super) fn chosen(words: &[&'static str], text: &str) -> Result<Quantity, Bad
         return Ok(Quantity::Text(text.to_owned()));
     }
     let shown: String = text.chars().take(40).collect();
-    let hint = did_you_mean(text, words.iter().copied());
+    let theirs = foreign::word(text);
+    let hint = theirs.unwrap_or_else(|| did_you_mean(text, words.iter().copied()));
     Err(Bad { reason: format!("there is no `{shown}`"), hint })
 }

@@ -4,6 +4,7 @@ use reports::{Expectation, Frame};
 use router_core::Config;
 
 use super::{Asked, Expected, Said};
+use crate::diagnostic::nearest;
 use crate::read::WHOLE;
 use crate::written::{Mistake, Spanned};
 
@@ -64,7 +65,7 @@ fn asked(
     let has_fault = |name: &str| frame.faults.iter().any(|fault| fault.name == name);
     let has_phase = |name: &str| frame.phases.iter().any(|phase| phase.name == name);
     let why = if !expectation.applies(config) {
-        Some("this router has no such group or deployment".to_owned())
+        Some(format!("this router has no such group or deployment{}", meant(&expectation, config)))
     } else if let Some(fault) = fault.filter(|name| !has_fault(name)) {
         Some(format!("there is no fault `{fault}` here"))
     } else {
@@ -76,6 +77,21 @@ fn asked(
         return None;
     }
     Some(Asked { text: text.value.clone(), expectation })
+}
+
+/// What was probably meant by a name that nothing here has, as a half-sentence.
+fn meant(expectation: &Expectation, config: &Config) -> String {
+    let (group, deployment) = (&expectation.of.group, &expectation.of.deployment);
+    let group = group.as_deref().filter(|name| config.group_named(name).is_none());
+    let deployment = deployment.as_deref().filter(|name| config.deployment_named(name).is_none());
+    let groups = config.groups().iter().map(|group| group.name.as_str());
+    let deployments = config.deployments().iter().map(|deployment| deployment.name.as_str());
+    let meant = [
+        group.and_then(|name| nearest(name, groups)),
+        deployment.and_then(|name| nearest(name, deployments)),
+    ];
+    let meant = meant.into_iter().flatten().next();
+    meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default()
 }
 
 /// Where in the file: a string in quotes without escapes is its text, one byte further on.

@@ -5,7 +5,7 @@ use sim::{Effect, Fault, Rhythm};
 
 use super::demand::Demands;
 use super::effect::effect;
-use super::select::{FORMS, Selector};
+use super::select::{Selected, select};
 use super::{Fleet, Said};
 use crate::quantity::Quantity;
 use crate::written::{FaultSpec, Mistake, ScenarioSpec, Spanned};
@@ -36,9 +36,6 @@ fn fault(
     let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (mut on, effect) = (on?, effect?);
     if on.is_empty() {
-        let wanted: Vec<String> = spec.on.iter().map(|s| format!("`{}`", s.value)).collect();
-        let wanted = wanted.join(", ");
-        said.not_applicable(format!("fault `{}`: nothing here is {wanted}", name.value));
         return None;
     }
     if let Effect::RevokedKey(Some(key)) = effect {
@@ -80,21 +77,31 @@ fn places(
         said.lacks(&name.at, Mistake { at: name.at.clone(), message, hint });
         return None;
     }
-    let mut on = Vec::new();
-    let mut all_read = true;
+    let (mut on, mut absent, mut all_read) = (Vec::new(), Vec::new(), true);
     for text in &spec.on {
-        match Selector::parse(&text.value) {
-            Some(selector) => on.extend(selector.find(fleet)),
-            None => {
-                all_read = false;
-                let message = format!("`{}` selects nothing", text.value);
-                said.wrong_because(&text.at, message, FORMS);
-            }
+        match select(text, fleet, said) {
+            Some(Selected { found, meant }) if found.is_empty() => absent.push((text, meant)),
+            Some(Selected { found, .. }) => on.extend(found),
+            None => all_read = false,
         }
     }
     on.sort_unstable();
     on.dedup();
-    all_read.then_some(on)
+    if !all_read {
+        return None;
+    }
+    let name = &name.value;
+    if on.is_empty() {
+        let absent = absent.iter().map(|(text, meant)| format!("`{}`{meant}", text.value));
+        let absent: Vec<String> = absent.collect();
+        said.not_applicable(format!("fault `{name}`: nothing here is {}", absent.join(", ")));
+    } else {
+        // One of several may be for other routers, but not if it is nearly what is here.
+        for (text, meant) in absent.into_iter().filter(|(_, meant)| !meant.is_empty()) {
+            said.warn(format!("fault `{name}`: nothing here is `{}`{meant}", text.value));
+        }
+    }
+    Some(on)
 }
 
 /// When a fault is there. What contradicts itself is a mistake; what is only unlikely to be met,

@@ -7,7 +7,7 @@ use sim::{
     Service, WhenFull, preset,
 };
 
-use super::select::{FORMS, Selector};
+use super::select::{Selected, select};
 use super::{Fleet, Said};
 use crate::diagnostic::did_you_mean;
 use crate::quantity::Quantity;
@@ -53,13 +53,9 @@ pub(super) fn providers(
         })
         .collect();
     for (index, (name, spec)) in scenario.providers.iter().enumerate() {
-        let Some(selector) = Selector::parse(&name.value) else {
-            said.wrong_because(&name.at, format!("`{}` selects nothing", name.value), FORMS);
-            continue;
-        };
-        let found = selector.find(fleet);
+        let Some(Selected { found, meant }) = select(name, fleet, said) else { continue };
         if found.is_empty() {
-            said.not_applicable(format!("provider `{}`: there is none here", name.value));
+            said.not_applicable(format!("provider `{}`: there is none here{meant}", name.value));
         }
         for id in found {
             let number =

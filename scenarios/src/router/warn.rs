@@ -1,6 +1,10 @@
 //! What a router file says that is allowed, but worth a look.
 
-use router_core::{BreakerMode, Concern, Config, GroupId, GroupSpec, Price, Spec};
+use std::ops::Range;
+
+use router_core::{
+    BreakerMode, Concern, Config, GroupId, GroupSpec, Price, RestAfter, Spec, Warning,
+};
 
 use super::Endpoint;
 use crate::diagnostic::{Diagnostic, nearest, sorted};
@@ -41,15 +45,35 @@ pub(super) fn all(
         warning.hint(PRICE)
     });
     let concerns = config.warnings().into_iter().map(|warning| {
-        let (key, value) = reader.place(&warning.path);
-        let of_member = matches!(warning.concern, Concern::UsageUnlimited { .. });
-        let at = if of_member { key } else { value };
+        let at = place(reader, config, &warning);
         let said = reader.source().diagnostic(at, warning.concern.to_string()).warning();
         said.hint(hint(&warning.concern))
     });
     let idle = idle_words(reader, spec);
     let loops = loops(reader, spec, config);
     sorted(concerns.chain(idle).chain(loops).chain(unpriced).collect())
+}
+
+/// Where a concern of the core stands. One of fallbacks stands at the entry that it is about, be
+/// that the group's own or, if it has none of that kind, the router's.
+fn place(reader: &Reader<'_>, config: &Config, warning: &Warning) -> Range<usize> {
+    let (key, value) = reader.place(&warning.path);
+    let of = |group: &str, kind: &str| {
+        let lists = [format!("group.{group}.fallbacks"), "router.fallbacks".to_owned()];
+        let mut lists = lists.into_iter().map(|list| format!("{list}.{kind}"));
+        lists.find(|list| !reader.texts_at(list).is_empty())
+    };
+    if let Concern::ContextNoLarger { group, fallback, .. } = &warning.concern {
+        let list = of(group, "context_window");
+        let mut texts = list.iter().flat_map(|list| reader.texts_at(list));
+        let meant = config.group_named(fallback);
+        let entry = texts.find(|(text, _)| config.route(text) == meant);
+        return entry.map_or(value, |(_, at)| at);
+    }
+    if let Concern::ContextShrinks { group, .. } = &warning.concern {
+        return of(group, "any").map_or(value, |list| reader.place(&list).1);
+    }
+    if matches!(warning.concern, Concern::UsageUnlimited { .. }) { key } else { value }
 }
 
 /// What to do about a concern of the core.
@@ -69,15 +93,31 @@ fn hint(concern: &Concern) -> String {
         Concern::ContextShrinks { group, .. } => {
             format!("add a fallback that takes as much as `{group}`")
         }
-        Concern::RestTooLong { refill, .. } => format!(
-            "write `rate_limit = {{ after = 1, rest = \"{}\" }}` in `cooldown`; a `Retry-After` is \
-             honoured in any case",
-            Quantity::Time(*refill)
-        ),
+        Concern::RestTooLong { after, rest, longest, refill, .. } => {
+            let after = match after {
+                RestAfter::Count(after) => after.to_string(),
+                RestAfter::Common | RestAfter::Never => "\"common\"".to_owned(),
+            };
+            let wanted = Quantity::Time(*refill);
+            let shorter = if longest == rest {
+                format!("`rate_limit = {{ after = {after}, rest = \"{wanted}\" }}`")
+            } else if rest <= refill {
+                format!("`max = \"{wanted}\"`")
+            } else {
+                format!("a `rest` and a `max` of {wanted} or less")
+            };
+            format!("write {shorter} in `cooldown`; a `Retry-After` is honoured in any case")
+        }
         Concern::FewCalls { most, .. } => {
             format!("judge {} calls or fewer, or a longer window", (*most).max(1))
         }
         Concern::PanicMoot { .. } => "raise `ejected_max`, or leave `panic` out".into(),
+        Concern::PanicAtOnce { members: 1, .. } => "leave `panic` out, or add members".into(),
+        Concern::PanicAtOnce { .. } => "lower `panic`, or leave it out".into(),
+        Concern::TimeoutMoot { deadline, .. } => format!(
+            "write `{}` or less, or a longer `router.deadline`",
+            Quantity::Time(*deadline)
+        ),
         Concern::RetryMoot { retries, .. } => {
             format!("`router.attempts = {}` would allow it", retries.saturating_add(1))
         }

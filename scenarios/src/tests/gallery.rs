@@ -115,6 +115,7 @@ fn policies() -> Vec<Case> {
     for (name, text) in [
         ("default group", top("router.default_group = \"chta\"")),
         ("router's fallbacks", top("router.fallbacks = [\"backup\", \"chat\"]")),
+        ("half a second", top("router.retry_budget_window = \"1.5 s\"")),
         ("router's panic", top("router.panic = \"50 %\"")),
         ("context of nothing", deployment("context = 0")),
         ("tags of no name", deployment("tags = [\"e u\", \"x\", \"x\"]\nregion = \"\"")),
@@ -165,6 +166,36 @@ fn odd() -> Vec<Case> {
         ),
         ("rest beyond the quota", group("cooldown = { rest = \"5 min\" }")),
         ("rest of a class", group("cooldown = { rate_limit = { after = 1, rest = \"2 min\" } }")),
+        ("rest that grows beyond the quota", group("cooldown = { max = \"10 min\" }")),
+        (
+            "short rest of a shorter quota",
+            group("cooldown = { rest = \"4 s\" }").replace("0/min", "0/s").replace("k/min", "k/s"),
+        ),
+        (
+            "rest after several",
+            group("cooldown = { rate_limit = { after = 3, rest = \"2 min\" }, max = \"5 min\" }"),
+        ),
+        (
+            "rest that does not grow",
+            group("cooldown = { rate_limit = { after = 3, rest = \"2 min\" }, grow = 1 }"),
+        ),
+        ("panic at once", group("panic = \"100 %\"")),
+        ("panic of one", fleet("[group.chat]\nmembers = { large = 1 }\npanic = \"1 %\"")),
+        (
+            "timeouts beyond the deadline",
+            top(
+                "router.deadline = \"20 s\"",
+                group("timeouts = { idle = \"30 s\", total = \"1 min\" }"),
+            ),
+        ),
+        (
+            "context no larger, one of several",
+            both(
+                "large",
+                "small",
+                "aliases = \"mine\"\nfallbacks.context_window = [\"mine\", \"other\"]",
+            ),
+        ),
         ("cooldown of too many", group("cooldown = \"50 % of 60 in 1 min\"")),
         (
             "breaker of too many",

@@ -68,7 +68,7 @@ impl Checker {
     }
 
     fn cooldown(&mut self, path: &str, cooldown: &CooldownSpec) {
-        self.share(format!("{path}.failures"), cooldown.failures);
+        self.threshold(format!("{path}.failures"), cooldown.failures);
         self.range(format!("{path}.calls_min"), u64::from(cooldown.calls_min), 1, CALLS_MAX);
         self.span(format!("{path}.window"), cooldown.window, WINDOW.0, WINDOW.1);
         self.span(format!("{path}.rest"), cooldown.rest, MS, LONGEST);

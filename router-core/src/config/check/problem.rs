@@ -49,6 +49,13 @@ pub enum Problem {
         /// The most it may be.
         most: Span,
     },
+    /// A time that is counted in whole ones of another.
+    Uneven {
+        /// The time.
+        value: Span,
+        /// What it must be a multiple of.
+        grain: Span,
+    },
     /// A share above one.
     Share,
     /// A share that must be reached, of zero.
@@ -126,6 +133,9 @@ impl fmt::Display for Problem {
             Self::SpanRange { value, least, most } => {
                 let [value, least, most] = [value, least, most].map(|span| Time(*span));
                 write!(f, "is {value}, but must be between {least} and {most}")
+            }
+            Self::Uneven { value, grain } => {
+                write!(f, "is {}, but is counted in steps of {}", Time(*value), Time(*grain))
             }
             Self::Share => f.write_str("is more than 100 %"),
             Self::Zero => f.write_str("is 0 %, which is always reached"),

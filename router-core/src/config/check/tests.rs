@@ -31,6 +31,7 @@ fn every_policy_out_of_its_range_is_said_at_once() {
     let group = &mut spec.groups[0];
     group.strategy = Strategy::Latency { explore: above };
     group.retry.most = [16; 6];
+    group.cooldown.failures = Ratio::ZERO;
     group.cooldown.classes.server = ClassRest { after: RestAfter::Count(0), rest: None };
     group.cooldown.classes.timeout =
         ClassRest { after: RestAfter::Never, rest: Some(Span::from_secs(61)) };
@@ -57,6 +58,7 @@ fn every_policy_out_of_its_range_is_said_at_once() {
         "retry.timeout: is 16, but must be between 0 and 15",
         "retry.account: is 16, but must be between 0 and 15",
         "retry.invalid: is 16, but must be between 0 and 15",
+        "cooldown.failures: is 0 %, which is always reached",
         "cooldown.server.after: is 0, but must be between 1 and 1000000",
         "cooldown.timeout.rest: `rest` must not be longer than `cooldown.max`",
         "breaker.slow.share: is 0 %, which is always reached",
@@ -92,6 +94,21 @@ fn a_hedge_must_come_before_the_first_thing_that_ends_its_attempt() {
         let said = said(&spec);
         assert_eq!(said.len(), usize::from(by.is_some()), "{said:?}");
         assert!(by.is_none_or(|by| said[0].contains(by)), "{said:?}");
+    }
+}
+
+#[test]
+fn a_window_that_would_be_cut_is_refused() {
+    let mut spec = spec();
+    for (ms, wrong) in [
+        (1_000, None),
+        (1_500, Some("1500 ms, but is counted in steps of 1 s")),
+        (500, Some("500 ms, but must be between 1 s and 10 min")),
+        (600_001, Some("600001 ms, but must be between 1 s and 10 min")),
+    ] {
+        spec.router.retry_budget.window = Span::from_millis(ms);
+        let wrong = wrong.map(|wrong| format!("router.retry_budget_window: is {wrong}"));
+        assert_eq!(said(&spec), Vec::from_iter(wrong));
     }
 }
 
