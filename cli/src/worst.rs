@@ -11,6 +11,9 @@ const HEADING: [&str; 5] = [
     "its timeouts and waits add up to",
 ];
 
+/// What costs nothing, or has no known price.
+const FREE: &str = "free";
+
 /// The table, or nothing if there is no group.
 pub(crate) fn table(config: &Config) -> String {
     let deadline = config.router().deadline;
@@ -28,8 +31,9 @@ pub(crate) fn table(config: &Config) -> String {
     });
     let rows: Vec<[String; 5]> = [HEADING.map(str::to_owned)].into_iter().chain(groups).collect();
     // Where nothing is in a column, nothing is said of it.
+    let says = |row: &[String; 5], column: usize| !matches!(row[column].as_str(), "" | FREE);
     let shown: Vec<usize> =
-        (0..5).filter(|&column| rows.iter().skip(1).any(|row| !row[column].is_empty())).collect();
+        (0..5).filter(|&column| rows.iter().skip(1).any(|row| says(row, column))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths = [0, 1, 2, 3, 4].map(|column| width(column).unwrap_or_default());
     let line = |row: &[String; 5]| {
@@ -65,7 +69,7 @@ fn price(price: Price) -> String {
         price.strip_suffix(" USD/Mtok").unwrap_or(&price).to_owned()
     };
     if price == Price::FREE {
-        return String::new();
+        return FREE.to_owned();
     }
     format!("{} + {} USD", dollars(price.input), dollars(price.output))
 }

@@ -266,6 +266,11 @@ impl Problem {
             Self::Form => (format!("`{shown}` is not {}", unit.noun()), example),
             Self::NoNumber(word) => (format!("`{word}` is not a number"), example),
             Self::Negative => (format!("`{shown}` is negative"), example),
+            Self::NoUnit("%") if fraction(text).is_some() => {
+                let [of_one, of_hundred] = fraction(text).unwrap_or_default().map(Quantity::Share);
+                let hint = format!("write `{of_one}`, or `{of_hundred}` if that is meant");
+                (format!("`{shown}` has no unit"), hint)
+            }
             Self::NoUnit(unit) => {
                 let joint = if unit.starts_with('/') { "" } else { " " };
                 (format!("`{shown}` has no unit"), format!("write `{shown}{joint}{unit}`"))
@@ -390,6 +395,14 @@ fn percent(text: &str) -> Result<u32, Problem> {
         }
         other => Err(Problem::UnknownUnit(other.to_owned(), "`%`")),
     }
+}
+
+/// What a number that is no more than one means as a share of one, and as one of a hundred.
+fn fraction(text: &str) -> Option<[u32; 2]> {
+    let of = |whole| number(text).and_then(|(number, _)| number.times(whole, "")).ok();
+    let [of_one, of_hundred] = [of(1_000_000)?, of(10_000)?];
+    let is_fraction = (1..=1_000_000).contains(&of_one);
+    is_fraction.then_some([of_one as u32, of_hundred as u32])
 }
 
 fn share(text: &str) -> Result<u32, Problem> {

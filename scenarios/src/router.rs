@@ -203,6 +203,8 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
         let steps = value.as_nanos() / grain.as_nanos();
         let [below, above] = [steps, steps + 1].map(|steps| Quantity::Time(*grain * steps));
         Some(format!("write `{below}` or `{above}`"))
+    } else if let Problem::HedgeTooLate { end, .. } = problem {
+        Some(format!("write less than `{}`, or a quantile like `p95`", Quantity::Time(*end)))
     } else if matches!(problem, Problem::NeverTrips) {
         Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
     } else {

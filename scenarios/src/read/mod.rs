@@ -88,7 +88,10 @@ impl<'t> Reader<'t> {
         for error in errors.into_iter().filter(|_| yaml.is_none()) {
             let message = error.message().trim().replace('\n', ", ");
             let message = message.trim_end_matches(", expected nothing");
-            reader.complain(error.span().unwrap_or(0..0), message, None);
+            let at = error.span().unwrap_or(0..0);
+            let whole = text.get(at.clone()).and_then(scalar::written_out);
+            let hint = whole.map(|whole| format!("write `{whole}`"));
+            reader.complain(at, message, hint);
         }
         if let Some(message) = another_kind(root.get_ref(), table).filter(|_| !reader.broken) {
             // Its keys are right where they belong; a message for each would say nothing.
@@ -411,8 +414,12 @@ impl<'t> Reader<'t> {
             word if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
             word => format!("a {word}"),
         };
+        // Of what is no TOML, that has been said.
+        if self.foreign && self.complained(&toml.span()) {
+            return;
+        }
         let message = format!("`{path}` is {found}; expected {}", kind.noun());
-        self.complain(toml.span(), message, None);
+        self.complain(toml.span(), message, parts(kind));
     }
 
     /// Stars every text below `toml`.
@@ -428,6 +435,15 @@ impl<'t> Reader<'t> {
             | DeValue::Datetime(_) => {}
         }
     }
+}
+
+/// What a table has in it, for who wrote none.
+fn parts(kind: &Kind) -> Option<String> {
+    if let Kind::Table(table) = kind {
+        let keys: Vec<String> = table.now().map(|field| format!("`{}`", field.name)).collect();
+        return Some(format!("its keys are {}", keys.join(", ")));
+    }
+    matches!(kind, Kind::Map(..)).then(|| "write `{ NAME = ... }`, with an entry for each".into())
 }
 
 /// That `root`, which should have been a `table`, is another of our files, if it is.

@@ -68,6 +68,16 @@ pub(super) fn counted(number: &DeInteger<'_>, least: u64, most: u64) -> Result<Q
     }
 }
 
+/// A whole number such as `128k` as TOML has it; `None` if it is none.
+pub(super) fn written_out(text: &str) -> Option<String> {
+    let (digits, zeros) = match text.trim().strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, "_000"),
+        None => (text.trim().strip_suffix('M')?, "_000_000"),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| format!("{digits}{zeros}"))
+}
+
 pub(super) fn chosen(words: &[&'static str], text: &str) -> Result<Quantity, Bad> {
     if words.contains(&text) {
         return Ok(Quantity::Text(text.to_owned()));

@@ -11,6 +11,7 @@ mod expect;
 mod fault;
 mod frame;
 mod provider;
+mod reserve;
 mod select;
 #[cfg(test)]
 mod tests;

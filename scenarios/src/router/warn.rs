@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use router_core::{
-    BreakerMode, Concern, Config, GroupId, GroupSpec, Price, RestAfter, Spec, Warning,
+    BackoffSpec, BreakerMode, Concern, Config, CooldownSpec, GroupId, GroupSpec, Jitter, Price,
+    RestAfter, Spec, Warning,
 };
 
 use super::Endpoint;
@@ -50,8 +51,9 @@ pub(super) fn all(
         said.hint(hint(&warning.concern))
     });
     let idle = idle_words(reader, spec);
+    let unused = unused(reader, spec);
     let loops = loops(reader, spec, config);
-    sorted(concerns.chain(idle).chain(loops).chain(unpriced).collect())
+    sorted(concerns.chain(idle).chain(unused).chain(loops).chain(unpriced).collect())
 }
 
 /// Where a concern of the core stands. One of fallbacks stands at the entry that it is about, be
@@ -152,6 +154,48 @@ fn idle_words(reader: &Reader<'_>, spec: &Spec) -> Vec<Diagnostic> {
     });
     said.collect()
 }
+
+/// Keys that another key of their table leaves nothing to do, where they are not at their default.
+fn unused(reader: &Reader<'_>, spec: &Spec) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for group in &spec.groups {
+        let (own, usual) = (&group.backoff, BackoffSpec::default());
+        let waits =
+            [("backoff.factor", own.factor != usual.factor), ("backoff.max", own.max != usual.max)];
+        let (own, usual) = (&group.cooldown, CooldownSpec::default());
+        let (classes, usuals) = (&own.classes, &usual.classes);
+        let rests = [
+            ("cooldown.rest", own.rest != usual.rest),
+            ("cooldown.grow", own.grow != usual.grow),
+            ("cooldown.max", own.max != usual.max),
+            ("cooldown.jitter", own.jitter != usual.jitter),
+            ("cooldown.lone", own.lone != usual.lone),
+            ("cooldown.rate_limit", classes.rate_limit != usuals.rate_limit),
+            ("cooldown.server", classes.server != usuals.server),
+            ("cooldown.connection", classes.connection != usuals.connection),
+            ("cooldown.timeout", classes.timeout != usuals.timeout),
+        ];
+        let waits = waits.into_iter().filter(|_| group.backoff.jitter == Jitter::Constant);
+        let rests = rests.into_iter().filter(|_| !group.cooldown.enabled);
+        let all = waits.map(|key| (key, CONSTANT)).chain(rests.map(|key| (key, OFF)));
+        for ((key, differs), (why, hint)) in all {
+            let path = format!("group.{}.{key}", group.name);
+            if differs && !reader.is_absent(&path) {
+                let message = format!("`{key}` does nothing: {why}");
+                let warning = reader.source().diagnostic(reader.place(&path).0, message);
+                found.push(warning.warning().hint(hint));
+            }
+        }
+    }
+    found
+}
+
+const CONSTANT: (&str, &str) =
+    ("with `jitter = \"constant\"` waits do not grow", "leave it out, or write another `jitter`");
+const OFF: (&str, &str) = (
+    "with `after = \"off\"` nothing rests",
+    "leave it out, or write `after`: so many failures in a window",
+);
 
 const PRICE: &str = "write `price = { input = \"0.15 USD/Mtok\", output = \"0.6 USD/Mtok\" }`";
 

@@ -105,6 +105,9 @@ fn policies() -> Vec<Case> {
         ("panic", "panic = \"101 %\""),
         ("fallbacks of a kind", "fallbacks = { context_window = [\"lnog\"], content_polcy = [] }"),
         ("tags", "tag_match = \"both\""),
+        ("fractions", "panic = 0.5\nejected_max = 1"),
+        ("a number for a table", "retry = 2"),
+        ("members in a list", "retry = {}\n[group.other]\nmembers = [\"oai\"]"),
     ];
     let line = |(name, line)| (name, FileKind::Router, format!("{SMALL}{line}\n"));
     let mut cases: Vec<Case> = lines.into_iter().map(line).collect();
@@ -118,6 +121,7 @@ fn policies() -> Vec<Case> {
         ("half a second", top("router.retry_budget_window = \"1.5 s\"")),
         ("router's panic", top("router.panic = \"50 %\"")),
         ("context of nothing", deployment("context = 0")),
+        ("context in thousands", deployment("context = 128k")),
         ("tags of no name", deployment("tags = [\"e u\", \"x\", \"x\"]\nregion = \"\"")),
         ("65 tags", deployment(&crowd)),
         ("disabled", deployment("disabled = true\nbreaker = \"opened\"")),
@@ -178,6 +182,13 @@ fn odd() -> Vec<Case> {
         (
             "rest that does not grow",
             group("cooldown = { rate_limit = { after = 3, rest = \"2 min\" }, grow = 1 }"),
+        ),
+        (
+            "keys with nothing to do",
+            group(
+                "backoff = { jitter = \"constant\", factor = 3, max = \"9 s\" }\n\
+                 cooldown = { after = \"off\", server = 3, grow = 1 }",
+            ),
         ),
         ("panic at once", group("panic = \"100 %\"")),
         ("panic of one", fleet("[group.chat]\nmembers = { large = 1 }\npanic = \"1 %\"")),
