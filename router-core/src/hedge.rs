@@ -67,10 +67,13 @@ impl Router {
     }
 
     /// How many places of a group's parallel limits are in use, of how many: of each member with
-    /// such limits, those of the limit with the least room.
+    /// such limits, those of the limit with the least room. Free places of those that are out or
+    /// stand by are no help to anyone.
     fn utilisation(&self, group: GroupId) -> (u64, u64) {
-        let members = self.config.group(group).members.iter();
-        let tightest = members.filter_map(|member| {
+        let members = self.config.group(group).members.iter().enumerate();
+        let serving = members
+            .filter(|(index, member)| member.weight > 0 && !self.is_out(group, *index, member));
+        let tightest = serving.filter_map(|(_, member)| {
             let limits = self.config.deployment(member.deployment).limits.iter();
             let places = limits.filter_map(|limit| self.limits[limit.index()].places());
             places.min_by_key(|(used, most)| most.saturating_sub(*used))

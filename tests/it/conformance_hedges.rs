@@ -2,10 +2,10 @@
 //! Each test stands in `docs/conformance.md`.
 
 use router_core::{
-    Abandon, Cause, End, GiveUp, HedgeAfter, HedgeSpec, Hold, LimitSpec, Observation, Outcome,
-    Output, Ratio, RetryBudgetSpec, Span, Spec, Upstream, Usage,
+    Abandon, Cause, End, FailureKind, GiveUp, HedgeAfter, HedgeSpec, Hold, LimitSpec, Observation,
+    Outcome, Output, Ratio, RetryBudgetSpec, Span, Spec, Upstream, Usage,
 };
-use tests::stage::{Stage, attempt, ms, sent, spec};
+use tests::stage::{Stage, attempt, ms, retry_after, sent, spec};
 
 use crate::conformance::{attempts, gave_up, places};
 
@@ -142,6 +142,28 @@ fn a_busy_group_is_not_hedged() {
         stage.wait(ms(1_000));
         let made = stage.dispatches().iter().filter(|(_, d)| d.cause == Cause::Hedge).count();
         assert_eq!(made, hedges, "{calls} of 20 places were taken, and 16 are four fifths");
+        assert_eq!(holds(&stage), vec![Hold::Utilisation; calls as usize - hedges]);
+    }
+}
+
+/// 16 of 20 places are in use, not 16 of 40: neither who rests nor standby has any to offer.
+#[test]
+fn idle_places_of_who_is_out_make_no_room_for_hedges() {
+    for (calls, hedges) in [(16, 0), (15, 1)] {
+        let mut busy = hedged(&[1, 1, 1, 0]);
+        for deployment in &mut busy.deployments {
+            deployment.limit = Some(LimitSpec { parallel: Some(10), ..LimitSpec::default() });
+        }
+        let mut stage = Stage::new(&busy);
+        let first = sent(&stage.submit(ms(0), 1_000)).expect("all are idle").0;
+        stage.fail(ms(1), 1_000, 1, retry_after(FailureKind::RateLimit, 429, 100));
+        stage.complete(ms(2), 1_000, 2, 1);
+        (0..calls).for_each(|n| drop(stage.submit(ms(10), n)));
+        stage.wait(ms(2_000));
+        let later = stage.dispatches().into_iter().filter(|(at, _)| *at >= ms(10));
+        let (hedged, plain): (Vec<_>, Vec<_>) = later.partition(|(_, d)| d.cause == Cause::Hedge);
+        assert!(plain.iter().all(|(_, d)| d.deployment.index() != first));
+        assert_eq!((plain.len(), hedged.len()), (calls as usize, hedges));
         assert_eq!(holds(&stage), vec![Hold::Utilisation; calls as usize - hedges]);
     }
 }

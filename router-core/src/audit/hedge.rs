@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use super::able::Able;
 use super::flight::{Attempt, Flight};
 use super::{Answer, Auditor, Invariant};
-use crate::{AttemptId, Config, Dispatch, GroupId, HedgeAfter, Hold, RequestId, Span, Time};
+use crate::{
+    AttemptId, BreakerMode, Config, Dispatch, GroupId, HedgeAfter, Hold, RequestId, Span, Time,
+};
 
 /// How many samples a running quantile needs.
 const ENOUGH: u64 = 100;
@@ -80,7 +82,7 @@ impl Auditor {
         if self.draining {
             return said("hedges while the router drains");
         }
-        if self.utilised(group) == Answer::Yes {
+        if self.utilised(group, at) == Answer::Yes {
             return said("hedges though too much of its group is in use");
         }
         let members = &self.config.group(group).members;
@@ -159,7 +161,7 @@ impl Auditor {
                 let allows = self.budget.allows(&self.config, at);
                 Answer::from(!allows)
             }
-            Hold::Utilisation => self.utilised(flight.group),
+            Hold::Utilisation => self.utilised(flight.group, flight.at),
             Hold::Nobody => self.is_there_for_a_hedge(flight).not(),
         }
     }
@@ -190,17 +192,26 @@ impl Auditor {
         found
     }
 
-    /// Whether too much of a group's parallel limits is in use for a hedge: over its members, of
-    /// each with such a limit the one with the least room. Where two have as little, either may
-    /// be meant.
-    fn utilised(&self, id: GroupId) -> Answer {
+    /// Whether too much of a group's parallel limits is in use for a hedge: over its weighted members
+    /// that are not out, of each with such a limit the one with the least room. Where two have as
+    /// little, either may be meant.
+    fn utilised(&self, id: GroupId, at: Time) -> Answer {
         let group = self.config.group(id);
         let Some(hedge) = &group.hedge else { return Answer::No };
         let most = hedge.utilisation_max;
+        let rests = |index: usize| self.health.resting(group.members[index].deployment, at);
+        let serves = |index: usize| {
+            let member = &group.members[index];
+            let closed = member.breaker != BreakerMode::ForcedOpen
+                && self.health.is_closed(group, id, index);
+            member.weight > 0 && closed && rests(index) != Answer::Yes
+        };
+        let serving: Vec<usize> = (0..group.members.len()).filter(|index| serves(*index)).collect();
         let reached = |last: bool| {
             let (mut used, mut all) = (0, 0);
-            for member in &group.members {
-                let limits = &self.config.deployment(member.deployment).limits;
+            for &index in &serving {
+                let deployment = group.members[index].deployment;
+                let limits = &self.config.deployment(deployment).limits;
                 let mut tightest: Option<(u32, u32)> = None;
                 for &limit in limits {
                     let Some(most) = self.config.limit(limit).spec.parallel else { continue };
@@ -221,6 +232,9 @@ impl Auditor {
             }
             all > 0 && most.reached_by(used, all)
         };
+        if serving.iter().any(|index| rests(*index) == Answer::Maybe) {
+            return Answer::Maybe;
+        }
         match (reached(false), reached(true)) {
             (true, true) => Answer::Yes,
             (false, false) => Answer::No,
