@@ -84,12 +84,13 @@ pub(crate) fn fly(
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
     let world = drive(prepared, seed, watchers, (watch.first, until), progress)?;
     let (end, fired) = (world.now(), world.fired());
+    let application = prepared.resolved.application(world.app());
     let ((fold, mut auditor), (digest, (calls, window))) = world.into_driver().into_journal();
     if watch.first.is_none() {
         auditor.at_rest();
     }
     Ok(Flown {
-        figures: fold.finish(end),
+        figures: Figures { application, ..fold.finish(end) },
         digest: digest.value(),
         partial: watch.first.is_some(),
         violations: auditor.violations().to_vec(),
@@ -122,8 +123,10 @@ pub(crate) fn listen<J: Journal>(
     let watchers = (Fold::new(Arc::clone(&prepared.config), frame), (Digest::new(), journal));
     let world = drive(prepared, seed, watchers, (first, Time::MAX), progress)?;
     let end = world.now();
+    let application = prepared.resolved.application(world.app());
     let (fold, (digest, journal)) = world.into_driver().into_journal();
-    Ok(Heard { figures: fold.finish(end), digest: digest.value(), journal })
+    let figures = Figures { application, ..fold.finish(end) };
+    Ok(Heard { figures, digest: digest.value(), journal })
 }
 
 /// Runs the world to its end, or until so many calls have arrived, or past `until`.

@@ -4,7 +4,7 @@ use router_core::{FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Figures, Membership, Part, membership};
+use crate::{Figures, Membership, Part, membership, outs};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -81,7 +81,7 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
     let deployment =
         expectation.of.deployment.as_deref().and_then(|name| figures.deployment_named(name));
     let why = match &expectation.metric {
-        Metric::SuccessRate => unanswered(figures, part, deployment.is_some()),
+        Metric::SuccessRate => unanswered(figures, part, during, deployment.is_some()),
         Metric::Ttft(_) | Metric::Total(_) => slow(figures, part),
         Metric::Amplification | Metric::Recovery(_) => failed(figures, part),
         Metric::CostPer1k => dear(figures, part),
@@ -95,6 +95,7 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         }
         Metric::Sent(Sent::Hedges) => overtaken(figures, part),
         Metric::HedgesWon | Metric::HedgesCost => outrun(figures, part),
+        Metric::AppRestarts | Metric::AppDown => slowest(figures, part),
         Metric::Sent(Sent::Retries | Sent::Probes) | Metric::Failures(_) => None,
         // No failure of an attempt says why it went where nothing is kept.
         Metric::Cached => return None,
@@ -103,12 +104,20 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
 }
 
 /// Of calls that got no whole answer.
-fn unanswered(figures: &Figures, part: &Part, attempts: bool) -> Option<String> {
+fn unanswered(
+    figures: &Figures,
+    part: &Part,
+    during: Option<&str>,
+    attempts: bool,
+) -> Option<String> {
     let calls = &part.calls;
+    let pieces = outs::pieces(figures, during);
+    let lost = figures.application.as_ref().map_or(0, |app| app.lost(&pieces));
     let tried = calls.failed.saturating_sub(calls.rejected);
     let all = calls.failed + calls.left + calls.partial;
     let causes = [
-        (calls.rejected, "were rejected: nobody was eligible"),
+        (calls.rejected.saturating_sub(lost), "were rejected: nobody was eligible"),
+        (lost, "were lost in the application: it had no room, or died under them"),
         (calls.left, "were given up by their users"),
         (calls.partial, "were cut short"),
     ];
@@ -134,13 +143,19 @@ fn slow(figures: &Figures, part: &Part) -> Option<String> {
     {
         return Some(format!("{} of the lost time went into {cause}", percent(share)));
     }
+    let slowest = slowest(figures, part)?;
+    Some(format!("little of it was lost to failures: {slowest}"))
+}
+
+/// The deployment that lets its callers wait longest.
+fn slowest(figures: &Figures, part: &Part) -> Option<String> {
     // What hardly served anybody explains nothing.
     let served = part.deployments.iter().map(|d| d.ttft.count()).sum::<u64>() / 20;
     let slowest = figures.deployments.iter().zip(&part.deployments);
     let slowest = slowest.filter(|(_, d)| d.ttft.count() >= served);
     let (p99, name) = slowest.filter_map(|(name, d)| Some((d.ttft.p99()?, name))).max()?;
     let time = seconds(secs(p99.as_nanos()));
-    Some(format!("little of it was lost to failures: {name} itself takes {time} at p99"))
+    Some(format!("{name} itself takes {time} at p99"))
 }
 
 fn dear(figures: &Figures, part: &Part) -> Option<String> {

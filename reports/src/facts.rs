@@ -3,10 +3,10 @@
 use router_core::{FailureKind, Span};
 
 use crate::blame::counted;
-use crate::breaker_facts;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
 use crate::{Attempts, Figures, Fine, Recovery};
+use crate::{application, breaker_facts};
 
 /// The most deployments that a sentence names.
 const NAMED: usize = 4;
@@ -100,6 +100,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
         ));
     }
     facts.push(("cost", cost(figures)));
+    facts.extend(application::fact(figures).map(|fact| ("application", fact)));
     facts.push(("nobody eligible", stranded(figures)));
     facts.push(("rests", rests(figures)));
     facts.extend(breaker_facts::facts(figures));

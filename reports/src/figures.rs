@@ -9,7 +9,10 @@ use router_core::{
     Span, Time,
 };
 
-use crate::{AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Membership, Pulse, Spell};
+use crate::{
+    Application, AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Membership, Pulse,
+    Spell,
+};
 
 /// How many [`FailureKind`]s there are.
 pub const KINDS: usize = FailureKind::ALL.len();
@@ -71,6 +74,8 @@ pub struct Figures {
     pub late: u64,
     /// New configurations that were refused.
     pub misfits: u64,
+    /// The application between the users and the router, if there was one.
+    pub application: Option<Application>,
 }
 
 impl Figures {
@@ -106,6 +111,7 @@ impl Figures {
             panicked: Seconds::new(groups),
             late: 0,
             misfits: 0,
+            application: None,
             frame,
         }
     }

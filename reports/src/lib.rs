@@ -1,5 +1,6 @@
 //! From observations to figures, verdicts, tables and charts.
 
+mod application;
 mod blame;
 mod breaker_facts;
 mod breakers;
@@ -38,6 +39,7 @@ mod tables;
 mod tests;
 mod words;
 
+pub use application::Application;
 pub use blame::{Blame, failures, lost_time};
 pub use breakers::{Spell, SpellKind};
 pub use calls::{CallLog, ROWS};

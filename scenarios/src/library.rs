@@ -52,7 +52,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 11] = [
+const LESSONS: [Lesson; 12] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -64,9 +64,10 @@ const LESSONS: [Lesson; 11] = [
     lesson!("weight-flapping"),
     lesson!("burst-herd"),
     lesson!("cold-caches"),
+    lesson!("app-restart-loop"),
 ];
 
-const SCENARIOS: [Entry; 18] = [
+const SCENARIOS: [Entry; 19] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -81,6 +82,7 @@ const SCENARIOS: [Entry; 18] = [
     LESSONS[8].scenario,
     LESSONS[9].scenario,
     LESSONS[10].scenario,
+    LESSONS[11].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -130,7 +132,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 11] {
+pub const fn lessons() -> [Lesson; 12] {
     LESSONS
 }
 

@@ -2,7 +2,7 @@
 
 use reports::Expectation;
 use router_core::Ratio;
-use sim::{Abandoned, Algorithm, Order, PromptCache, RetryAfter, WhenFull};
+use sim::{Abandoned, Algorithm, Application, Order, Probe, PromptCache, RetryAfter, WhenFull};
 
 use crate::diagnostic::Diagnostic;
 use crate::field::SCENARIO_FILE;
@@ -39,6 +39,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
     let providers =
         root.sections("provider").map(|(name, s)| (name.clone(), provider(s, &mut reader)));
     let providers = providers.collect();
+    let app = root.section("app").and_then(|section| app(section, &mut reader));
     let scenario = ScenarioSpec {
         title: root.need("title"),
         question: root.need("question"),
@@ -46,6 +47,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
         demonstrates_failure: root.word("demonstrates", &[("failure", true)]).unwrap_or(false),
         demands: demands.collect(),
         providers,
+        app,
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
         expectations: expectations(root.map("expect"), &mut reader),
     };
@@ -93,6 +95,31 @@ fn demand(section: &Section) -> DemandSpec {
         patience: section.spanned("patience"),
         properties: section.map("properties").iter().filter_map(property).collect(),
     }
+}
+
+fn app(section: &Section, reader: &mut Reader<'_>) -> Option<Application> {
+    let probe = section.section("probe").map(|probe| {
+        let (every, timeout) = (probe.need("every"), probe.need("timeout"));
+        if timeout >= every
+            && let Some(node) = probe.node("timeout")
+        {
+            let message = format!(
+                "a probe that may wait {} still waits when the next comes, after {}",
+                Quantity::Time(timeout),
+                Quantity::Time(every)
+            );
+            let hint = Some("make `timeout` less than `every`".to_owned());
+            reader.report(Mistake { at: node.at.clone(), message, hint });
+        }
+        Probe { every, timeout, failures: probe.need("failures") }
+    });
+    Some(Application {
+        replicas: section.get::<u32>("replicas")? as u16,
+        pool: section.get("pool")?,
+        backlog: section.need("backlog"),
+        probe,
+        restart: section.need("restart"),
+    })
 }
 
 /// The share of calls that stream.

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use router_core::{Rate, Ratio, Span};
-use sim::{Abandoned, Algorithm, PromptCache, RetryAfter, WhenFull};
+use sim::{Abandoned, Algorithm, Application, PromptCache, RetryAfter, WhenFull};
 
 /// A value, and the bytes of the file that it was written in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,6 +64,8 @@ pub struct ScenarioSpec {
     pub demands: Vec<(Spanned<String>, DemandSpec)>,
     /// `[provider.SELECTOR]`, in the order written; later ones win.
     pub providers: Vec<(Spanned<String>, ProviderSpec)>,
+    /// `[app]`: the application between the users and the gateway.
+    pub app: Option<Application>,
     /// `[fault.NAME]`, in the order written.
     pub faults: Vec<(Spanned<String>, FaultSpec)>,
     /// `[expect]`: a name, and one text or several that must all hold.

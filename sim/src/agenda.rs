@@ -10,6 +10,8 @@ use router_core::Time;
 pub(crate) enum Due {
     /// A fault begins.
     Fault(u32),
+    /// Something of the application's: see [`crate::app`].
+    App(u32),
     /// An attempt has news.
     News(u32),
     /// A demand's oldest try may have timed out.
@@ -51,6 +53,7 @@ impl Agenda {
     pub(crate) fn schedule(&mut self, at: Time, due: Due) {
         let (class, kind, payload) = match due {
             Due::Fault(index) => (0, 0, index),
+            Due::App(event) => (0, 1, event),
             Due::News(slot) => (1, 0, slot),
             Due::Timeout(demand) => (2, 0, demand),
             Due::Patience(demand) => (2, 1, demand),
@@ -94,7 +97,8 @@ impl Agenda {
         let low = key as u64;
         let payload = (low & ((1 << PAYLOAD_BITS) - 1)) as u32;
         let due = match (low >> 62, low >> PAYLOAD_BITS & 1) {
-            (0, _) => Due::Fault(payload),
+            (0, 0) => Due::Fault(payload),
+            (0, _) => Due::App(payload),
             (1, _) => Due::News(payload),
             (2, 0) => Due::Timeout(payload),
             (2, _) => Due::Patience(payload),
@@ -114,6 +118,7 @@ mod tests {
         let mut agenda = Agenda::new();
         let late = Time::from_secs(2);
         let order = [
+            Due::App(6),
             Due::Fault(3),
             Due::News(5),
             Due::News(4),
@@ -125,7 +130,7 @@ mod tests {
         ];
         agenda.schedule(late, Due::Fault(0));
         // Every class backwards, each class in its own order.
-        for class in [6..8, 3..6, 1..3, 0..1] {
+        for class in [7..9, 4..7, 2..4, 0..2] {
             for &due in &order[class] {
                 agenda.schedule(Time::from_secs(1), due);
             }

@@ -83,6 +83,10 @@ enum State {
     TimedOut,
     /// The client waits before its next try.
     Waiting,
+    /// The application has no connection for it yet.
+    Held,
+    /// The application died under it; the router is being told.
+    Cut,
     /// Over, but for an event in the agenda.
     Over,
 }
@@ -162,8 +166,8 @@ impl Clients {
         chance.hit(|| self.keys.wait.word(of_call(request, STREAMS)))
     }
 
-    /// A call arrives: its first try.
-    pub(crate) fn arrive(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> Request {
+    /// A call arrives; its slot. [`Self::submit`] makes its first try.
+    pub(crate) fn arrive(&mut self, now: Time, agenda: &mut Agenda, demand: u32) -> u32 {
         self.expect(agenda, demand);
         let source = &mut self.sources[demand as usize];
         source.sequence += 1;
@@ -187,12 +191,12 @@ impl Clients {
             younger: Link::NONE,
             attempt: Link::NONE,
             attempts: 0,
-            state: State::Trying,
+            state: State::Held,
         });
         let slots = &self.slots;
         self.index.insert(id.as_u64(), slot, |slot| slots[slot].id.call().as_u64());
         self.live += 1;
-        self.submit(now, agenda, slot)
+        slot
     }
 
     /// A client's wait is over: its next try, unless its user left meanwhile.
@@ -204,12 +208,12 @@ impl Clients {
         }
         call.stop_waiting(now);
         call.id = RequestId::from_u64(call.id.as_u64() + 1);
-        call.state = State::Trying;
         Some(self.submit(now, agenda, slot))
     }
 
-    fn submit(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Request {
-        self.slots[slot].since = now;
+    /// A call's next try.
+    pub(crate) fn submit(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Request {
+        (self.slots[slot].since, self.slots[slot].state) = (now, State::Trying);
         let Slot { id, input, .. } = self.slots[slot];
         let stream = self.streams(id);
         let source = &mut self.sources[usize::from(id.source())];
@@ -310,8 +314,34 @@ impl Clients {
             call.state = State::Over;
             return Verdict::Over(self.end(now, slot, CallEnd::Left));
         }
+        if call.state == State::Held {
+            return Verdict::Over(self.close(now, slot, CallEnd::Left));
+        }
         call.state = State::Leaving;
         Verdict::Cancel(call.id)
+    }
+
+    /// The application died under a call.
+    pub(crate) fn cut(&mut self, now: Time, slot: u32) -> Verdict {
+        let call = &mut self.slots[slot];
+        match call.state {
+            State::Held => Verdict::Over(self.close(now, slot, CallEnd::Failed(BAD_GATEWAY))),
+            State::Waiting => {
+                call.stop_waiting(now);
+                call.state = State::Over;
+                Verdict::Over(self.end(now, slot, CallEnd::Failed(BAD_GATEWAY)))
+            }
+            State::Trying => {
+                call.state = State::Cut;
+                Verdict::Cancel(call.id)
+            }
+            State::Leaving | State::TimedOut | State::Cut | State::Over => Verdict::Nothing,
+        }
+    }
+
+    /// The application has no room for a call that just arrived.
+    pub(crate) fn refuse(&mut self, now: Time, slot: u32) -> Call {
+        self.close(now, slot, CallEnd::Failed(UNAVAILABLE))
     }
 
     /// A token reached the user.
@@ -335,8 +365,9 @@ impl Clients {
         let seen = match self.slots[slot].state {
             State::Leaving => Err(CallEnd::Left),
             State::TimedOut => Ok(Answer::error(408)),
+            State::Cut => Err(CallEnd::Failed(BAD_GATEWAY)),
             State::Trying => Answer::of(now, outcome),
-            State::Waiting | State::Over => return None,
+            State::Waiting | State::Held | State::Over => return None,
         };
         let end = match seen {
             Err(end) => end,
@@ -397,13 +428,21 @@ impl Clients {
 }
 
 impl Slot {
+    pub(crate) const fn id(&self) -> RequestId {
+        self.id
+    }
+
     fn stop_waiting(&mut self, now: Time) {
         let us = now.since(self.since).as_nanos() / 1_000;
         self.waited_us = self.waited_us.saturating_add(u32::try_from(us).unwrap_or(u32::MAX));
     }
 }
 
-/// Which of a client's draws; its waits are 0, its conversation 1.
+/// What a balancer says for a replica that died, and for one that has no room.
+const BAD_GATEWAY: u16 = 502;
+const UNAVAILABLE: u16 = 503;
+
+/// Which of a client's draws; its waits are 0, its conversation 1, and 3 is the application's.
 const STREAMS: u32 = 2;
 
 /// A draw that is the same for every try of a call.

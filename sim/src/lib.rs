@@ -14,6 +14,7 @@
 //! Samplers are the crate's own, on `libm`, so a seed is one run on every platform.
 
 mod agenda;
+mod app;
 mod arrivals;
 mod attempt;
 mod cache;
@@ -34,10 +35,11 @@ mod tests;
 mod twin;
 mod world;
 
+pub use app::AppLog;
 pub use plan::{
-    Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
-    FirstToken, Lengths, Order, Outage, PerToken, Plan, PromptCache, Provider, Quota, Reserves,
-    RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
+    Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
+    Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,
+    Reserves, RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};

@@ -19,6 +19,36 @@ pub struct Plan {
     pub providers: Vec<Provider>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What stands between the users and the router, if anything.
+    pub app: Option<Application>,
+}
+
+/// The application that users talk to and that asks the gateway: a few replicas, each with so
+/// many connections. A call holds one until it is over, its client library's waits included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Application {
+    /// How many replicas, at least one. A call goes to one of those that are up, at random.
+    pub replicas: u16,
+    /// The calls that a replica works on at once.
+    pub pool: u32,
+    /// The calls that may wait at a replica beyond these; the next is refused: 503.
+    pub backlog: u32,
+    /// Whether and how replicas are probed.
+    pub probe: Option<Probe>,
+    /// How long a replica is gone that failed its probes, from the restart on. What was under way
+    /// on it dies: 502.
+    pub restart: Span,
+}
+
+/// A liveness probe: it waits for a connection like a call, and gives it back at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Probe {
+    /// From one to the next.
+    pub every: Span,
+    /// How long one may wait; less than `every`.
+    pub timeout: Span,
+    /// After how many failures in a row the replica is restarted.
+    pub failures: u32,
 }
 
 /// One population of users and how it arrives.

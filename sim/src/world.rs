@@ -2,10 +2,11 @@
 
 use router_core::{
     Abandon, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
-    Observation, Outcome, RequestId, Time, Wakeup,
+    Observation, Outcome, Purpose, RequestId, Time, Wakeup,
 };
 
 use crate::agenda::{Agenda, Due};
+use crate::app::{App, AppLog, Entry, Turn};
 use crate::attempt::Attempt;
 use crate::attempt::{Ask, News};
 use crate::client::{Clients, Slot, Verdict};
@@ -81,7 +82,10 @@ impl<B: Brain, J: Journal> World<B, J> {
         }
         let clients = Clients::new(plan, &mut agenda);
         let wakeup = driver.brain().next_wakeup();
-        let net = Net { agenda, clients, providers, tally: Tally::default(), over: Vec::new() };
+        let key = plan.seed.key(Purpose::Client);
+        let app = plan.app.map(|app| App::new(app, key, &mut agenda));
+        let (tally, over) = (Tally::default(), Vec::new());
+        let net = Net { agenda, clients, providers, app, tally, over };
         Self { driver, net, wakeup, now: Time::ZERO, horizon: plan.horizon(), stuck: 0 }
     }
 
@@ -91,6 +95,8 @@ impl<B: Brain, J: Journal> World<B, J> {
     pub fn step(&mut self) -> bool {
         let input = if let Some(news) = self.net.providers.tell_broken() {
             Some(self.net.tell(news))
+        } else if let Some(turn) = self.net.app.as_mut().and_then(|app| app.turns.pop_front()) {
+            self.net.take(self.now, turn)
         } else if self.net.is_over() {
             return false;
         } else {
@@ -160,6 +166,11 @@ impl<B: Brain, J: Journal> World<B, J> {
         self.net.providers.faults.fired().collect()
     }
 
+    /// What became of the application so far; `None` if the plan has none.
+    pub fn app(&self) -> Option<&AppLog> {
+        self.net.app.as_ref().map(|app| &app.log)
+    }
+
     /// The router and its journal.
     pub const fn driver(&self) -> &Driver<B, J> {
         &self.driver
@@ -182,6 +193,7 @@ struct Net {
     agenda: Agenda,
     clients: Clients,
     providers: Providers,
+    app: Option<App>,
     tally: Tally,
     /// Calls that ended in this step, until the journal is told.
     over: Vec<Call>,
@@ -199,16 +211,21 @@ impl Net {
                 self.providers.strike(now, &mut self.agenda, fault);
                 return None;
             }
+            Due::App(event) => {
+                if let Some(app) = &mut self.app {
+                    app.due(now, &mut self.agenda, event);
+                }
+                return None;
+            }
             Due::News(slot) => {
                 let news = self.providers.news(now, &mut self.agenda, slot)?;
                 return Some(self.tell(news));
             }
             Due::Arrival(demand) => {
-                let request = self.clients.arrive(now, &mut self.agenda, demand);
+                let slot = self.clients.arrive(now, &mut self.agenda, demand);
                 self.tally.calls += 1;
-                self.tally.submissions += 1;
                 self.tally.in_flight_peak = self.tally.in_flight_peak.max(self.clients.live);
-                return Some(Input::Submit(request));
+                return self.enter(now, slot);
             }
             Due::Again(slot) => {
                 let request = self.clients.again(now, &mut self.agenda, slot)?;
@@ -218,12 +235,52 @@ impl Net {
             Due::Timeout(demand) => self.clients.timeout(now, &mut self.agenda, demand),
             Due::Patience(demand) => self.clients.patience(now, &mut self.agenda, demand),
         };
+        self.act(verdict)
+    }
+
+    fn act(&mut self, verdict: Verdict) -> Option<Input> {
         match verdict {
             Verdict::Nothing => None,
             Verdict::Cancel(request) => Some(Input::Cancel(request)),
             Verdict::Over(call) => {
                 self.end(call);
                 None
+            }
+        }
+    }
+
+    /// A call reaches the application, if there is one, and the router after it.
+    fn enter(&mut self, now: Time, slot: u32) -> Option<Input> {
+        if let Some(app) = &mut self.app {
+            match app.enter(now, self.clients.slot(slot).id()) {
+                Entry::Goes => {}
+                Entry::Waits => return None,
+                Entry::Refused => {
+                    let call = self.clients.refuse(now, slot);
+                    self.end(call);
+                    return None;
+                }
+            }
+        }
+        Some(self.submit(now, slot))
+    }
+
+    fn submit(&mut self, now: Time, slot: u32) -> Input {
+        self.tally.submissions += 1;
+        Input::Submit(self.clients.submit(now, &mut self.agenda, slot))
+    }
+
+    /// What the application decided at this instant.
+    fn take(&mut self, now: Time, turn: Turn) -> Option<Input> {
+        match turn {
+            Turn::Goes(call) => {
+                let slot = self.clients.find(call)?;
+                Some(self.submit(now, slot))
+            }
+            Turn::Dies(call) => {
+                let slot = self.clients.find(call)?;
+                let verdict = self.clients.cut(now, slot);
+                self.act(verdict)
             }
         }
     }
@@ -260,6 +317,9 @@ impl Net {
             CallEnd::Partial(_) => self.tally.partial += 1,
             CallEnd::Failed(_) => self.tally.failed += 1,
             CallEnd::Left => self.tally.left += 1,
+        }
+        if let Some(app) = &mut self.app {
+            app.leave(call.id);
         }
         self.over.push(call);
     }

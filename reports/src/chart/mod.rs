@@ -25,7 +25,7 @@ use self::scene::Scene;
 use self::share::{ShareRow, Shares};
 use crate::blame::{self, Blame};
 use crate::words::{count, percent, seconds, secs};
-use crate::{Coarse, ExpectedShare, Figures};
+use crate::{Application, Coarse, ExpectedShare, Figures};
 
 /// Bins are merged until a series has no more than this many: finer is noise to the eye.
 const BINS: usize = 240;
@@ -72,6 +72,9 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
     ];
     charts.extend(shares(figures, &backdrop, merged));
     charts.push(chart("rests", rests(figures, &backdrop)));
+    if let Some(app) = &figures.application {
+        charts.push(chart("replicas", replicas(figures, app, &backdrop)));
+    }
     if !figures.spells.is_empty() {
         charts.push(chart("breakers", ribbon::ribbon(figures, &backdrop)));
     }
@@ -302,6 +305,25 @@ fn rests(figures: &Figures, backdrop: &Backdrop) -> Scene {
         }
     };
     rests::rests(&title, &lanes, backdrop)
+}
+
+fn replicas(figures: &Figures, app: &Application, backdrop: &Backdrop) -> Scene {
+    let lane = |index| RestLane { name: format!("replica {index}"), rests: Vec::new() };
+    let mut lanes: Vec<RestLane> = (1..=app.replicas).map(lane).collect();
+    for &(from, replica) in app.restarts.iter().filter(|(from, _)| *from < figures.frame.horizon) {
+        if let Some(lane) = lanes.get_mut(usize::from(replica)) {
+            let until = (from + app.restart).min(figures.end);
+            lane.rests.push((at(from), at(until), Cause::Restart, true));
+        }
+    }
+    let lost = (app.refused.len() + app.cut.len()) as u64;
+    let title = match (app.restarts.len() as u64, lost) {
+        (0, 0) => "No replica of the application was restarted".to_owned(),
+        (0, lost) => format!("The application had no room for {} calls", count(lost)),
+        (1, lost) => format!("One restart of the application lost {} calls", count(lost)),
+        (n, lost) => format!("{} restarts of the application lost {} calls", count(n), count(lost)),
+    };
+    rests::replicas(&title, &lanes, backdrop)
 }
 
 const fn cause(failure: FailureKind) -> Cause {

@@ -20,16 +20,19 @@ pub(crate) enum Cause {
     Failures,
     /// A key was refused, money is spent, or the model is gone.
     Account,
+    /// A replica of the application failed its probes.
+    Restart,
 }
 
 impl Cause {
-    const ALL: [Self; 3] = [Self::Rate, Self::Failures, Self::Account];
+    const ALL: [Self; 4] = [Self::Rate, Self::Failures, Self::Account, Self::Restart];
 
     const fn look(self) -> (&'static str, RGBColor) {
         match self {
             Self::Rate => ("rate limit", RATE),
             Self::Failures => ("failures", FAILING),
             Self::Account => ("key, money or model refused", ACCOUNT),
+            Self::Restart => ("down: its probes failed", FAILING),
         }
     }
 }
@@ -44,6 +47,25 @@ pub(crate) struct RestLane {
 
 /// A lane per deployment; colour where it rested, half as high where only one of its keys did.
 pub(crate) fn rests(title: &str, lanes: &[RestLane], backdrop: &Backdrop) -> Scene {
+    let keys = lanes.iter().flat_map(|lane| &lane.rests).any(|(.., whole)| !whole);
+    let remark = if keys {
+        "a lane per deployment, coloured while it rests; half-high: only a key of it does"
+    } else {
+        "a lane per deployment, coloured while it rests"
+    };
+    draw((title, remark), lanes, backdrop)
+}
+
+/// A lane per replica of the application; colour where it was down.
+pub(crate) fn replicas(title: &str, lanes: &[RestLane], backdrop: &Backdrop) -> Scene {
+    draw(
+        (title, "a lane per replica of the application, coloured while it is down"),
+        lanes,
+        backdrop,
+    )
+}
+
+fn draw(heading: (&str, &str), lanes: &[RestLane], backdrop: &Backdrop) -> Scene {
     let mut order: Vec<usize> = (0..lanes.len()).collect();
     if lanes.len() > LANES {
         order.sort_by_key(|i| (lanes[*i].rests.is_empty(), *i));
@@ -52,15 +74,9 @@ pub(crate) fn rests(title: &str, lanes: &[RestLane], backdrop: &Backdrop) -> Sce
     let shown = if lanes.len() > LANES { rested.min(LANES) } else { lanes.len() };
     let hidden = order.split_off(shown);
     let all = || lanes.iter().flat_map(|lane| &lane.rests);
-    let keys = all().any(|(.., whole)| !whole);
-    let remark = if keys {
-        "a lane per deployment, coloured while it rests; half-high: only a key of it does"
-    } else {
-        "a lane per deployment, coloured while it rests"
-    };
     let foot = if hidden.is_empty() { 0.0 } else { LANE_HEIGHT };
     let height = order.len().max(1) as f64 * LANE_HEIGHT + foot;
-    let mut plot = Plot::new((title, remark), backdrop, height);
+    let mut plot = Plot::new(heading, backdrop, height);
     for (place, i) in order.iter().enumerate() {
         let middle = plot.top + (place as f64 + 0.5) * LANE_HEIGHT;
         draw_lane(&mut plot, &lanes[*i], middle);

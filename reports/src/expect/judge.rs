@@ -212,7 +212,9 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
         | Metric::Ejected
         | Metric::EjectedMax
         | Metric::PanicTime
-        | Metric::StrandedTime => policies::measure(metric, of, figures, part),
+        | Metric::StrandedTime
+        | Metric::AppRestarts
+        | Metric::AppDown => policies::measure(metric, of, figures, part),
     }
 }
 

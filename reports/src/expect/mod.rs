@@ -88,6 +88,10 @@ pub enum Metric {
     PanicTime,
     /// `stranded.time`: how many seconds of the clock saw a request that found nobody.
     StrandedTime,
+    /// `app.restarts`: how often a replica of the application was restarted.
+    AppRestarts,
+    /// `app.down`: the part of the time that replicas of the application were down: their mean.
+    AppDown,
 }
 
 /// What an attempt was sent for.
@@ -234,7 +238,9 @@ impl Expectation {
             | Metric::Ejected
             | Metric::EjectedMax
             | Metric::PanicTime
-            | Metric::StrandedTime => None,
+            | Metric::StrandedTime
+            | Metric::AppRestarts
+            | Metric::AppDown => None,
         }
     }
 }
@@ -271,7 +277,9 @@ impl Metric {
             | Self::Recovery(_)
             | Self::EjectedMax
             | Self::PanicTime
-            | Self::StrandedTime => false,
+            | Self::StrandedTime
+            | Self::AppRestarts
+            | Self::AppDown => false,
         }
     }
 
@@ -285,14 +293,15 @@ impl Metric {
             | Self::Cached
             | Self::Failures(_)
             | Self::Ejected
-            | Self::EjectedMax => Dimension::Share,
+            | Self::EjectedMax
+            | Self::AppDown => Dimension::Share,
             Self::Ttft(_)
             | Self::Total(_)
             | Self::Recovery(_)
             | Self::PanicTime
             | Self::StrandedTime => Dimension::Time,
             Self::CostPer1k => Dimension::Money,
-            Self::Amplification | Self::Openings => Dimension::Factor,
+            Self::Amplification | Self::Openings | Self::AppRestarts => Dimension::Factor,
         }
     }
 }
@@ -399,6 +408,8 @@ impl fmt::Display for Metric {
             Self::EjectedMax => f.write_str("ejected.max"),
             Self::PanicTime => f.write_str("panic.time"),
             Self::StrandedTime => f.write_str("stranded.time"),
+            Self::AppRestarts => f.write_str("app.restarts"),
+            Self::AppDown => f.write_str("app.down"),
         }
     }
 }

@@ -25,7 +25,8 @@ fn policies() -> impl Iterator<Item = Metric> {
     let times = [Metric::PanicTime, Metric::StrandedTime];
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
-    sent.chain(hedges).chain(breakers).chain(times).chain(failures)
+    let app = [Metric::AppRestarts, Metric::AppDown];
+    sent.chain(hedges).chain(breakers).chain(times).chain(failures).chain(app)
 }
 
 const SELECTORS: [&str; 3] = ["group", "deployment", "during"];
@@ -111,6 +112,9 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         }
         Metric::PanicTime | Metric::StrandedTime if during => {
             Some(format!("`{metric}` is of the whole run"))
+        }
+        Metric::AppRestarts | Metric::AppDown => {
+            Some(format!("`{metric}` is of the whole application and run: it takes no selectors"))
         }
         Metric::SuccessRate
         | Metric::Ttft(_)

@@ -48,6 +48,17 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         Metric::EjectedMax => ejected_at_once(figures, group, &outs::pieces(figures, during)),
         Metric::PanicTime => clock(&figures.panicked, group),
         Metric::StrandedTime => clock(&figures.stranded, group),
+        Metric::AppRestarts => match &figures.application {
+            Some(app) => ratio(app.restarts.len() as u128, 1, ""),
+            None => Measured::Nothing(NO_APPLICATION.to_owned()),
+        },
+        Metric::AppDown => match &figures.application {
+            Some(app) => {
+                let (down, all) = app.down(figures.end);
+                ratio(down, all, "no time passed")
+            }
+            None => Measured::Nothing(NO_APPLICATION.to_owned()),
+        },
         Metric::SuccessRate
         | Metric::Ttft(_)
         | Metric::Total(_)
@@ -57,6 +68,8 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         | Metric::Recovery(_) => unreachable!("it is measured on calls or on one deployment"),
     }
 }
+
+const NO_APPLICATION: &str = "the scenario has no `[app]`";
 
 fn sent_hedges(sum: &Membership) -> u64 {
     Sent::Hedges.cause().map_or(0, |cause| sum.sent(cause))

@@ -298,6 +298,8 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::EjectedMax),
         Just(Metric::PanicTime),
         Just(Metric::StrandedTime),
+        Just(Metric::AppRestarts),
+        Just(Metric::AppDown),
     ]
 }
 
@@ -308,7 +310,7 @@ fn expectations() -> impl Strategy<Value = Expectation> {
     (metrics(), (some(), names(), any::<bool>(), some()), ops, numbers).prop_map(
         |(metric, (group, deployment, on_deployment, during), op, (billionths, unit))| {
             let of = match metric {
-                Metric::Recovery(_) => Selectors::default(),
+                Metric::Recovery(_) | Metric::AppRestarts | Metric::AppDown => Selectors::default(),
                 Metric::Share => Selectors { group, deployment: Some(deployment), during },
                 Metric::Amplification | Metric::EjectedMax => {
                     Selectors { group, deployment: None, during }

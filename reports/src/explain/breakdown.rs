@@ -62,7 +62,9 @@ impl Gather {
             | Metric::Ejected
             | Metric::EjectedMax
             | Metric::PanicTime
-            | Metric::StrandedTime => Self::Nothing,
+            | Metric::StrandedTime
+            | Metric::AppRestarts
+            | Metric::AppDown => Self::Nothing,
         }
     }
 }

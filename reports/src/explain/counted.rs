@@ -45,7 +45,9 @@ impl Breakdown {
             | Metric::CostPer1k
             | Metric::Amplification
             | Metric::HedgesCost
-            | Metric::Cached => return,
+            | Metric::Cached
+            | Metric::AppRestarts
+            | Metric::AppDown => return,
         };
         if parts.is_empty() {
             page.line(Ink::Plain, "there was nothing of that kind");

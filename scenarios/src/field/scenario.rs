@@ -37,6 +37,12 @@ pub static SCENARIO_FILE: Table = Table {
             Kind::Map(Keys::Any, &Kind::Table(&PROVIDER)),
             "what answers, by selector, where it differs from the preset",
         ),
+        optional(
+            "app",
+            Kind::Table(&APP),
+            "the application between the users and the gateway; without it users ask the gateway \
+             themselves",
+        ),
         nested("fault", Kind::Map(Keys::Name, &Kind::Table(&FAULT)), "what goes wrong"),
         nested(
             "expect",
@@ -45,6 +51,32 @@ pub static SCENARIO_FILE: Table = Table {
         ),
         later("replicas", "several routers"),
         later("cache", "answers that are known"),
+    ],
+};
+
+static APP: Table = Table {
+    doc: "The application that users talk to: a call holds one of its connections until it is over.",
+    fields: &[
+        required("replicas", count(1, 1_000), "how many instances there are"),
+        required("pool", count(1, 1_000_000), "the calls that one works on at once"),
+        given("backlog", count(0, 1_000_000), "100", "the calls that may wait at one beyond these"),
+        optional(
+            "probe",
+            Kind::Table(&PROBE),
+            "the liveness probe; without it nobody is restarted",
+        ),
+        given("restart", LASTS, "30 s", "how long an instance is gone that failed its probe"),
+    ],
+};
+
+/// What it leaves out is as Kubernetes has it (`periodSeconds`, `timeoutSeconds`,
+/// `failureThreshold`): <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
+static PROBE: Table = Table {
+    doc: "A liveness probe waits for a connection like a call; what it leaves out is as in Kubernetes.",
+    fields: &[
+        given("every", LASTS, "10 s", "from one to the next"),
+        given("timeout", LASTS, "1 s", "how long one may wait"),
+        given("failures", count(1, 1_000), "3", "in a row, and the instance is restarted"),
     ],
 };
 

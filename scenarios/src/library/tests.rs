@@ -28,7 +28,8 @@ fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
     world.run();
     let end = world.now();
-    (world.into_driver().into_journal().finish(end), resolved)
+    let application = resolved.application(world.app());
+    (Figures { application, ..world.into_driver().into_journal().finish(end) }, resolved)
 }
 
 /// The expectations that do not hold.

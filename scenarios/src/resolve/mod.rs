@@ -20,9 +20,9 @@ use core::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use expect::placed;
-use reports::{Expectation, Frame};
+use reports::{Application, Expectation, Frame};
 use router_core::{Config, Seed};
-use sim::{Plan, TraceRow};
+use sim::{AppLog, Plan, TraceRow};
 
 use crate::diagnostic::Diagnostic;
 use crate::scenario;
@@ -80,6 +80,20 @@ pub struct Override {
     pub seed: Option<u64>,
     /// `--trace`: the arrivals of the first demand that names a twin, else of the first.
     pub trace: Option<Arc<[TraceRow]>>,
+}
+
+impl Resolved {
+    /// What figures say of the application, from what the world's `log` says of it.
+    pub fn application(&self, log: Option<&AppLog>) -> Option<Application> {
+        let (plan, log) = self.plan.app.zip(log)?;
+        Some(Application {
+            replicas: plan.replicas,
+            restart: plan.restart,
+            restarts: log.restarts.clone(),
+            refused: log.refused.clone(),
+            cut: log.cut.clone(),
+        })
+    }
 }
 
 /// A router, as its scenario sees it.
@@ -164,7 +178,7 @@ fn resolve_all(
     let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), said);
     let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
     Resolved {
-        plan: Plan { seed, demands: demands.demands, providers, faults },
+        plan: Plan { seed, demands: demands.demands, providers, faults, app: scenario.app },
         frame,
         expectations,
         not_applicable: core::mem::take(&mut said.not_applicable),

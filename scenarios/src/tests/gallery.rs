@@ -294,6 +294,11 @@ fn worlds() -> Vec<Case> {
         ),
         ("factor without x", Scenario, "[fault.x]\non = []\nttft = 4\n".to_owned()),
         ("negative shape", Scenario, "[provider.x]\nservice.ttft.sigma = -0.5\n".to_owned()),
+        (
+            "an application of nothing",
+            Scenario,
+            "[app]\nreplicas = 0\nprobe = { every = \"1 s\", timeout = \"1 s\" }\n".to_owned(),
+        ),
         ("suite", Suite, "[suite]\nseeds = 16\nscenario = \"x\"\n[slo]\nx = true\n".to_owned()),
     ]
 }

@@ -1,5 +1,6 @@
 //! The world as a router sees it: against a small scripted brain.
 
+mod app;
 mod breaks;
 mod cache;
 mod client;
@@ -232,7 +233,13 @@ pub(super) fn constant(ms: u64) -> Provider {
 }
 
 pub(super) fn plan(demand: Demand, providers: Vec<Provider>) -> Plan {
-    Plan { seed: Seed::from_u64(7), demands: vec![demand], providers, faults: Vec::new() }
+    Plan {
+        seed: Seed::from_u64(7),
+        demands: vec![demand],
+        providers,
+        faults: Vec::new(),
+        app: None,
+    }
 }
 
 /// On deployment 0, from and until these milliseconds, for everyone.

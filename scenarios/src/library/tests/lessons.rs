@@ -269,3 +269,18 @@ fn lessons_do_not_hang_on_their_seeds() {
         assert!(!unmet(other, careless).is_empty(), "{}", careless.name);
     }
 }
+
+#[test]
+fn one_slow_provider_restarts_an_application_whose_router_waits() {
+    let Lesson { scenario, cured, careless } = lesson("app-restart-loop");
+    let (looped, spared) = (Run(flown(scenario, careless).0), Run(flown(scenario, cured).0));
+    let search = "success.rate {group=search, during=slow}";
+    assert!(looped.measure("app.restarts") >= 8.0 && looped.measure("app.down") > 0.05);
+    // It never asks the provider that is slow, and has the same router.
+    assert!(looped.measure(search) < 0.7, "{}", looped.measure(search));
+    assert_eq!(spared.measure("app.restarts"), 0.0);
+    assert!(spared.measure(search) > 0.999);
+    // With connections enough for all who wait nobody is restarted, whatever the router.
+    let roomy = but(scenario, &[("pool = 30", "pool = 200")]);
+    assert_eq!(Run(flown(roomy, careless).0).measure("app.restarts"), 0.0);
+}
