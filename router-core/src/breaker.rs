@@ -97,6 +97,13 @@ impl Breaker {
         Self { state, window, consecutive: 0, streak: 0 }
     }
 
+    /// It is enforced from now on and was not before: it is closed, and has heard nothing.
+    pub(crate) fn begin(&mut self, now: Time) {
+        self.state = State::Closed { since: now, ramp_until: now };
+        self.streak = 0;
+        self.forget();
+    }
+
     /// Where its membership stands.
     pub(crate) const fn standing(&self, spec: &BreakerSpec, now: Time) -> Standing {
         match self.state {

@@ -407,8 +407,11 @@ pub enum Consumption {
         deployment: DeploymentId,
         /// Which of its keys; all of them if absent.
         key: Option<u8>,
-        /// For how much longer.
+        /// For how much longer. Of this no more counts than we would rest it ourselves.
         remaining: Span,
+        /// Whether a provider asked for it, or only a person can mend what led to it: a panic
+        /// does not override such a rest.
+        asked: bool,
     },
 }
 

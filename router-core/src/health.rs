@@ -9,12 +9,13 @@ use crate::breaker::Breaker;
 use crate::quantile::Quantile;
 use crate::window::Window;
 use crate::{
-    Config, CooldownSpec, DeploymentId, FailureClass, Group, GroupId, RestAfter, Span, Time,
+    BreakerMode, Config, CooldownSpec, DeploymentId, FailureClass, Group, GroupId, RestAfter, Span,
+    Time,
 };
 
 /// The first rest after a failure that only a person can mend, and the longest of a row.
 const MEND: Span = Span::from_secs(300);
-const MEND_MAX: Span = Span::from_secs(3_600);
+pub(crate) const MEND_MAX: Span = Span::from_secs(3_600);
 /// For how long after a failure strategies pass a deployment over, if others are left. 10 s: what
 /// estimates take to forget half.
 const DOUBT: Span = Span::from_secs(10);
@@ -253,6 +254,22 @@ impl Health {
         }
     }
 
+    /// Another configuration takes over: breakers that were not enforced before begin anew.
+    pub(crate) fn revise(&mut self, config: &Config, next: &Config, now: Time) {
+        let groups = config.groups().iter().zip(next.groups());
+        for ((before, after), memberships) in groups.zip(&mut self.memberships) {
+            let members = before.members.iter().zip(&after.members);
+            for ((before, after), membership) in members.zip(memberships) {
+                if before.breaker != BreakerMode::Enforce
+                    && after.breaker == BreakerMode::Enforce
+                    && let Some(breaker) = &mut membership.breaker
+                {
+                    breaker.begin(now);
+                }
+            }
+        }
+    }
+
     pub(crate) fn of(&self, deployment: DeploymentId) -> &DeploymentState {
         &self.deployments[deployment.index()]
     }
@@ -315,14 +332,24 @@ impl Health {
         Some((rest, is_news))
     }
 
-    /// Another replica rests it: the later end holds, and no row grows.
-    pub(crate) fn rest_until(&mut self, deployment: DeploymentId, key: Option<u8>, until: Time) {
+    /// Another replica rests it, perhaps since it was `asked` to: the later end holds, and no row
+    /// grows.
+    pub(crate) fn rest_until(
+        &mut self,
+        deployment: DeploymentId,
+        key: Option<u8>,
+        until: Time,
+        asked: bool,
+    ) {
         let Some(state) = self.deployments.get_mut(deployment.index()) else { return };
         if key.is_some_and(|key| usize::from(key) >= state.keys.len()) {
             return;
         }
         let rest = state.rest_mut(key);
         rest.until = rest.until.max(until);
+        if asked {
+            rest.asked = rest.asked.max(until);
+        }
         state.refresh();
     }
 

@@ -164,8 +164,9 @@ impl Limit {
     /// The least share that a rate or the calls at once have left, with 32 bits below the point.
     pub(crate) fn unused(&self, now: Time) -> u64 {
         let rates = [&self.requests, &self.tokens, &self.input, &self.output].into_iter().flatten();
-        let room = self.parallel_max.saturating_sub(self.parallel);
-        let places = (u64::from(room) << 32) / u64::from(self.parallel_max.max(1));
+        let places = self.places().map_or(1 << 32, |(used, most)| {
+            (u64::from(most.saturating_sub(used)) << 32) / u64::from(most.max(1))
+        });
         rates.map(|rate| rate.unused(now)).fold(places, u64::min)
     }
 

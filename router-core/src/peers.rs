@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
+use crate::health::MEND_MAX;
 use crate::limit::Charge;
 use crate::router::Router;
-use crate::{Consumption, LimitId};
+use crate::{Config, Consumption, DeploymentId, LimitId, Span};
 
 /// The last cumulative counters heard of each replica and limit, sorted.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +49,22 @@ impl Router {
                 let charge = Charge { requests, input, output };
                 self.limits[limit.index()].charge(charge, self.now);
             }
-            Consumption::Resting { deployment, key, remaining } => {
-                self.health.rest_until(deployment, key, self.now + remaining);
+            Consumption::Resting { deployment, key, remaining, asked } => {
+                let most = longest_rest(&self.config, deployment, asked);
+                let until = self.now + remaining.min(most);
+                self.health.rest_until(deployment, key, until, asked);
             }
         }
     }
+}
+
+/// The longest rest of a deployment that this configuration might begin, jitter aside: a peer may
+/// run another one, or have lost its mind.
+fn longest_rest(config: &Config, deployment: DeploymentId, asked: bool) -> Span {
+    if asked {
+        return config.router().retry_after_max.max(MEND_MAX);
+    }
+    let groups = config.groups().iter();
+    let own = groups.filter(|group| group.members.iter().any(|m| m.deployment == deployment));
+    own.map(|group| group.cooldown.max).max().unwrap_or(Span::ZERO)
 }

@@ -24,6 +24,7 @@ impl Router {
         }
         let here = self.strand(slot, home, &found);
         let detour = if here.too_long { Detour::ContextWindow } else { Detour::Any };
+        self.flight_mut(slot).keep_to(detour);
         let Err(elsewhere) = self.fall_back(slot, detour) else { return };
         let nobody = elsewhere.map_or(here, |elsewhere| here.and(elsewhere));
         let why = if nobody.too_long {

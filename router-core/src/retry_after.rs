@@ -5,7 +5,9 @@ use crate::Span;
 /// What a provider's answer says of when to come back, as it is written there.
 ///
 /// The more exact one is believed: milliseconds, then the standard header, then the body. The
-/// OpenAI and Anthropic SDKs read the two headers in that order too (`_base_client.py`).
+/// OpenAI and Anthropic SDKs read the two headers in that order too (`_base_client.py`). One that
+/// says zero says nothing of when to come back, so another that does is not hidden by it (those
+/// SDKs stop at the zero, and back off as if nothing had been said).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RetryAfter<'a> {
     /// The header `retry-after-ms`, which Azure OpenAI sends: milliseconds, perhaps with a
@@ -21,11 +23,13 @@ pub struct RetryAfter<'a> {
 impl RetryAfter<'_> {
     /// How long to wait, if the wall clock shows `unix_now` seconds since 1970 (which only dates
     /// need). A date that has passed is no time at all; what is too long to be told is
-    /// [`Span::MAX`]; parts of a nanosecond are dropped. `None` if nothing is said, or nothing
-    /// that can be understood.
+    /// [`Span::MAX`]; parts of a nanosecond are dropped. Zero only if nothing says more; `None` if
+    /// nothing is said, or nothing that can be understood.
     pub fn span(self, unix_now: u64) -> Option<Span> {
         let millis = self.millis.and_then(|text| decimal(text.trim(), MILLI));
-        millis.or_else(|| wait(self.header?, unix_now)).or_else(|| wait(self.delay?, unix_now))
+        let [header, delay] = [self.header, self.delay].map(|text| wait(text?, unix_now));
+        let said = [millis, header, delay].into_iter().flatten();
+        said.clone().find(|span| !span.is_zero()).or_else(|| said.min())
     }
 }
 
@@ -299,9 +303,20 @@ mod tests {
         );
         assert_eq!(said(Some("soon"), Some("3"), Some("37s")), ms(3_000));
         assert_eq!(said(Some("-1"), Some("soon"), Some("37s")), ms(37_000));
-        assert_eq!(said(Some("0"), Some("3"), None), ms(0));
+        assert_eq!(said(Some("1"), Some("3"), None), ms(1));
         assert_eq!(said(Some("37s"), None, None), None, "milliseconds have no unit");
         assert_eq!(said(None, None, None), None);
+    }
+
+    #[test]
+    fn a_zero_hides_no_longer_wait() {
+        let said = |millis, header, delay| RetryAfter { millis, header, delay }.span(THEN);
+        let ms = |ms| Some(Span::from_millis(ms));
+        assert_eq!(said(Some("0"), Some("3"), None), ms(3_000));
+        assert_eq!(said(Some("0.0"), Some("0"), Some("37s")), ms(37_000));
+        assert_eq!(said(None, Some("Sun, 06 Nov 1994 08:49:36 GMT"), Some("2s")), ms(2_000));
+        assert_eq!(said(Some("0"), None, None), ms(0));
+        assert_eq!(said(Some("0"), Some("0"), Some("soon")), ms(0));
     }
 
     /// A date as the RFC prefers it, worked out day by day.

@@ -324,13 +324,20 @@ impl Router {
         self.credits = Credits::new(&next);
         self.estimates.revise(&next);
         self.asides.revise(&next);
+        self.health.revise(&self.config, &next, self.now);
         self.config = next;
-        // Timeouts may have changed: every live deadline moves with them.
-        let mut live: Vec<(u64, u32)> = (0..self.flights.len() as u32)
-            .filter_map(|slot| self.timers.armed(slot).map(|(_, order)| (order, slot)))
+        // Timeouts may have changed: every live deadline moves with them, or begins to count.
+        self.seated().into_iter().for_each(|slot| self.rearm(slot));
+    }
+
+    /// The slots in use, in the order in which their timers were armed; those without one last.
+    #[cold]
+    pub(crate) fn seated(&self) -> Vec<u32> {
+        let mut seated: Vec<u32> = (0..self.flights.len() as u32)
+            .filter(|slot| self.slot_of(self.flight(*slot).id) == Some(*slot))
             .collect();
-        live.sort_unstable();
-        live.into_iter().for_each(|(_, slot)| self.rearm(slot));
+        seated.sort_by_key(|slot| self.timers.armed(*slot).map_or(u64::MAX, |(_, order)| order));
+        seated
     }
 
     /// Remembers a dropped attempt, so that late news can correct its books once.

@@ -11,7 +11,6 @@ mod words;
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use words::{Lines, Words};
@@ -97,12 +96,8 @@ impl Router {
             )?;
         }
         // In the order in which their timers were armed, so that ties fall as before.
-        let mut seated: Vec<(u64, u32)> = (0..self.flights.len() as u32)
-            .filter(|slot| self.slot_of(self.flight(*slot).id) == Some(*slot))
-            .map(|slot| (self.timers.armed(slot).map_or(u64::MAX, |(_, order)| order), slot))
-            .collect();
-        seated.sort_unstable();
-        seated.into_iter().try_for_each(|(_, slot)| self.write_flight(out, self.flight(slot)))
+        let mut seated = self.seated().into_iter();
+        seated.try_for_each(|slot| self.write_flight(out, self.flight(slot)))
     }
 
     /// The router that wrote `text` with [`Self::snapshot`], under the same configuration and

@@ -332,7 +332,7 @@ fn a_fallbacks_own_rests_and_limits_hold() {
     let mut stage = Stage::new(&spec_with_backup(&[1]));
     let deployment = DeploymentId::at(1);
     let remaining = Span::from_secs(10);
-    let rest = router_core::Consumption::Resting { deployment, key: None, remaining };
+    let rest = router_core::Consumption::Resting { deployment, key: None, remaining, asked: false };
     stage.feed(ms(0), router_core::Input::Peers(rest));
     stage.submit(ms(0), 1);
     let outputs = stage.crash(ms(1), 1, 1);

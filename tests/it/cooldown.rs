@@ -173,7 +173,7 @@ fn however_many_rest_none_is_forgotten() {
     for deployment in 0..320 {
         let remaining = Span::from_secs(30 + deployment as u64);
         let deployment = DeploymentId::at(deployment);
-        let rests = Consumption::Resting { deployment, key: None, remaining };
+        let rests = Consumption::Resting { deployment, key: None, remaining, asked: false };
         stage.feed(ms(0), Input::Peers(rests));
     }
     let outputs = stage.submit(ms(29_999), 1);

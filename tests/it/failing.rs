@@ -274,7 +274,7 @@ fn a_waiting_request_falls_back_though_the_budget_is_spent() {
     let mut stage = Stage::new(&spec);
     let rests = |deployment, seconds| {
         let (deployment, remaining) = (DeploymentId::at(deployment), Span::from_secs(seconds));
-        Input::Peers(Consumption::Resting { deployment, key: None, remaining })
+        Input::Peers(Consumption::Resting { deployment, key: None, remaining, asked: false })
     };
     stage.feed(ms(0), rests(1, 2));
     stage.submit(ms(0), 1);

@@ -249,7 +249,10 @@ fn a_peers_rest_is_kept_here_too() {
     let mut stage = Stage::new(&spec(&[1, 1]));
     let deployment = stage.router.config().deployment_named("d0").expect("it is there");
     let remaining = Span::from_secs(5);
-    stage.feed(ms(0), Input::Peers(Consumption::Resting { deployment, key: None, remaining }));
+    stage.feed(
+        ms(0),
+        Input::Peers(Consumption::Resting { deployment, key: None, remaining, asked: false }),
+    );
     (0..40).for_each(|n| drop(stage.submit(ms(4_999), n)));
     assert!(stage.dispatches().iter().all(|(_, d)| d.deployment.index() == 1));
     (40..80).for_each(|n| drop(stage.submit(ms(5_000), n)));

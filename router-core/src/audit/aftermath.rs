@@ -1,7 +1,8 @@
 //! What the router says of rests, breakers and those that were spared, after a call has ended.
 //!
 //! The books know what should follow. Where a random end leaves it open whether too many were out
-//! for another to go, the router's word decides, and so does its silence.
+//! for another to go, the router's word decides, and so does its silence. What follows for certain
+//! must be told.
 
 use alloc::format;
 use alloc::sync::Arc;
@@ -31,8 +32,9 @@ pub(super) struct Aftermath {
     /// What it leads to unless it is spared.
     pub(super) rest: Option<Due>,
     pub(super) trip: Option<Turn>,
-    /// Whether a person may be called.
+    /// Whether a person may be called, and whether one must be.
     pub(super) page: bool,
+    pub(super) pages: bool,
 }
 
 impl Aftermath {
@@ -54,6 +56,7 @@ impl Aftermath {
             rest: None,
             trip: None,
             page: false,
+            pages: false,
         }
     }
 }
@@ -77,18 +80,32 @@ impl Health {
         if self.aftermath.is_none() {
             return;
         }
+        let doubted = self.aftermath.as_ref().is_some_and(|after| after.trip.is_some());
         self.not_spared(config);
-        let Some(after) = self.aftermath.take().filter(|after| after.rests > 0) else { return };
-        let Place { deployment, key, .. } = after.place;
-        if !after.told_of.0
-            && let Some(rest) = self.rest(deployment, None)
+        let Some(after) = self.aftermath.take() else { return };
+        let Place { deployment, key, group, member } = after.place;
+        if let Some(breaker) = self.breakers[group.index()].get_mut(member)
+            && breaker.turned.take().is_some()
+            && !doubted
         {
-            rest.stay(&after.before.0);
+            self.untold = Some((deployment, "its breaker turned"));
         }
-        if !after.told_of.1
-            && let Some(rest) = self.rest(deployment, Some(key))
+        if after.spared > 0 {
+            self.untold = Some((deployment, "it was spared"));
+        }
+        if after.pages {
+            self.untold = Some((deployment, "somebody should look at its key"));
+        }
+        for (told, of, before) in
+            [(after.told_of.0, None, after.before.0), (after.told_of.1, Some(key), after.before.1)]
         {
-            rest.stay(&after.before.1);
+            if after.rests > 0
+                && !told
+                && let Some(rest) = self.rest(deployment, of)
+                && !rest.stay(&before)
+            {
+                self.untold = Some((deployment, "it rests"));
+            }
         }
     }
 
@@ -106,6 +123,7 @@ impl Health {
     /// Whether somebody is to look at a key.
     fn pages(&mut self, deployment: DeploymentId, key: u8, failure: FailureKind) -> bool {
         let Some(after) = &mut self.aftermath else { return false };
+        after.pages = false;
         let place = (after.place.deployment, after.place.key, after.kind);
         core::mem::take(&mut after.page) && place == (deployment, key, Some(failure))
     }

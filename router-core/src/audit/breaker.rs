@@ -93,7 +93,7 @@ pub(super) struct Breaker {
     /// How many times it opened in a row.
     streak: u8,
     /// A turn of which nothing was said yet.
-    turned: Option<(BreakerState, Turn)>,
+    pub(super) turned: Option<(BreakerState, Turn)>,
 }
 
 impl Breaker {
@@ -118,6 +118,18 @@ impl Breaker {
         match self.state {
             State::HalfOpen { .. } => true,
             State::Closed { .. } | State::Open { .. } => false,
+        }
+    }
+
+    /// Its share of its membership's weight, in 1024ths: from a tenth to the whole.
+    pub(super) fn ramp(&self, at: Time) -> u64 {
+        match self.state {
+            State::Closed { since, ramp_until } if at < ramp_until => {
+                let all = u128::from(ramp_until.since(since).as_nanos());
+                let done = u128::from(at.since(since).as_nanos()) * 1024 / all;
+                (done as u64).max(102)
+            }
+            State::Closed { .. } | State::Open { .. } | State::HalfOpen { .. } => 1024,
         }
     }
 

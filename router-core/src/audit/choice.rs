@@ -8,13 +8,13 @@ use super::able::Able;
 use super::flight::{Attempt, Failed, Flight};
 use super::health::{Place, enforced};
 use super::{Answer, Auditor, Invariant, limits};
-use crate::{Cause, Config, Dispatch, Rejection};
+use crate::{Cause, Config, Detour, Dispatch, Rejection};
 
 /// An upstream call to judge, and what the books say of it.
 #[derive(Clone, Copy, Debug)]
-struct Choice {
+pub(super) struct Choice {
     dispatch: Dispatch,
-    place: Place,
+    pub(super) place: Place,
     /// Whether it counts as a retry, and whether the budget allows one.
     retry: bool,
     affordable: bool,
@@ -39,6 +39,7 @@ impl Auditor {
         let members = &config.group(group).members;
         let member = members.iter().position(|m| m.deployment == deployment);
         let place = Place { group, member: member.unwrap_or(usize::MAX), deployment, key };
+        let mut judged = false;
         let breach = self
             .too_many(flight, dispatch)
             .or_else(|| self.too_late(flight, dispatch))
@@ -54,9 +55,18 @@ impl Auditor {
                     .or_else(|| self.second_best(flight, choice))
                     .or_else(|| self.unaffordable(flight, choice))
                     .or_else(|| self.misnamed(flight, choice))
+                    .or_else(|| {
+                        let chosen = self.chosen(flight, &choice);
+                        judged = chosen.is_some();
+                        let detail = chosen?.err()?;
+                        Some((Invariant::Chosen, format!("{id}: {detail}")))
+                    })
             });
         if let Some((invariant, detail)) = breach {
             self.breach(invariant, Some(id.request), || detail);
+        }
+        if judged {
+            self.premise(Invariant::Chosen);
         }
         self.start(&config, dispatch, place);
     }
@@ -134,7 +144,7 @@ impl Auditor {
         if stays || falls_back {
             return None;
         }
-        let refused = flight.kept != crate::Detour::Any;
+        let refused = flight.kept != Detour::Any;
         let invariant = if refused { Invariant::FinalFailures } else { Invariant::OnlyEligible };
         Some((invariant, format!("{id}: nothing leads it to `{group_name}`")))
     }
@@ -262,9 +272,16 @@ impl Auditor {
             let detail = format!("{id}: is said to be `{cause:?}`, not `{right:?}`");
             return Some((Invariant::ClaimsHold, detail));
         }
-        let selected = flight.selected.unwrap_or((place.group, place.deployment));
-        (selected != (place.group, place.deployment))
-            .then(|| (Invariant::ClaimsHold, format!("{id}: another was selected")))
+        let (told, deployment, eligible) = flight.selected?;
+        if (told, deployment) != (place.group, place.deployment) {
+            return Some((Invariant::ClaimsHold, format!("{id}: another was selected")));
+        }
+        let mut others = (0..group.members.len())
+            .filter(|&index| eligible & 1 << index != 0 && index != place.member);
+        let able = |index| self.could(flight, place.group, index, flight.at) != Answer::No;
+        let wrong = others.find(|&index| !able(index))?;
+        let name = &self.config.deployment(group.members[wrong].deployment).name;
+        Some((Invariant::ClaimsHold, format!("{id}: `{name}` is said to be eligible")))
     }
 
     /// Enters an attempt into the books.
@@ -272,6 +289,7 @@ impl Auditor {
         let Dispatch { attempt: id, cause, .. } = dispatch;
         let Place { group, member, deployment, .. } = place;
         let members = &config.group(group).members;
+        let detour = self.flights.get(&id.request).map_or(Detour::Any, |f| self.detour(f));
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
         let hedge = cause == Cause::Hedge;
         let second = hedge.then(|| flight.second.take()).flatten();
@@ -299,6 +317,10 @@ impl Auditor {
             epoch: self.epoch,
             probe,
         });
+        if flight.attempts == 0 && group != flight.group {
+            // What the router itself finds too long for its group is kept to those fallbacks.
+            flight.kept = detour;
+        }
         if group != flight.group {
             (flight.group, flight.tried) = (group, 0);
         }

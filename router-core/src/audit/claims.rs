@@ -16,7 +16,7 @@ impl Auditor {
             }
             Observation::Selected { attempt, group, deployment, eligible } => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.selected = Some((group, deployment));
+                    flight.selected = Some((group, deployment, eligible));
                 }
                 self.accounted(attempt, group, eligible)
             }
@@ -31,6 +31,7 @@ impl Auditor {
                 None
             }
             Observation::Closed { .. } => {
+                self.told = true;
                 self.closed(id, &observation);
                 None
             }

@@ -167,9 +167,12 @@ pub(super) struct Flight {
     pub(super) since: Time,
     /// Whether that was the end of a wait.
     pub(super) woken: bool,
-    /// The choice being told: its group and whom it excludes, and whom it took.
+    /// The choice being told: its group and whom it excludes, and whom it took of
+    /// which members.
     pub(super) scan: Option<(GroupId, u64)>,
-    pub(super) selected: Option<(GroupId, DeploymentId)>,
+    pub(super) selected: Option<(GroupId, DeploymentId, u64)>,
+    /// When its timeouts were last changed: what a change has moved into the past is due then.
+    floor: Time,
     /// Under which instant it stands in the auditor's list of deadlines.
     pub(super) listed: Time,
 }
@@ -213,6 +216,7 @@ impl Flight {
             woken: false,
             scan: None,
             selected: None,
+            floor: Time::ZERO,
             listed: Time::MAX,
         }
     }
@@ -232,7 +236,22 @@ impl Flight {
             return Time::MAX;
         }
         let attempt = self.lives().map(Attempt::due).min().unwrap_or(Time::MAX);
-        self.deadline.min(attempt).min(self.waiting.unwrap_or(Time::MAX))
+        self.deadline.min(attempt.max(self.floor)).min(self.waiting.unwrap_or(Time::MAX))
+    }
+
+    /// New timeouts hold from now on, for calls in flight, too: counted as ever, but none is due
+    /// before now.
+    pub(super) fn retime(&mut self, config: &Config, now: Time) {
+        self.floor = now;
+        for live in self.live.iter_mut().chain(self.second.as_deref_mut()) {
+            live.timeouts = config.group(live.place.group).timeouts;
+        }
+    }
+
+    /// Whether a change has moved a timeout of it into the past: the next input acts on that,
+    /// whenever it comes.
+    pub(super) fn is_moved(&self) -> bool {
+        self.lives().any(|live| live.due() < self.floor)
     }
 
     /// When a hedge is due, if one may still be.

@@ -47,6 +47,8 @@ pub(super) struct Health {
     pub(super) breakers: Vec<Vec<Breaker>>,
     /// What the last call that ended may lead to, until what it led to has been told.
     pub(super) aftermath: Option<Aftermath>,
+    /// What a call certainly led to, and nobody told.
+    pub(super) untold: Option<(DeploymentId, &'static str)>,
 }
 
 impl Health {
@@ -60,6 +62,7 @@ impl Health {
             windows: groups.clone().map(|g| vec![VecDeque::new(); g.members.len()]).collect(),
             breakers: groups.map(|g| vec![Breaker::new(start); g.members.len()]).collect(),
             aftermath: None,
+            untold: None,
         }
     }
 
@@ -117,6 +120,14 @@ impl Health {
         enforced(group, index).is_none() || self.breakers[id.index()][index].is_closed()
     }
 
+    /// What is left of a member's weight while its breaker recovers, in 1024ths.
+    pub(super) fn ramp(&self, group: &Group, id: GroupId, index: usize, at: Time) -> u64 {
+        match enforced(group, index) {
+            Some(_) => self.breakers[id.index()][index].ramp(at),
+            None => 1024,
+        }
+    }
+
     /// Whether so few of a group are healthy that those which are out serve all the same.
     pub(super) fn panics(&self, config: &Config, id: GroupId, at: Time) -> Answer {
         let group = config.group(id);
@@ -155,16 +166,39 @@ impl Health {
         if panics == Answer::No { panics } else { panics.and(self.is_firm(deployment, at).not()) }
     }
 
-    /// Another replica rests a deployment or one of its keys.
+    /// Another replica rests a deployment or one of its keys: of that no more counts than this
+    /// configuration would rest it.
     pub(super) fn peer(
         &mut self,
+        config: &Config,
         at: Time,
-        deployment: DeploymentId,
-        key: Option<u8>,
-        remaining: Span,
+        (deployment, key): (DeploymentId, Option<u8>),
+        (remaining, asked): (Span, bool),
     ) {
+        let most = if asked {
+            config.router().retry_after_max.max(Span::from_secs(3_600))
+        } else {
+            let has = |group: &&Group| group.members.iter().any(|m| m.deployment == deployment);
+            let own = config.groups().iter().filter(has);
+            own.map(|group| group.cooldown.max).max().unwrap_or_default()
+        };
         if let Some(rest) = self.rest(deployment, key) {
-            rest.follow(at + remaining);
+            rest.follow(at + remaining.min(most), asked);
+        }
+    }
+
+    /// Another configuration holds: a breaker that it enforces and the last did not is closed,
+    /// and has heard nothing.
+    pub(super) fn reconfigure(&mut self, at: Time, last: &Config, next: &Config) {
+        for (group, breakers) in self.breakers.iter_mut().enumerate() {
+            let id = GroupId::at(group);
+            for (index, breaker) in breakers.iter_mut().enumerate() {
+                let begins = enforced(last.group(id), index).is_none()
+                    && enforced(next.group(id), index).is_some();
+                if begins {
+                    *breaker = Breaker::new(at);
+                }
+            }
         }
     }
 
@@ -240,11 +274,11 @@ impl Health {
     /// Something happened that only a person can mend.
     fn spent(&mut self, place: Place, key: Option<u8>, at: Time, growth: Growth, jitter: Ratio) {
         let Some(rest) = self.rest(place.deployment, key) else { return };
-        let page = key.is_some() && rest.is_short(at);
+        let (may, must) = rest.is_short(at);
         rest.grow(at, jitter, growth);
         self.note(|after| {
             after.rests += 1;
-            after.page = page;
+            (after.page, after.pages) = (key.is_some() && may, key.is_some() && must);
         });
     }
 

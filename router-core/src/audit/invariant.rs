@@ -17,6 +17,8 @@ pub enum Invariant {
     RetryBudget,
     /// Only eligible members are dispatched to.
     OnlyEligible,
+    /// Of the eligible the one is chosen that the strategy chooses.
+    Chosen,
     /// A half-open breaker's probes stay within its permits.
     Probes,
     /// A hedge is due, and the only one.
@@ -49,11 +51,12 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
         Self::OnlyEligible,
+        Self::Chosen,
         Self::Probes,
         Self::Hedges,
         Self::RateLimits,
@@ -90,6 +93,10 @@ impl Invariant {
                  open breaker, standby, in a higher tier or was tried while another is eligible, \
                  unless its group is in panic; or outside the group and its fallbacks in their \
                  order"
+            }
+            Self::Chosen => {
+                "of several who are eligible the one is sent to that its group's strategy \
+                 chooses, as far as inputs and configuration decide that"
             }
             Self::Probes => "a half-open breaker never has more probes in flight than permits",
             Self::Hedges => {
@@ -145,6 +152,7 @@ impl Invariant {
             Self::AttemptCap => "attempt-cap",
             Self::RetryBudget => "retry-budget",
             Self::OnlyEligible => "only-eligible",
+            Self::Chosen => "chosen",
             Self::Probes => "probes",
             Self::Hedges => "hedges",
             Self::RateLimits => "rate-limits",

@@ -8,9 +8,11 @@
 //! not fit the low one.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Answer;
+use super::expect::Range;
 use crate::{Config, DeploymentId, LimitId, LimitSpec, Rate, Time};
 
 /// What one attempt takes from each kind of rate.
@@ -32,6 +34,9 @@ impl Take {
 const fn rates(limit: &LimitSpec) -> [Option<Rate>; 4] {
     [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens]
 }
+
+/// One, with 32 bits below the point.
+const ONE: u64 = 1 << 32;
 
 #[derive(Clone, Debug)]
 struct Bucket {
@@ -114,6 +119,19 @@ impl Bucket {
         }
     }
 
+    /// Which share of the burst is used.
+    fn used(&self, at: Time) -> Range {
+        let Some(rate) = self.rate else { return Range::default() };
+        let (low, high) = self.levels(rate, at);
+        let (depth, slack) = cost(rate, rate.burst.unwrap_or(rate.amount));
+        let whole = depth + slack;
+        if whole == 0 || whole >= 1 << 95 {
+            return Range { least: if whole == 0 { ONE } else { 0 }, most: ONE };
+        }
+        let share = |level: u128| ((level.min(whole) << 32).div_ceil(whole)) as u64;
+        Range { least: share(low), most: share(high) }
+    }
+
     /// When `n` fit at the latest, if nothing else happens; `None` if they never do.
     fn latest(&self, at: Time, n: u64) -> Option<Time> {
         let Some(rate) = self.rate.filter(|_| n > 0) else { return Some(at) };
@@ -168,6 +186,8 @@ struct Book {
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     books: Vec<Book>,
+    /// Attempts in flight at each deployment.
+    in_flight: Vec<u32>,
     /// What each replica said last that it had used of each limit.
     peers: BTreeMap<(u16, LimitId), [u64; 3]>,
 }
@@ -178,7 +198,11 @@ impl Limits {
             buckets: rates(&limit.spec).map(|rate| Bucket::new(rate, start)),
             live: 0,
         };
-        Self { books: config.limits().iter().map(book).collect(), peers: BTreeMap::new() }
+        Self {
+            books: config.limits().iter().map(book).collect(),
+            in_flight: vec![0; config.deployments().len()],
+            peers: BTreeMap::new(),
+        }
     }
 
     pub(super) fn reconfigure(&mut self, at: Time, next: &Config) {
@@ -190,6 +214,7 @@ impl Limits {
     }
 
     pub(super) fn reserve(&mut self, config: &Config, to: DeploymentId, at: Time, take: Take) {
+        self.in_flight[to.index()] += 1;
         for limit in &config.deployment(to).limits {
             let book = &mut self.books[limit.index()];
             book.live += 1;
@@ -201,6 +226,8 @@ impl Limits {
 
     /// An attempt is over: its place is free again.
     pub(super) fn release(&mut self, config: &Config, of: DeploymentId) {
+        let in_flight = &mut self.in_flight[of.index()];
+        *in_flight = in_flight.saturating_sub(1);
         for limit in &config.deployment(of).limits {
             let book = &mut self.books[limit.index()];
             book.live = book.live.saturating_sub(1);
@@ -278,6 +305,28 @@ impl Limits {
     /// How many calls are in flight on a limit.
     pub(super) fn live(&self, limit: LimitId) -> u32 {
         self.books[limit.index()].live
+    }
+
+    /// How many calls are in flight at a deployment.
+    pub(super) fn in_flight(&self, of: DeploymentId) -> u32 {
+        self.in_flight[of.index()]
+    }
+
+    /// Which share of its scarcest limit a deployment has used, with 32 bits below the point.
+    pub(super) fn used(&self, config: &Config, of: DeploymentId, at: Time) -> Range {
+        let mut used = Range::default();
+        for &limit in &config.deployment(of).limits {
+            let book = &self.books[limit.index()];
+            for bucket in &book.buckets {
+                used = used.with(bucket.used(at), u64::max);
+            }
+            if let Some(most) = config.limit(limit).spec.parallel {
+                let left =
+                    (u64::from(most.saturating_sub(book.live)) << 32) / u64::from(most.max(1));
+                used = used.with(Range::exactly(ONE - left), u64::max);
+            }
+        }
+        used
     }
 
     /// Whether nothing is in flight on any limit.

@@ -16,7 +16,9 @@ mod aftermath;
 mod breaker;
 mod budget;
 mod choice;
+mod chosen;
 mod claims;
+mod expect;
 mod finish;
 mod flight;
 mod health;
@@ -40,9 +42,11 @@ use alloc::vec::Vec;
 pub use invariant::{Invariant, Violation};
 
 use crate::{
-    AttemptId, Config, DeploymentId, Input, Journal, Observation, Output, RequestId, Time,
+    AttemptId, Config, DeploymentId, Input, Journal, Key, Observation, Output, Purpose, RequestId,
+    Seed, Time,
 };
 use budget::Budget;
+use expect::Expectations;
 use flight::Flight;
 use health::Health;
 use hedge::Hedges;
@@ -120,6 +124,9 @@ pub struct Auditor {
     pending: Option<Input>,
     /// Whether that input is, or was, a tick: only a tick acts on deadlines at its own instant.
     ticked: bool,
+    /// Whether the router tells of itself: one that tells how requests end is held to tell what
+    /// became of deployments, too.
+    told: bool,
     /// Of which attempt late news may be confessed, and whether it corrects the books.
     late: Option<(AttemptId, bool)>,
     draining: bool,
@@ -131,6 +138,9 @@ pub struct Auditor {
     limits: Limits,
     health: Health,
     hedges: Hedges,
+    expected: Expectations,
+    /// What the router draws its choices from, if that is known.
+    draws: Option<Key>,
     budget: Budget,
     abandoned: VecDeque<Abandoned>,
     violations: Vec<Violation>,
@@ -147,6 +157,7 @@ impl Auditor {
             front: start,
             pending: None,
             ticked: false,
+            told: false,
             late: None,
             draining: false,
             flights: BTreeMap::new(),
@@ -155,6 +166,8 @@ impl Auditor {
             limits: Limits::new(&config, start),
             health: Health::new(&config, start),
             hedges: Hedges::new(&config),
+            expected: Expectations::new(&config),
+            draws: None,
             budget: Budget::new(start),
             abandoned: VecDeque::new(),
             violations: Vec::new(),
@@ -162,6 +175,12 @@ impl Auditor {
             premises: [0; Invariant::ALL.len()],
             config,
         }
+    }
+
+    /// The router's seed: with it, what chance decides of a choice is judged, too.
+    #[must_use]
+    pub fn with_seed(self, seed: Seed) -> Self {
+        Self { draws: Some(seed.key(Purpose::Select)), ..self }
     }
 
     /// The first violations, at most 100. What the last input led to is judged when the next one
@@ -188,6 +207,12 @@ impl Auditor {
 
     /// Judges what the last input led to. Call it when a run stops.
     pub fn settle(&mut self) {
+        if let Some((deployment, what)) = self.health.untold.take().filter(|_| self.told) {
+            let name = self.config.deployment(deployment).name.clone();
+            self.breach(Invariant::ClaimsHold, None, || {
+                alloc::format!("of `{name}` it is not told that {what}")
+            });
+        }
         self.apply();
         let config = Arc::clone(&self.config);
         for id in core::mem::take(&mut self.touched) {
@@ -226,6 +251,7 @@ impl Auditor {
 
     /// Judges that nothing is open any more. Call it when a run is over and has drained.
     pub fn at_rest(&mut self) {
+        self.health.close_aftermath(&self.config);
         self.settle();
         let open: Vec<RequestId> = self.flights.keys().copied().collect();
         for id in open {

@@ -3,14 +3,15 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::flight::{Attempt, Ended, Flight, billed, timeout};
 use super::health::Place;
 use super::limits::Take;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
-    Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Input, Rejection, Request,
-    RequestId, Time, Upstream,
+    Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Group, Input, Rejection,
+    Request, RequestId, Strategy, Time, Upstream,
 };
 
 impl Auditor {
@@ -31,14 +32,27 @@ impl Auditor {
             Input::Tick => {}
             Input::Reconfigure(next) => {
                 if self.config.fits(&next) {
-                    self.limits.reconfigure(self.now, &next);
-                    self.config = next;
-                    self.epoch += 1;
+                    self.reconfigured(next);
                 }
             }
             Input::Peers(consumption) => self.peer(consumption),
             Input::Drain => self.draining = true,
         }
+    }
+
+    /// Another configuration holds. It moves the timeouts of calls in flight.
+    fn reconfigured(&mut self, next: Arc<Config>) {
+        let last = core::mem::replace(&mut self.config, next);
+        let (now, config) = (self.now, Arc::clone(&self.config));
+        self.limits.reconfigure(now, &config);
+        self.health.reconfigure(now, &last, &config);
+        self.expected.reconfigure(&config);
+        self.epoch += 1;
+        for flight in self.flights.values_mut() {
+            flight.retime(&config, now);
+        }
+        let open: Vec<RequestId> = self.flights.keys().copied().collect();
+        open.into_iter().for_each(|id| self.list(id));
     }
 
     /// Something happens now to an open request that the router must answer at once.
@@ -63,8 +77,13 @@ impl Auditor {
         }
     }
 
-    fn submitted(&mut self, request: Request) {
+    fn submitted(&mut self, mut request: Request) {
         let id = request.id;
+        let sticky = |group: &Group| group.strategy == Strategy::Sticky;
+        if request.affinity != 0 && !self.config.groups().iter().any(sticky) {
+            // It is forgotten where no group looks at it.
+            request.affinity = 0;
+        }
         self.premise(Invariant::Conservation);
         if self.flights.contains_key(&id) {
             self.breach(Invariant::Conservation, Some(id), || {
@@ -127,6 +146,7 @@ impl Auditor {
     pub(super) fn won(&mut self, attempt: &Attempt, used: Take) {
         self.settle_for(attempt, used, self.now);
         let config = Arc::clone(&self.config);
+        self.expected.answered(attempt, used.output, self.now);
         self.health.completed(&config, attempt, self.now);
         if !attempt.stream || attempt.first.is_none() {
             self.hedges.sample(attempt, self.now);
@@ -148,6 +168,7 @@ impl Auditor {
             self.premise(Invariant::RetryAfter);
         }
         let config = Arc::clone(&self.config);
+        self.expected.failed(&config, &attempt, failure.kind, self.now);
         self.health.failed(&config, &attempt, at, &failure);
     }
 
@@ -237,8 +258,9 @@ impl Auditor {
                 let now = [requests, input_tokens, output_tokens];
                 self.limits.peer(self.now, replica, limit, now);
             }
-            Consumption::Resting { deployment, key, remaining } => {
-                self.health.peer(self.now, deployment, key, remaining);
+            Consumption::Resting { deployment, key, remaining, asked } => {
+                let config = Arc::clone(&self.config);
+                self.health.peer(&config, self.now, (deployment, key), (remaining, asked));
             }
         }
     }
@@ -291,6 +313,7 @@ impl Auditor {
             self.over(id, End::Abandoned(why), |_| charged);
             self.health.abandoned(&config, &live, now);
             if why == Abandon::Hedged {
+                self.expected.outrun(&live, now);
                 self.hedges.sample(&live, now);
             }
         }

@@ -72,9 +72,11 @@ pub(super) fn jittered(span: Span, jitter: Ratio) -> Span {
 }
 
 impl Rest {
-    /// Whether it may end within two and a half minutes: what a person must mend rests for longer.
-    pub(super) fn is_short(&self, at: Time) -> bool {
-        self.least.since(at) < Span::from_secs(150)
+    /// Whether it may end within two and a half minutes, and whether it must: what a person must
+    /// mend rests for longer.
+    pub(super) fn is_short(&self, at: Time) -> (bool, bool) {
+        let short = |end: Time| end.since(at) < Span::from_secs(150);
+        (short(self.least), short(self.greatest))
     }
 
     pub(super) fn resting(&self, at: Time) -> Answer {
@@ -141,9 +143,12 @@ impl Rest {
         }
     }
 
-    /// Another replica rests it for so long.
-    pub(super) fn follow(&mut self, until: Time) {
-        self.extend(until, until, false);
+    /// Another replica rests it for so long; if it was asked to, in panic or not.
+    pub(super) fn follow(&mut self, until: Time, asked: bool) {
+        if asked {
+            self.asked = self.asked.max(until);
+        }
+        self.extend(until, until, asked);
     }
 
     /// Whether the books bear out that it rests until then, the `streak`-th time in a row. If
@@ -163,12 +168,15 @@ impl Rest {
         holds
     }
 
-    /// Nothing was said of what may have prolonged it, so it is as it was `before` if it can be.
-    pub(super) fn stay(&mut self, before: &Self) {
-        if before.greatest >= self.least {
+    /// Nothing was said of what may have prolonged it, so it is as it was `before`. Says whether
+    /// it can be.
+    pub(super) fn stay(&mut self, before: &Self) -> bool {
+        let can = before.greatest >= self.least;
+        if can {
             self.greatest = before.greatest;
             self.streak = before.streak;
         }
+        can
     }
 }
 

@@ -1,5 +1,6 @@
 //! For every invariant a story that breaks it and only it, and stories that break none.
 
+mod chosen;
 mod policies;
 
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use crate::{
     Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, Cause, Config, DeploymentId,
     DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter,
     HedgeSpec, Input, Invariant, Journal, LimitSpec, MemberSpec, Observation, Outcome, Output,
-    Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Time, Upstream, Usage, Wait,
+    Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Strategy, Time, Upstream,
+    Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -221,6 +223,12 @@ fn story(invariant: Invariant) -> Scene {
         }
         Invariant::OnlyEligible => {
             scene.submit(1).goes(1, 1, 2, Cause::Standby).at(1).serves(1, 1);
+        }
+        Invariant::Chosen => {
+            let mut spec = spec();
+            spec.groups[0].strategy = Strategy::LeastInFlight;
+            scene = Scene::new(&spec);
+            scene.begins(1, 0).begins(2, 0).at(1).serves(1, 1).serves(2, 1);
         }
         Invariant::Probes => {
             scene = half_open();

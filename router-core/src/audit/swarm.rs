@@ -71,7 +71,7 @@ impl Run {
         let start = Time::from_nanos(dice.below(1 << 40));
         let journals = (
             Recorder::new(String::new(), &config, start),
-            Auditor::new(Arc::clone(&config), start),
+            Auditor::new(Arc::clone(&config), start).with_seed(seed),
         );
         let driver = Some(Driver::new(Router::new(config, seed, start), journals));
         let world = World::default();
@@ -153,7 +153,8 @@ impl Run {
                 Input::Peers(Consumption::Resting {
                     deployment: DeploymentId::at(deployment),
                     key: dice.once_in(2).then(|| dice.below(keys) as u8),
-                    remaining: dice.ms(2_000),
+                    remaining: dice.remaining(),
+                    asked: dice.once_in(3),
                 })
             }
             38 if dice.once_in(4) && limits > 0 => Input::Peers(Consumption::Used {

@@ -39,7 +39,7 @@ impl Auditor {
             self.touched.push(id);
             return self.list(id);
         }
-        if due < self.now && !(told && concerned) {
+        if due < self.now && !(told && concerned) || due == self.now && flight.is_moved() {
             return self.fire(id, due);
         }
         (flight.at, flight.since) = (self.now, self.now);

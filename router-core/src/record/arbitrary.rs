@@ -115,9 +115,14 @@ fn consumptions() -> impl Strategy<Value = Consumption> {
                 output_tokens,
             }
         ),
-        (deployments(), any::<Option<u8>>(), spans()).prop_map(|(deployment, key, remaining)| {
-            Consumption::Resting { deployment, key, remaining }
-        }),
+        (deployments(), any::<Option<u8>>(), spans(), any::<bool>()).prop_map(
+            |(deployment, key, remaining, asked)| Consumption::Resting {
+                deployment,
+                key,
+                remaining,
+                asked
+            }
+        ),
     ]
 }
 

@@ -144,9 +144,9 @@ impl Digest {
                 self.0.word(input_tokens);
                 self.0.word(output_tokens);
             }
-            Consumption::Resting { deployment, key, remaining } => {
+            Consumption::Resting { deployment, key, remaining, asked } => {
                 let head = Head::input(5).byte(0, 1 << 2).byte(1, key.unwrap_or(0));
-                self.event(head.present(0, key.is_some()), now);
+                self.event(head.present(0, key.is_some()).present(1, asked), now);
                 self.0.word(deployment.index() as u64);
                 self.0.span(remaining);
             }

@@ -364,7 +364,7 @@ enums! {
     }
     Consumption, "`used` or `resting`" {
         "used" = Used { replica, limit, requests, input_tokens, output_tokens };
-        "resting" = Resting { deployment, key, remaining };
+        "resting" = Resting { deployment, key, remaining, asked };
     }
     Output, "an output" {
         "dispatch" = Dispatch(dispatch);

@@ -100,9 +100,12 @@ fn a_breaker_closes_after_enough_probes_and_opens_for_longer_after_a_bad_one() {
         scene
     };
     let mut scene = probed();
-    scene.serves(2, 1).submit(3).goes(3, 1, 0, Cause::Probe).serves(3, 1);
+    scene.serves(2, 1).submit(3).goes(3, 1, 0, Cause::Probe);
+    scene.news(3, 1, Upstream::Complete(USAGE)).says(Output::Commit(attempt(3, 1)));
     // It ramps up for 30 s.
-    scene.turns(BreakerState::Closed, Turn::Recovered, Some(40_000), 1).begins(4, 0).serves(4, 1);
+    scene.turns(BreakerState::Closed, Turn::Recovered, Some(40_000), 1);
+    scene.says(Output::Finish(request(3), Outcome::Serve(attempt(3, 1), USAGE)));
+    scene.begins(4, 0).serves(4, 1);
     nothing_breaks(&mut scene);
 
     let reopened = |until: u64, at: u64| {

@@ -31,6 +31,11 @@ impl Dice {
         Span::from_millis(1 + self.below(bound))
     }
 
+    /// What a peer says is left of a rest; now and then absurdly much.
+    pub(super) fn remaining(&mut self) -> Span {
+        if self.once_in(6) { Span::from_secs(1 << 20) } else { self.ms(2_000) }
+    }
+
     fn ratio(&mut self) -> Ratio {
         Ratio::from_ppm(self.below(1_000_001) as u32)
     }
@@ -91,7 +96,7 @@ impl Dice {
     }
 
     fn strategy(&mut self) -> Strategy {
-        let explore = self.ratio();
+        let explore = if self.once_in(2) { Ratio::ZERO } else { self.ratio() };
         self.pick(&[
             Strategy::Weighted { catch_up: false },
             Strategy::Weighted { catch_up: true },
@@ -146,7 +151,7 @@ impl Dice {
         }
         group.hedge = self.once_in(2).then(|| {
             let delay = HedgeAfter::Delay(self.ms(100));
-            let quantile = HedgeAfter::Quantile(self.ratio());
+            let quantile = HedgeAfter::Quantile(Ratio::from_ppm(1 + self.below(999_999) as u32));
             let utilisation_max = self.pick(&[Ratio::from_ppm(300_000), Ratio::ONE]);
             HedgeSpec { after: self.pick(&[delay, delay, quantile]), utilisation_max }
         });
@@ -265,6 +270,9 @@ impl Dice {
                 member.weight = self.below(4) as u32;
             }
             group.timeouts.partial ^= true;
+            if self.once_in(2) {
+                group.timeouts = self.timeouts();
+            }
         }
         if self.once_in(8) {
             next.router.in_flight += 1;
