@@ -78,7 +78,7 @@ pub(crate) fn fly(
     let config: &Arc<Config> = &prepared.config;
     let window = watch.record.map(|stretch| Window::new(stretch, config));
     let fold = Fold::new(Arc::clone(config), prepared.resolved.frame.clone());
-    let auditor = Auditor::new(Arc::clone(config), Time::ZERO);
+    let auditor = Auditor::new(Arc::clone(config), Time::ZERO).with_seed(Seed::from_u64(seed));
     let calls = watch.calls.then(|| CallLog::new(Seed::from_u64(seed)));
     let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, window)));
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);

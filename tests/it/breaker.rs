@@ -395,20 +395,45 @@ fn an_operators_word_goes_before_the_groups() {
 }
 
 #[test]
-fn a_breaker_that_is_switched_off_and_on_is_where_it_was() {
-    let mut spec = guarded();
+fn a_breaker_that_becomes_enforced_has_heard_nothing() {
+    for before in [BreakerMode::Disabled, BreakerMode::ForcedOpen, BreakerMode::Observe] {
+        let mut spec = guarded();
+        let mut stage = Stage::new(&spec);
+        crash_all(&mut stage, ms(0), 0..3);
+        assert_eq!(sent(&stage.submit(ms(0), 3)), Some((1, Cause::Primary)));
+        spec.deployments[0].breaker = Some(before);
+        reconfigure(&mut stage, ms(1), &spec);
+        spec.deployments[0].breaker = None;
+        reconfigure(&mut stage, ms(2), &spec);
+        crash_all(&mut stage, ms(3), 4..6);
+        assert_eq!(sent(&stage.submit(ms(3), 6)), Some((0, Cause::Primary)), "{before:?}");
+        stage.crash(ms(3), 6, 1);
+        let until = Some(ms(10_003));
+        assert_eq!(changes(&stage).last(), Some(&(0, OPEN, Turn::Consecutive, until)), "not twice");
+        breaker(&mut spec).window = BreakerWindow::Calls(50);
+        let next = Arc::new(Config::new(&spec).expect("it is valid"));
+        let misfit = [Output::Observe(Observation::Misfit)];
+        assert_eq!(stage.feed(ms(5), Input::Reconfigure(next)), misfit, "of another size");
+    }
+}
+
+#[test]
+fn breakers_that_observed_take_nobody_out_when_they_become_enforced() {
+    let mut spec = spec(&[1, 1]);
+    spec.router.attempts = 1;
+    spec.groups[0].cooldown.enabled = false;
+    spec.groups[0].breaker = guarded().groups[0].breaker;
+    breaker(&mut spec).mode = BreakerMode::Observe;
     let mut stage = Stage::new(&spec);
-    crash_all(&mut stage, ms(0), 0..3);
-    breaker(&mut spec).mode = BreakerMode::Disabled;
-    reconfigure(&mut stage, ms(1), &spec);
-    assert_eq!(sent(&stage.submit(ms(2), 3)), Some((0, Cause::Primary)));
+    crash_all(&mut stage, ms(0), 0..60);
+    let mut open: Vec<_> = changes(&stage).iter().map(|(deployment, ..)| *deployment).collect();
+    open.sort_unstable();
+    assert_eq!((open, spared(&stage)), (vec![0, 1], 0), "both would be open");
     breaker(&mut spec).mode = BreakerMode::Enforce;
-    reconfigure(&mut stage, ms(3), &spec);
-    assert_eq!(sent(&stage.submit(ms(4), 4)), Some((1, Cause::Primary)));
-    breaker(&mut spec).window = BreakerWindow::Calls(50);
-    let next = Arc::new(Config::new(&spec).expect("it is valid"));
-    let misfit = [Output::Observe(Observation::Misfit)];
-    assert_eq!(stage.feed(ms(5), Input::Reconfigure(next)), misfit, "its window is of one size");
+    reconfigure(&mut stage, ms(1), &spec);
+    assert!(sent(&stage.submit(ms(2), 60)).is_some());
+    crash_all(&mut stage, ms(3), 61..120);
+    assert!(sent(&stage.submit(ms(4), 120)).is_some(), "half of the group may be out");
 }
 
 #[test]

@@ -269,6 +269,27 @@ fn what_was_refused_for_its_content_never_reaches_the_generic_fallbacks() {
 }
 
 #[test]
+fn what_is_too_long_by_our_own_count_never_reaches_the_generic_fallbacks() {
+    let mut spec = spec_with_backup(&[1]);
+    for name in ["long", "longer"] {
+        spec.deployments.push(DeploymentSpec::new(name.into()));
+        let mut group = GroupSpec::new(name.into());
+        group.members.push(MemberSpec { deployment: name.into(), weight: 1, tier: 0 });
+        group.fallbacks.any.push("backup".into());
+        spec.groups[0].fallbacks.context_window.push(name.into());
+        spec.groups.push(group);
+    }
+    spec.deployments[0].context = Some(8_000);
+    let next = |input_tokens: u32| {
+        let mut stage = Stage::new(&spec);
+        stage.submit_with(ms(0), 1, |request| request.input_tokens = input_tokens);
+        sent(&stage.crash(ms(1), 1, 1))
+    };
+    assert_eq!(next(8_000), Some((1, Cause::Fallback)));
+    assert_eq!(next(8_001), Some((3, Cause::Fallback)), "not to `backup` by way of an outage");
+}
+
+#[test]
 fn a_waiting_request_falls_back_though_the_budget_is_spent() {
     let mut spec = spec_with_backup(&[1]);
     let mut stage = Stage::new(&spec);

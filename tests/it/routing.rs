@@ -1,8 +1,8 @@
 //! Who gets a request: shares, tiers, limits, and the bounds of the router itself.
 
 use router_core::{
-    Brain, Cause, Consumption, Input, LimitId, LimitSpec, Outcome, Output, Rate, Reason, Rejection,
-    Span, Strategy, Time, Upstream, Usage,
+    Brain, Cause, Consumption, Input, LimitId, LimitSpec, Observation, Outcome, Output, Rate,
+    Ratio, Reason, Rejection, Span, Strategy, Time, Upstream, Usage,
 };
 use tests::stage::{Stage, attempt, excluded, ms, sent, spec, spec_with_backup};
 
@@ -260,6 +260,52 @@ fn a_peers_rest_is_kept_here_too() {
 }
 
 #[test]
+fn a_peers_rest_is_as_firm_as_its_provider_was_and_as_long_as_ours_would_be() {
+    let mut alone = spec(&[1]);
+    alone.groups[0].panic = Ratio::ONE;
+    let serves = |asked: bool, seconds: u64| {
+        let mut stage = Stage::new(&alone);
+        let deployment = stage.router.config().deployment_named("d0").expect("it is there");
+        let remaining = Span::from_secs(1 << 20);
+        let rest = Consumption::Resting { deployment, key: None, remaining, asked };
+        stage.feed(ms(0), Input::Peers(rest));
+        sent(&stage.submit(ms(seconds * 1_000), 1)).map(|(_, cause)| cause)
+    };
+    assert_eq!(serves(false, 1), Some(Cause::Panic));
+    assert_eq!(serves(false, 60), Some(Cause::Primary), "the longest of our cooldown");
+    assert_eq!(serves(true, 1), None);
+    assert_eq!(serves(true, 3_599), None);
+    assert_eq!(serves(true, 3_600), Some(Cause::Primary), "the longest for a person to mend");
+}
+
+#[test]
+fn timeouts_that_are_configured_anew_hold_for_calls_in_flight() {
+    let mut patient = spec(&[1, 0]);
+    patient.router.attempts = 1;
+    patient.router.deadline = Span::MAX;
+    let timeouts = &mut patient.groups[0].timeouts;
+    (timeouts.connect, timeouts.first_token) = (Span::MAX, Span::MAX);
+    (timeouts.idle, timeouts.total) = (Span::MAX, Span::MAX);
+    let ends = |connect: u64| {
+        let mut stage = Stage::new(&patient);
+        stage.submit(ms(0), 1);
+        assert_eq!(stage.router.next_wakeup(), None, "nothing could have woken it");
+        let mut next = patient.clone();
+        next.groups[0].timeouts.connect = Span::from_millis(connect);
+        let config = router_core::Config::new(&next).expect("valid");
+        stage.feed(ms(5_000), Input::Reconfigure(std::sync::Arc::new(config)));
+        stage.wait(ms(60_000));
+        let mut told = stage.observations();
+        told.find_map(|observation| {
+            let Observation::Closed { elapsed, .. } = observation else { return None };
+            Some(elapsed.as_millis())
+        })
+    };
+    assert_eq!(ends(7_000), Some(7_000), "counted from the dispatch");
+    assert_eq!(ends(2_000), Some(5_000), "which was long ago");
+}
+
+#[test]
 fn a_new_configuration_of_the_same_shape_takes_over_and_another_is_refused() {
     let mut stage = Stage::new(&spec(&[1, 0]));
     stage.submit(ms(0), 1);
@@ -270,7 +316,7 @@ fn a_new_configuration_of_the_same_shape_takes_over_and_another_is_refused() {
     assert_eq!(stage.feed(ms(1), change(&[0, 1])), []);
     assert_eq!(sent(&stage.submit(ms(2), 2)), Some((1, Cause::Primary)));
     let refused = stage.feed(ms(3), change(&[0, 1, 1]));
-    assert_eq!(refused, [Output::Observe(router_core::Observation::Misfit)]);
+    assert_eq!(refused, [Output::Observe(Observation::Misfit)]);
     stage.complete(ms(4), 1, 1, 1);
     assert!(matches!(stage.outcome(1), Some((_, Outcome::Serve(..)))));
 }

@@ -9,7 +9,7 @@ use tests::world::{Setting, settings, swarm};
 
 /// Runs a setting under the auditor.
 fn audited(setting: &Setting) -> Auditor {
-    let auditor = Auditor::new(setting.config(), Time::ZERO);
+    let auditor = Auditor::new(setting.config(), Time::ZERO).with_seed(setting.seed);
     let mut auditor = setting.run(auditor).into_driver().into_journal();
     auditor.at_rest();
     auditor

@@ -69,7 +69,9 @@ impl Auditor {
     /// Whether a deadline of `id` should have been acted on before this input.
     fn overdue(&mut self, id: RequestId) {
         let Some(flight) = self.flights.get(&id) else { return };
-        let due = flight.due();
+        // There was no time left for a hedge if the request's own deadline has come as well.
+        let late = flight.deadline <= self.now;
+        let due = if late { flight.due_but_hedge() } else { flight.due() };
         if due < self.now && !flight.was_told() {
             self.breach(Invariant::Punctual, Some(id), || {
                 format!("had a deadline at {due} that nothing answered")

@@ -31,7 +31,10 @@ impl Auditor {
             | None => false,
         };
         let told = flight.was_told();
-        let due = if is_choice(output) { flight.due() } else { flight.due_but_hedge() };
+        let next = |flight: &Flight| {
+            if is_choice(output) { flight.due() } else { flight.due_but_hedge() }
+        };
+        let due = next(flight);
         if flight.hedge_due().is_some_and(|(least, most)| least != most) && is_choice(output) {
             // It was due at an instant that the books do not know.
             flight.deciding = true;
@@ -48,8 +51,8 @@ impl Auditor {
             return;
         }
         match self.flights.get(&id) {
-            Some(flight) if !flight.deciding && self.is_up(flight.due()) => {
-                self.fire(id, flight.due());
+            Some(flight) if !flight.deciding && self.is_up(next(flight)) => {
+                self.fire(id, next(flight));
             }
             Some(_) | None => {}
         }

@@ -157,6 +157,31 @@ fn the_soonest_is_chosen_and_what_is_old_is_forgotten() {
 }
 
 #[test]
+fn what_was_never_seen_counts_as_the_median_for_one_call_at_a_time() {
+    let mut spec = choosing(Strategy::Cost);
+    for (deployment, output) in spec.deployments.iter_mut().zip([2, 3, 1]) {
+        deployment.price = Price { output, ..Price::FREE };
+    }
+    // `d0` takes a second, `d1` eight; of `d2` nothing is known but that it has calls in flight.
+    let until = |calls: u64, ms: u64| {
+        let make = || {
+            let mut scene = Scene::new(&spec);
+            scene.begins(1, 0).begins(2, 1);
+            scene.news(2, 1, Upstream::Connected).at(1_000).serves(1, 1).at(8_000).serves(2, 1);
+            for id in 0..calls {
+                scene.begins(10 + id, 2);
+            }
+            scene.auditor.violations.clear();
+            scene
+        };
+        allowed(make, Request { deadline: Some(Time::from_nanos(ms * 1_000_000)), ..next() })
+    };
+    assert_eq!(until(0, 100_000), [2]);
+    assert_eq!(until(1, 100_000), [0], "one call is enough to learn of it");
+    assert_eq!(until(0, 8_700), [2], "the lesser of the two is their median");
+}
+
+#[test]
 fn the_cheapest_in_time_is_chosen() {
     let mut spec = choosing(Strategy::Cost);
     for (deployment, output) in spec.deployments.iter_mut().zip([1, 3, 2]) {
