@@ -109,7 +109,7 @@ const KEPT: usize = 100;
 /// Holds a run against the [`Invariant`]s.
 ///
 /// Give it to a [`crate::Driver`] as its journal, or feed it a record line by line. It costs a
-/// quarter of a microsecond per input with its outputs, and its memory grows with what is in flight,
+/// third of a microsecond per input with its outputs, and its memory grows with what is in flight,
 /// not with what has been: a request that is over is simply not open, so that any word of it is
 /// one too many.
 #[derive(Clone, Debug)]
