@@ -116,10 +116,11 @@ impl<'a> Landed<'a> {
         put("junit.xml", report.junit());
         put("run.json", self.run_file(&report).to_json());
         if let Some(calls) = &self.flown.calls {
+            let figures = &self.flown.figures;
             let properties = self.prepared.resolved.properties.iter();
             let properties: Vec<(String, Vec<String>)> =
                 properties.map(|p| (p.name.clone(), p.labels.clone())).collect();
-            put("requests.csv", calls.csv(&self.flown.figures.groups, &properties));
+            put("requests.csv", calls.csv((&figures.groups, &figures.deployments), &properties));
         }
         if let Some(record) = &self.flown.record {
             put("record", record.clone());
@@ -230,8 +231,9 @@ fn judge(prepared: &Prepared, flown: &Flown) -> Vec<Judged> {
     if flown.partial {
         return Vec::new();
     }
-    let asked = prepared.asked().map(|(name, asked)| Judged {
+    let asked = prepared.of_whom().map(|(name, team, asked)| Judged {
         name: name.to_owned(),
+        team: team.map(str::to_owned),
         expectation: asked.expectation.clone(),
         judgement: asked.expectation.judge(&flown.figures),
     });

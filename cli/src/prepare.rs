@@ -10,7 +10,7 @@ use scenarios::{file, library, router, scenario, suite};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Stop;
-use crate::source::{self, Kind, Source, hex, portable};
+use crate::source::{self, Kind, SUITE, Source, hex, portable};
 
 /// Which world to make.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +31,10 @@ pub(crate) struct Prepared {
     pub(crate) seed: u64,
     pub(crate) config: Arc<Config>,
     pub(crate) resolved: Resolved,
-    /// Expectations and objectives that can be asked of this router.
+    /// Expectations of the scenario that can be asked of this router, then the team's.
     pub(crate) expected: Vec<Expected>,
+    /// How many of them are the scenario's own.
+    pub(crate) own: usize,
     /// Whether there were any, before this router was looked at.
     pub(crate) any_expected: bool,
     /// What does not apply to this router, each in a line.
@@ -67,11 +69,13 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         resolve::read_and_resolve(&scenario.name, &scenario.text, seen, &instead)
             .map_err(mistaken)?;
     let mut expected = resolved.expectations.clone();
+    let own = expected.len();
     let mut not_applicable = resolved.not_applicable.clone();
     let slo = suite.map(|suite| suite.slo).unwrap_or_default();
     if let Some(team) = &team {
         let (applies, does_not) = resolve::slos(&slo, &fleet.config, &resolved.frame)
             .map_err(|mistakes| misplaced(team, &mistakes))?;
+        notes.extend(of_the_team(&applies));
         expected.extend(applies);
         not_applicable.extend(does_not);
     }
@@ -89,6 +93,7 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         router,
         resolved,
         expected,
+        own,
         not_applicable,
         notes,
         trace: trace.map(|trace| trace.hash),
@@ -114,12 +119,31 @@ fn meant_otherwise(scenario: &str, router: &str, demonstrates_failure: bool) -> 
     notes
 }
 
+/// Whence expectations come that no scenario speaks of.
+fn of_the_team(applies: &[Expected]) -> Option<String> {
+    let names: Vec<String> = applies.iter().map(|one| format!("`{}`", one.name)).collect();
+    let every = format!("`[slo]` of {SUITE}, which every run in its folder is held to");
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is an objective of {every}")),
+        [many @ .., last] => {
+            Some(format!("{} and {last} are objectives of {every}", many.join(", ")))
+        }
+    }
+}
+
 impl Prepared {
     /// Every expectation, with the name of its test case.
     pub(crate) fn asked(&self) -> impl Iterator<Item = (&str, &Asked)> {
-        self.expected
-            .iter()
-            .flat_map(|expected| expected.asked.iter().map(|asked| (expected.name.as_str(), asked)))
+        self.of_whom().map(|(name, _, asked)| (name, asked))
+    }
+
+    /// The same, with the file that it is of if the scenario's is not.
+    pub(crate) fn of_whom(&self) -> impl Iterator<Item = (&str, Option<&'static str>, &Asked)> {
+        self.expected.iter().enumerate().flat_map(|(i, expected)| {
+            let team = (i >= self.own).then_some(SUITE);
+            expected.asked.iter().map(move |asked| (expected.name.as_str(), team, asked))
+        })
     }
 
     /// The hash of everything that is expected.

@@ -154,8 +154,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the file of a team's router, objectives and suite is called.
+pub(crate) const SUITE: &str = "seawall.toml";
+
 /// The suite file of this folder, if there is one.
 pub(crate) fn suite() -> Option<PathBuf> {
-    let path = PathBuf::from("seawall.toml");
+    let path = PathBuf::from(SUITE);
     path.is_file().then_some(path)
 }

@@ -1,10 +1,12 @@
 //! What most of the lost time, or most of the failures, was made of.
 
+use core::cmp::Reverse;
+
 use router_core::{FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Figures, Membership, Part, membership, outs};
+use crate::{Calls, Figures, Membership, Part, membership, outs};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -81,7 +83,20 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
     let deployment =
         expectation.of.deployment.as_deref().and_then(|name| figures.deployment_named(name));
     let why = match &expectation.metric {
-        Metric::SuccessRate => unanswered(figures, part, during, deployment.is_some()),
+        Metric::SuccessRate if deployment.is_some() => None,
+        Metric::SuccessRate => {
+            let group = expectation.of.group.as_deref().and_then(|name| figures.group_named(name));
+            let calls = group.map_or(&part.calls, |group| &part.groups[group.index()]);
+            let app = figures.application.as_ref();
+            // Whose they were is not known.
+            let lost = app.filter(|_| group.is_none());
+            let lost = lost.map_or(0, |app| app.lost(&outs::pieces(figures, during)));
+            let never = match app {
+                Some(_) if group.is_some() => "rejected, or lost in the application",
+                Some(_) | None => "rejected without an attempt",
+            };
+            unanswered(figures, part, calls, (lost, never))
+        }
         Metric::Ttft(_) | Metric::Total(_) => slow(figures, part),
         Metric::Amplification | Metric::Recovery(_) => failed(figures, part),
         Metric::CostPer1k => dear(figures, part),
@@ -103,29 +118,41 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
     why.or_else(|| failed(figures, part))
 }
 
-/// Of calls that got no whole answer.
+/// How calls ended that got no whole answer, each way with its count; and, if some were tried,
+/// which failures that were. `lost` of them were lost in the application, which had no room or died
+/// under them.
 fn unanswered(
     figures: &Figures,
     part: &Part,
-    during: Option<&str>,
-    attempts: bool,
+    calls: &Calls,
+    (lost, never): (u64, &str),
 ) -> Option<String> {
-    let calls = &part.calls;
-    let pieces = outs::pieces(figures, during);
-    let lost = figures.application.as_ref().map_or(0, |app| app.lost(&pieces));
-    let tried = calls.failed.saturating_sub(calls.rejected);
-    let all = calls.failed + calls.left + calls.partial;
-    let causes = [
-        (calls.rejected.saturating_sub(lost), "were rejected: nobody was eligible"),
-        (lost, "were lost in the application: it had no room, or died under them"),
-        (calls.left, "were given up by their users"),
-        (calls.partial, "were cut short"),
+    let tried = calls.failed.saturating_sub(calls.rejected.max(lost));
+    let mut ways = vec![
+        (lost, "lost in the application"),
+        (calls.rejected.saturating_sub(lost), never),
+        (tried, "failed after attempts"),
+        (calls.left, "left by their users"),
+        (calls.partial, "answered only in part"),
     ];
-    let (most, cause) = causes.into_iter().max_by_key(|(n, _)| *n)?;
-    if attempts || most <= tried || all == 0 {
-        return failed(figures, part);
+    ways.retain(|(n, _)| *n > 0);
+    ways.sort_by_key(|(n, _)| Reverse(*n));
+    let all: u64 = ways.iter().map(|(n, _)| n).sum();
+    let what = if all == 1 { "call" } else { "calls" };
+    let ways = match ways.as_slice() {
+        [] => return None,
+        [(_, how)] if all == 1 => format!(", {how}"),
+        [(_, how)] => format!(", all {how}"),
+        several => {
+            let each = several.iter().map(|(n, how)| format!("{} {how}", count(*n)));
+            format!(": {}", each.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let ways = format!("{} {what} without a whole answer{ways}", count(all));
+    match failed(figures, part).filter(|_| tried > 0) {
+        Some(failed) => Some(format!("{ways}; {failed}")),
+        None => Some(ways),
     }
-    Some(format!("{} of the unanswered calls {cause}", percent(most as f64 / all as f64)))
 }
 
 fn failed(figures: &Figures, part: &Part) -> Option<String> {
@@ -301,5 +328,29 @@ mod tests {
         let (failed, lost) = blamed(&[("a", 1, 0), ("b", 1, 0)]);
         assert_eq!(failed, "100 % of the failed attempts were connection failures on a");
         assert_eq!(lost, "backoff after connection failures on a");
+    }
+
+    #[test]
+    fn a_failed_success_names_every_way_that_calls_ended() {
+        let config = sample::config(&[("chat", &[("a", 1, 0)]), ("code", &[("a", 1, 0)])]);
+        let mut figures = Figures::new(&config, sample::frame());
+        let calls = &mut figures.whole.calls;
+        (calls.failed, calls.rejected, calls.left, calls.partial) = (1_030, 1_000, 4, 1);
+        figures.whole.groups[1].failed = 1;
+        figures.whole.groups[1].rejected = 1;
+        figures.whole.deployments[0].failures[FailureKind::Server as usize] = 90;
+        let why = |text: &str| explain(&figures, &Expectation::parse(text).unwrap()).unwrap();
+        assert_eq!(
+            why("success.rate > 99 %"),
+            "1,035 calls without a whole answer: 1,000 rejected without an attempt, 30 failed \
+             after attempts, 4 left by their users, 1 answered only in part; 100 % of the failed \
+             attempts were server errors"
+        );
+        assert_eq!(
+            why("success.rate {group=code} > 99 %"),
+            "1 call without a whole answer, rejected without an attempt"
+        );
+        let attempts = "100 % of the failed attempts were server errors";
+        assert_eq!(why("success.rate {deployment=a} > 99 %"), attempts);
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of `requests.csv`: every call of a short run; of a long one, a fair sample.
 
+use std::collections::BTreeMap;
+
 use router_core::{
-    Call, CallEnd, Counter, Input, Journal, Key, Output, Purpose, RequestId, Seed, Time, Usage,
+    AttemptId, Call, CallEnd, Cause, Counter, DeploymentId, Input, Journal, Key, Observation,
+    Outcome, Output, Purpose, RequestId, Seed, Time, Usage,
 };
 
 use crate::rows;
@@ -18,6 +21,19 @@ pub struct CallLog {
     key: Key,
     answered: Kept,
     others: Kept,
+    /// The attempt that was over last.
+    ended: Option<(AttemptId, DeploymentId)>,
+    /// Of calls under way that were hedged or are about to end: what is known of their attempts.
+    aside: BTreeMap<RequestId, Aside>,
+}
+
+/// What a call does not say of its attempts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Aside {
+    /// How many were hedges.
+    hedges: u16,
+    /// Whose answer the user got, or what of one, and where it was made.
+    winner: Option<(AttemptId, DeploymentId)>,
 }
 
 impl CallLog {
@@ -28,14 +44,24 @@ impl CallLog {
 
     fn with_room(seed: Seed, room: usize) -> Self {
         let kept = Kept { room, halvings: 0, calls: Vec::new(), dropped: 0 };
-        Self { key: seed.key(Purpose::Sample), answered: kept.clone(), others: kept }
+        Self {
+            key: seed.key(Purpose::Sample),
+            answered: kept.clone(),
+            others: kept,
+            ended: None,
+            aside: BTreeMap::new(),
+        }
     }
 
     /// The calls that were kept, by arrival, then by number.
     pub fn calls(&self) -> Vec<Call> {
+        self.kept().into_iter().map(|(call, _)| call).collect()
+    }
+
+    fn kept(&self) -> Vec<(Call, Aside)> {
         let both = self.answered.calls.iter().chain(&self.others.calls);
-        let mut calls: Vec<Call> = both.map(|(_, call)| *call).collect();
-        calls.sort_by_key(|call| (call.arrived, call.id));
+        let mut calls: Vec<(Call, Aside)> = both.map(|(_, call, aside)| (*call, *aside)).collect();
+        calls.sort_by_key(|(call, _)| (call.arrived, call.id));
         calls
     }
 
@@ -60,10 +86,14 @@ impl CallLog {
         })
     }
 
-    /// `requests.csv`. `groups` are the groups' names; `properties` are named in their places,
-    /// each with its labels, the first of which is number one. What has no name shows as its
-    /// number.
-    pub fn csv(&self, groups: &[String], properties: &[(String, Vec<String>)]) -> String {
+    /// `requests.csv`. `groups` and `deployments` are their names; `properties` are named in their
+    /// places, each with its labels, the first of which is number one. What has no name shows as
+    /// its number.
+    pub fn csv(
+        &self,
+        (groups, deployments): (&[String], &[String]),
+        properties: &[(String, Vec<String>)],
+    ) -> String {
         let mut table = rows::Rows::new(&[
             "id",
             "group",
@@ -78,9 +108,14 @@ impl CallLog {
             "input_tokens",
             "output_tokens",
             "properties",
+            "hedges",
+            "winner",
+            "deployment",
         ]);
-        for call in self.calls() {
-            table.row(row(&call, groups, properties));
+        for (call, aside) in self.kept() {
+            let mut row = row(&call, groups, properties);
+            row.extend(aside.cells(deployments));
+            table.row(row);
         }
         table.finish()
     }
@@ -89,7 +124,27 @@ impl CallLog {
 impl Journal for CallLog {
     fn input(&mut self, _: Time, _: &Input) {}
 
-    fn output(&mut self, _: Time, _: &Output) {}
+    fn output(&mut self, _: Time, output: &Output) {
+        match output {
+            Output::Dispatch(dispatch) if dispatch.cause == Cause::Hedge => {
+                let aside = self.aside.entry(dispatch.attempt.request.call()).or_default();
+                aside.hedges += 1;
+            }
+            Output::Observe(Observation::Ended { attempt, deployment, .. }) => {
+                self.ended = Some((*attempt, *deployment));
+            }
+            // What ended its request ended just before.
+            Output::Finish(request, Outcome::Serve(winner, _) | Outcome::Partial(winner, _)) => {
+                let aside = self.aside.entry(request.call()).or_default();
+                aside.winner = self.ended.filter(|(ended, _)| ended == winner);
+            }
+            Output::Dispatch(_)
+            | Output::Observe(_)
+            | Output::Finish(..)
+            | Output::Abandon(..)
+            | Output::Commit(_) => {}
+        }
+    }
 
     fn call(&mut self, _: Time, call: &Call) {
         let draw = self.key.word(Counter { request: call.id.as_u64(), ..Counter::default() });
@@ -97,7 +152,8 @@ impl Journal for CallLog {
             CallEnd::Answered(_) => &mut self.answered,
             CallEnd::Partial(_) | CallEnd::Failed(_) | CallEnd::Left => &mut self.others,
         };
-        kept.take(draw, *call);
+        let aside = self.aside.remove(&call.id).unwrap_or_default();
+        kept.take(draw, *call, aside);
     }
 }
 
@@ -107,23 +163,36 @@ struct Kept {
     room: usize,
     /// A call is kept if its draw has this many leading zeros.
     halvings: u32,
-    calls: Vec<(u64, Call)>,
+    calls: Vec<(u64, Call, Aside)>,
     dropped: u64,
 }
 
 impl Kept {
-    fn take(&mut self, draw: u64, call: Call) {
+    fn take(&mut self, draw: u64, call: Call, aside: Aside) {
         if draw.leading_zeros() < self.halvings {
             self.dropped += 1;
             return;
         }
-        self.calls.push((draw, call));
+        self.calls.push((draw, call, aside));
         while self.calls.len() > self.room && self.halvings < 63 {
             self.halvings += 1;
             let before = self.calls.len();
-            self.calls.retain(|(draw, _)| draw.leading_zeros() >= self.halvings);
+            self.calls.retain(|(draw, ..)| draw.leading_zeros() >= self.halvings);
             self.dropped += (before - self.calls.len()) as u64;
         }
+    }
+}
+
+impl Aside {
+    fn cells(self, deployments: &[String]) -> [String; 3] {
+        let name = |id: DeploymentId| {
+            deployments.get(id.index()).cloned().unwrap_or_else(|| id.index().to_string())
+        };
+        let (winner, place) = match self.winner {
+            Some((attempt, place)) => (attempt.to_string(), name(place)),
+            None => (String::new(), String::new()),
+        };
+        [self.hedges.to_string(), winner, place]
     }
 }
 
@@ -191,14 +260,64 @@ mod tests {
         log.call(Time::ZERO, &call(17, CallEnd::Answered(USAGE)));
         log.call(Time::ZERO, &call(3, CallEnd::Failed(429)));
         let tier = ("tier".to_owned(), vec!["free".to_owned()]);
-        let csv = log.csv(&["a, \"b\"".to_owned()], &[tier]);
+        let csv = log.csv((&["a, \"b\"".to_owned()], &[]), &[tier]);
         let lines: Vec<&str> = csv.lines().collect();
         let (group, times) = ("\"a, \"\"b\"\"\"", "612.346,4000.000");
-        let end = "failed,429,1,2,500.000,0,0,tier=free;9";
+        let end = "failed,429,1,2,500.000,0,0,tier=free;9,0,,";
         assert_eq!(lines[1], format!("r3,{group},3.000000,{times},{end}"));
-        let end = "answered,200,1,2,500.000,900,200,tier=free;9";
+        let end = "answered,200,1,2,500.000,900,200,tier=free;9,0,,";
         assert_eq!(lines[2], format!("r17,{group},17.000000,{times},{end}"));
         assert_eq!((lines.len(), log.remark()), (3, None));
+    }
+
+    #[test]
+    fn a_row_says_which_attempt_won_and_how_many_were_hedges() {
+        let mut log = CallLog::new(Seed::from_u64(7));
+        // The client's second try; its first was hedged too.
+        for (again, won) in [(0, None), (1, Some(2))] {
+            let request = RequestId::new(0, 17, again);
+            let attempt = |ordinal| AttemptId { request, ordinal };
+            for (ordinal, cause) in [(1, Cause::Primary), (2, Cause::Hedge)] {
+                log.output(Time::ZERO, &dispatch(attempt(ordinal), cause));
+            }
+            for ordinal in [1, 2] {
+                log.output(Time::ZERO, &ended(attempt(ordinal), usize::from(ordinal) - 1));
+            }
+            if let Some(ordinal) = won {
+                let served = Outcome::Serve(attempt(ordinal), USAGE);
+                log.output(Time::ZERO, &Output::Finish(request, served));
+            }
+        }
+        log.call(Time::ZERO, &call(17, CallEnd::Answered(USAGE)));
+        assert!(log.aside.is_empty());
+        let csv = log.csv((&[], &["left".to_owned(), "right".to_owned()]), &[]);
+        assert!(csv.ends_with(",1;9,2,r17.1#2,right\n"), "{csv}");
+    }
+
+    fn dispatch(attempt: AttemptId, cause: Cause) -> Output {
+        let (group, deployment) = (GroupId::at(0), DeploymentId::at(0));
+        let (connect, heartbeat) = (Span::from_secs(5), Span::from_secs(5));
+        Output::Dispatch(router_core::Dispatch {
+            attempt,
+            group,
+            deployment,
+            key: 0,
+            cause,
+            connect,
+            heartbeat,
+        })
+    }
+
+    fn ended(attempt: AttemptId, at: usize) -> Output {
+        Output::Observe(Observation::Ended {
+            attempt,
+            group: GroupId::at(0),
+            deployment: DeploymentId::at(at),
+            end: router_core::End::Answered,
+            first_token: None,
+            elapsed: Span::from_secs(1),
+            usage: USAGE,
+        })
     }
 
     #[test]
@@ -212,7 +331,7 @@ mod tests {
         let kept = log.answered.calls.len();
         assert!((450..=750).contains(&kept), "1 in 16 of 9,500 is about 594, not {kept}");
         assert_eq!(log.dropped(), 9_500 - kept as u64);
-        let early = log.answered.calls.iter().filter(|(_, c)| c.id.sequence() < 5_000).count();
+        let early = log.answered.calls.iter().filter(|(_, c, _)| c.id.sequence() < 5_000).count();
         assert!((kept * 2 / 5..=kept * 3 / 5).contains(&early), "{early} of {kept}");
         let remark = log.remark().unwrap();
         assert!(remark.contains("1 in 16 of the answered calls and all of the others"), "{remark}");
@@ -223,7 +342,7 @@ mod tests {
         let fill = |order: &mut dyn Iterator<Item = u64>| {
             let mut log = CallLog::with_room(Seed::from_u64(7), 100);
             order.for_each(|n| log.call(Time::ZERO, &call(n, CallEnd::Answered(USAGE))));
-            log.csv(&[], &[])
+            log.csv((&[], &[]), &[])
         };
         assert_eq!(fill(&mut (0..5_000)), fill(&mut (0..5_000).rev()));
     }

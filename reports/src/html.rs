@@ -83,7 +83,7 @@ fn verdicts(html: &mut String, report: &Report<'_>) {
                 "<li><b class=\"badge {class}\">{}</b><div><b>{}</b>\
                  <p>{}{why}</p></div></li>\n",
                 word(wanted),
-                escape(&judged.name),
+                escape(&judged.title()),
                 escape(&judged.judgement.text)
             ));
         }

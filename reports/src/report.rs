@@ -12,10 +12,22 @@ use crate::{Figures, blame, html, junit, summary, tables};
 pub struct Judged {
     /// What the scenario or the team calls it.
     pub name: String,
+    /// The file of the team's that holds every run to it; none if the scenario itself does.
+    pub team: Option<String>,
     /// As written.
     pub expectation: Expectation,
     /// As judged.
     pub judgement: Judgement,
+}
+
+impl Judged {
+    /// What it is called, and whose it is if it is not the scenario's: `answered (seawall.toml)`.
+    pub(crate) fn title(&self) -> String {
+        match &self.team {
+            None => self.name.clone(),
+            Some(file) => format!("{} ({file})", self.name),
+        }
+    }
 }
 
 /// Everything that a run's summary, charts and files are made of. The same report gives the same

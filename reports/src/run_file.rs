@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::expect::Expectation;
 use crate::report::{Report, word};
-use crate::words;
+use crate::{Figures, words};
 
 /// The version of `run.json`'s form.
 pub const RUN_FILE_FORMAT: u32 = 1;
@@ -75,6 +76,9 @@ pub struct Hashes {
 pub struct RunVerdict {
     /// What it is called.
     pub name: String,
+    /// The file of the team's that asks for it; none if the scenario does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub team: Option<String>,
     /// As written.
     pub expectation: String,
     /// `PASS`, `FAIL` or `NO DATA`.
@@ -106,18 +110,40 @@ pub struct Totals {
     pub end_ns: u64,
 }
 
+impl Totals {
+    fn of(figures: &Figures) -> Self {
+        let calls = &figures.whole.calls;
+        Self {
+            calls: calls.offered,
+            answered: calls.answered,
+            censored: calls.censored(),
+            submissions: calls.submissions,
+            attempts: figures.whole.dispatched(),
+            end_ns: figures.end.as_nanos(),
+        }
+    }
+
+    fn told(&self) -> String {
+        let Self { calls, answered, censored, submissions, attempts, end_ns } = self;
+        format!(
+            "{calls} calls, {answered} answered, {censored} in flight at the end, {submissions} \
+             submissions, {attempts} attempts, over at {end_ns} ns"
+        )
+    }
+}
+
 impl RunFile {
     /// The part of it that follows from `report`; the rest is empty, for the caller to fill in.
     pub fn of(report: &Report<'_>) -> Self {
         let verdict = |judged: &crate::Judged| RunVerdict {
             name: judged.name.clone(),
+            team: judged.team.clone(),
             expectation: judged.expectation.to_string(),
             verdict: word(judged.judgement.verdict).to_owned(),
             measured: judged.judgement.measured.map(words::sig6),
             text: judged.judgement.text.clone(),
             why: report.why(judged),
         };
-        let calls = &report.figures.whole.calls;
         Self {
             format: RUN_FILE_FORMAT,
             scenario: report.scenario.to_owned(),
@@ -134,15 +160,42 @@ impl RunFile {
             not_applicable: report.not_applicable.to_vec(),
             exit: 0,
             replay: report.replay.to_owned(),
-            totals: Totals {
-                calls: calls.offered,
-                answered: calls.answered,
-                censored: calls.censored(),
-                submissions: calls.submissions,
-                attempts: report.figures.whole.dispatched(),
-                end_ns: report.figures.end.as_nanos(),
-            },
+            totals: Totals::of(report.figures),
         }
+    }
+
+    /// What it says that is not so, each in a line, if `figures` are those of the run flown again:
+    /// verdicts, what was measured, totals. Words are not compared: another version of seawall
+    /// may have better ones.
+    pub fn untrue(&self, figures: &Figures) -> Vec<String> {
+        let mut untrue = Vec::new();
+        for said in &self.verdicts {
+            let name = &said.name;
+            let Ok(expectation) = Expectation::parse(&said.expectation) else {
+                untrue.push(format!("`{name}`: `{}` is no expectation", said.expectation));
+                continue;
+            };
+            let judged = expectation.judge(figures);
+            let (verdict, measured) = (word(judged.verdict), judged.measured.map(words::sig6));
+            if said.verdict != verdict || said.measured != measured {
+                let value = |measured: &Option<String>| match measured {
+                    Some(value) => format!(" ({value})"),
+                    None => String::new(),
+                };
+                untrue.push(format!(
+                    "`{name}`: {}{} there, {verdict}{} in truth",
+                    said.verdict,
+                    value(&said.measured),
+                    value(&measured)
+                ));
+            }
+        }
+        let totals = Totals::of(figures);
+        if self.totals != totals {
+            let (said, is) = (self.totals.told(), totals.told());
+            untrue.push(format!("the totals: {said} there, {is} in truth"));
+        }
+        untrue
     }
 
     /// As text: indented, keys in the order of this type, a line break at the end.

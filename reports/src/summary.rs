@@ -37,7 +37,7 @@ fn verdicts(page: &mut Page, report: &Report<'_>) {
                 Verdict::NoData => Ink::Yellow,
             };
             let why = report.why(judged).map_or_else(String::new, |why| format!("; {why}"));
-            let text = format!("{}: {}{why}", judged.name, judged.judgement.text);
+            let text = format!("{}: {}{why}", judged.title(), judged.judgement.text);
             page.item((ink, word(wanted)), INDENT, &text);
         }
     }

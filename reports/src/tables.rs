@@ -263,7 +263,7 @@ mod tests {
             after.split("\n## ").next().unwrap().to_owned()
         };
         let figures = World::blink().figures();
-        let calls = crate::CallLog::new(router_core::Seed::from_u64(1)).csv(&[], &[]);
+        let calls = crate::CallLog::new(router_core::Seed::from_u64(1)).csv((&[], &[]), &[]);
         let files = [
             ("series.csv", series_csv(&figures)),
             ("deployments.csv", deployments_csv(&figures)),

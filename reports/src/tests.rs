@@ -20,7 +20,7 @@ fn judged(figures: &Figures, expected: &[(&str, &str)]) -> Vec<Judged> {
     let judge = |(name, text): &(&str, &str)| {
         let expectation = Expectation::parse(text).expect("an expectation of these tests");
         let judgement = expectation.judge(figures);
-        Judged { name: (*name).to_owned(), expectation, judgement }
+        Judged { name: (*name).to_owned(), team: None, expectation, judgement }
     };
     expected.iter().map(judge).collect()
 }

@@ -189,7 +189,7 @@ pub(crate) fn escape(text: &str) -> String {
 pub(crate) const fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Disabled => "an operator had forced its breaker open",
-        Reason::Tags => "it lacked a tag that was asked for",
+        Reason::Tags => "it lacked a tag asked for, or `default` where none fits",
         Reason::Region => "it is in another region than asked for",
         Reason::Context => "the prompt was too long for it",
         Reason::Barred => "a final failure had met the request there",

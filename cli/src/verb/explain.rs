@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use reports::{Breakdown, Expectation, Metric, Notables, RunFile, Selectors, Setting, Story};
-use router_core::{AttemptId, Journal, RequestId, Time};
+use router_core::{AttemptId, Call, Input, Journal, Output, RequestId, Time};
 
 use crate::engine::{Heard, Stretch, Watch, fly, listen};
 use crate::exit::{Exit, Stop};
@@ -36,7 +36,25 @@ enum Subject {
     /// Nothing yet: what is worth a look?
     Open,
     Call(RequestId),
-    Metric(Box<(Metric, Selectors)>),
+    /// A metric, or every one that the expectation of this name is about.
+    Metrics(Vec<(Metric, Selectors)>),
+}
+
+/// Several journals that listen to one run.
+struct Each(Vec<Breakdown>);
+
+impl Journal for Each {
+    fn input(&mut self, now: Time, input: &Input) {
+        self.0.iter_mut().for_each(|one| one.input(now, input));
+    }
+
+    fn output(&mut self, now: Time, output: &Output) {
+        self.0.iter_mut().for_each(|one| one.output(now, output));
+    }
+
+    fn call(&mut self, now: Time, call: &Call) {
+        self.0.iter_mut().for_each(|one| one.call(now, call));
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
@@ -48,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
     match past.subject(&rest.join(" "))? {
         Subject::Open => past.suggest(),
         Subject::Call(id) => past.tell(id),
-        Subject::Metric(metric) => past.break_down(metric.0, metric.1),
+        Subject::Metrics(metrics) => past.break_down(metrics),
     }
 }
 
@@ -109,16 +127,26 @@ impl Past {
         if let Ok(id) = words.parse::<RequestId>().or(attempt) {
             return Ok(Subject::Call(id));
         }
-        let named = self.file.verdicts.iter().find(|verdict| verdict.name == words);
-        let text = named.map_or(words, |verdict| verdict.expectation.as_str());
-        let whole = Expectation::parse(text).map(|expected| (expected.metric, expected.of));
-        let metric = whole.or_else(|_| Expectation::parse_metric(text));
-        let metric = metric.map_err(|mistake| {
-            let hint = "hint: a call such as `r17`, a metric such as `ttft.p99`, or the name of \
-                        an expectation";
-            Stop::usage(format!("nothing of a run is called `{words}`: {mistake}\n{hint}"))
-        })?;
-        Ok(Subject::Metric(Box::new(metric)))
+        let named = self.file.verdicts.iter().filter(|verdict| verdict.name == words);
+        let mut texts: Vec<&str> = named.map(|verdict| verdict.expectation.as_str()).collect();
+        if texts.is_empty() {
+            texts.push(words);
+        }
+        let mut metrics = Vec::new();
+        for text in texts {
+            let whole = Expectation::parse(text).map(|expected| (expected.metric, expected.of));
+            let metric = whole.or_else(|_| Expectation::parse_metric(text));
+            let metric = metric.map_err(|mistake| {
+                let hint = "hint: a call such as `r17`, a metric such as `ttft.p99`, or the name \
+                            of an expectation";
+                Stop::usage(format!("nothing of a run is called `{words}`: {mistake}\n{hint}"))
+            })?;
+            // Two bounds on one metric have one explanation.
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+        Ok(Subject::Metrics(metrics))
     }
 
     /// What the run was, in a line.
@@ -134,7 +162,8 @@ impl Past {
 
     fn suggest(&self) -> Result<Exit, Stop> {
         let heard = self.listen(Notables::default())?;
-        say(&heard.journal.text(&self.setting(&self.run()), &self.file, colour()))?;
+        let run = (&self.file, &heard.figures);
+        say(&heard.journal.text(&self.setting(&self.run()), run, colour()))?;
         Ok(Exit::Pass)
     }
 
@@ -153,13 +182,19 @@ impl Past {
         }
     }
 
-    fn break_down(&self, metric: Metric, of: Selectors) -> Result<Exit, Stop> {
+    fn break_down(&self, metrics: Vec<(Metric, Selectors)>) -> Result<Exit, Stop> {
         let (config, frame) = (&self.prepared.config, &self.prepared.resolved.frame);
         let totals = &self.file.totals;
         let most = totals.calls.max(totals.attempts);
-        let breakdown = Breakdown::new(Arc::clone(config), frame, (metric, of), most);
-        let heard = self.listen(breakdown.map_err(Stop::usage)?)?;
-        say(&heard.journal.text(&heard.figures, &self.setting(&self.run()), colour()))?;
+        let each = metrics
+            .into_iter()
+            .map(|metric| Breakdown::new(Arc::clone(config), frame, metric, most));
+        let each = each.collect::<Result<Vec<_>, _>>().map_err(Stop::usage)?;
+        let heard = self.listen(Each(each))?;
+        let run = self.run();
+        let texts = heard.journal.0.iter();
+        let texts = texts.map(|one| one.text(&heard.figures, &self.setting(&run), colour()));
+        say(&texts.collect::<Vec<_>>().join("\n"))?;
         Ok(Exit::Pass)
     }
 
@@ -174,7 +209,39 @@ impl Past {
         bar.finish_and_clear();
         let heard = heard?;
         let digest = format!("{:032x}", heard.digest);
-        if digest == self.file.digest { Ok(heard) } else { Err(self.diverged(&digest)) }
+        if digest != self.file.digest {
+            return Err(self.diverged(&digest));
+        }
+        let mut untrue = self.unsaid();
+        untrue.extend(self.file.untrue(&heard.figures));
+        if untrue.is_empty() { Ok(heard) } else { Err(self.edited(&untrue)) }
+    }
+
+    /// What the scenario expects and `run.json` has no verdict on, each in a line.
+    fn unsaid(&self) -> Vec<String> {
+        let judged = self.file.first.is_none();
+        let own = self.prepared.of_whom().filter(|(_, team, _)| judged && team.is_none());
+        let told = |name: &str, expectation: &str| {
+            self.file.verdicts.iter().any(|v| v.name == name && v.expectation == expectation)
+        };
+        let own = own.map(|(name, _, asked)| (name, asked.expectation.to_string()));
+        let unsaid = own.filter(|(name, expectation)| !told(name, expectation));
+        unsaid
+            .map(|(name, wanted)| format!("`{name}`: no verdict on `{wanted}` of {SCENARIO}"))
+            .collect()
+    }
+
+    /// That the run is the same, and what stands in `run.json` is not what came of it.
+    fn edited(&self, untrue: &[String]) -> Stop {
+        let path = self.folder.join("run.json");
+        let lines: String = untrue.iter().map(|line| format!("\n  {line}")).collect();
+        let message = format!(
+            "{} is not what came of this run{lines}\nhint: if somebody edited it, remove its \
+             folder and run it anew: {}",
+            path.display(),
+            self.file.replay
+        );
+        Stop { exit: Exit::Nondeterminism, message }
     }
 
     /// What differs between the run as it was and as it is now.

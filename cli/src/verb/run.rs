@@ -14,9 +14,24 @@ use crate::verb::seeds;
 use crate::verb::twice::Twin;
 use crate::{colour, progress, say, say_error, source};
 
+const AFTER_HELP: &str = "\
+`seawall run --list` shows the scenarios that come with seawall.
+
+Exit codes:
+    0  every expectation held
+    1  an expectation failed
+    2  a file or a usage is wrong; nothing was written
+    3  an invariant was violated: a bug of the router
+    4  no recovery after the last fault healed
+    5  two runs that should be the same were not
+    6  undecided: no data for an expectation, or a fault that never fired
+    7  the environment failed: disk full, no permission
+  101  a panic
+  130  stopped by Ctrl-C: no verdict, and no run half written";
+
 /// What `run` takes.
 #[derive(Clone, Debug, ClapArgs)]
-#[command(after_help = "`seawall run --list` shows the scenarios that come with seawall.")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// What to fly: a scenario of the library, such as `viral-spike`, or a file.
     pub(crate) scenario: Option<String>,

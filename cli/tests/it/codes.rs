@@ -169,3 +169,64 @@ fn a_summary_that_cannot_be_printed_is_seven() {
     let said = Said::from(command.stdout(full).output().expect("it can be started")).ended(7);
     assert!(said.err.starts_with("cannot write to standard output: "), "{}", said.err);
 }
+
+#[test]
+fn the_help_and_the_readme_know_the_same_codes() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split_once("\n## Exit codes\n").expect("it has one").1;
+    let rows = section.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let rows = rows.map(|line| line.trim_matches('|').split_once('|').expect("two cells"));
+    let rows: Vec<(&str, &str)> = rows.map(|(code, what)| (code.trim(), what.trim())).collect();
+    let help = Desk::new().seawall("run --help").ended(0).out;
+    let listed = help.split_once("\nExit codes:\n").expect("it lists them").1;
+    let listed = listed.lines().filter_map(|line| line.trim().split_once("  "));
+    assert_eq!(listed.collect::<Vec<_>>(), rows);
+    assert_eq!(
+        rows.last(),
+        Some(&("130", "stopped by Ctrl-C: no verdict, and no run half written"))
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_a_run_and_nothing_is_half_written() {
+    use std::os::unix::process::ExitStatusExt;
+    let desk = Desk::new();
+    let child = desk.command("run thousand-rps --seeds 100000").spawn().expect("it can be started");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("it can be started").success());
+    let ended = child.wait_with_output().expect("it ends");
+    // 128 and the number of the signal is what a shell makes of it.
+    assert_eq!(ended.status.signal(), Some(130 - 128));
+    assert_eq!(desk.names("."), [""; 0]);
+}
+
+#[test]
+fn what_the_team_expects_of_every_run_says_whence_it_is() {
+    let suite = "[suite]\nrouter = \"bare.toml\"\n[slo]\n\"they are answered\" = \
+                 \"success.rate > 1 %\"\n\"and fast\" = \"ttft.p50 < 1 ms\"\n";
+    let own = "[expect]\n\"of its own\" = \"success.rate > 1 %\"\n";
+    let desk = Desk::new()
+        .with("calm.toml", &format!("{CALM}{own}"))
+        .with("bare.toml", BARE)
+        .with("seawall.toml", suite);
+    let said = desk.seawall("run calm.toml").ended(1).out;
+    for line in [
+        "\nFAIL     and fast (seawall.toml): ttft.p50 ",
+        "\nPASS     they are answered (seawall.toml): success.rate ",
+        "\nPASS     of its own: success.rate ",
+        "\nnote             `they are answered` and `and fast` are objectives of `[slo]` of \
+         seawall.toml, which\n",
+    ] {
+        assert!(said.contains(line), "{line} in\n{said}");
+    }
+    let json = desk.text("runs/latest/run.json");
+    assert_eq!(json.matches("\"team\": \"seawall.toml\"").count(), 2);
+    assert!(desk.text("runs/latest/report.html").contains("and fast (seawall.toml)"));
+    let seeds = desk.seawall("run calm.toml --seeds 2").ended(1).out;
+    assert!(seeds.contains("`they are answered` and `and fast` are objectives of"), "{seeds}");
+    // What is asked of another folder's runs is not asked of the past.
+    std::fs::remove_file(desk.path("seawall.toml")).expect("it was there");
+    desk.seawall("explain runs/latest ttft.p50").ended(0);
+}

@@ -1,6 +1,6 @@
 //! Explanations of whole runs: of calls, of metrics, and of what cannot be explained.
 
-use crate::Desk;
+use crate::{Desk, Said};
 
 /// Two deployments, one of which is down for a minute while the other asks for patience.
 const ROUGH: &str = r#"
@@ -145,7 +145,7 @@ fn every_metric_can_be_explained() {
         "stranded.time",
     ] {
         let told = desk.command("explain").arg(metric).output().expect("it can be started");
-        let text = crate::Said::from(told).ended(0).out;
+        let text = Said::from(told).ended(0).out;
         assert!(text.starts_with(metric) && text.lines().count() > 3, "{text}");
     }
 }
@@ -155,7 +155,7 @@ fn the_parts_of_a_metric_add_up_to_it() {
     let desk = rough();
     for metric in ["ttft.p95", "total.mean", "ttft.max", "ttft.p50 {during=down}"] {
         let told = desk.command("explain").arg(metric).output().expect("it can be started");
-        let text = crate::Said::from(told).ended(0).out;
+        let text = Said::from(told).ended(0).out;
         let parts = [
             "attempts that did not answer",
             "the router waiting before another",
@@ -189,7 +189,7 @@ fn failures_are_counted_by_how_they_came_about() {
     assert!(told.contains(" -> client tries again after "), "{told}");
     // An expectation is known by its name too.
     let named = desk.command("explain").args(["latest", "users are answered"]).output();
-    let named = crate::Said::from(named.expect("it can be started")).ended(0);
+    let named = Said::from(named.expect("it can be started")).ended(0);
     assert_eq!(named.out, told);
 }
 
@@ -261,4 +261,62 @@ fn a_run_that_was_stopped_or_recorded_or_traced_is_explained_as_it_was() {
     let said = desk.seawall("explain latest r17").ended(2);
     assert!(said.err.starts_with("days.csv: "), "{}", said.err);
     desk.seawall("explain latest r17 --trace moved.csv").ended(0);
+}
+
+#[test]
+fn the_name_of_an_expectation_stands_for_all_that_it_asks() {
+    let all = "\"all is well\" = [\"success.rate >= 1 %\", \"ttft.p95 < 1 h\", \"ttft.p95 > 0 s\"]";
+    let rough = format!("{ROUGH}{all}\n");
+    let desk = Desk::new().with("rough.toml", &rough).with("two.toml", TWO);
+    desk.seawall("run rough.toml -r two.toml").ended(1);
+    let named = desk.command("explain").args(["latest", "all is well"]).output();
+    let named = Said::from(named.expect("it can be started")).ended(0).out;
+    let each = ["success.rate", "ttft.p95"];
+    let each = each.map(|metric| desk.seawall(&format!("explain {metric}")).ended(0).out);
+    assert_eq!(named, each.join("\n"));
+}
+
+#[test]
+fn time_without_anybody_is_told_in_stretches_that_add_up() {
+    let desk = rough();
+    let told = desk.seawall("explain stranded.time").ended(0).out;
+    let seconds = amount(after(&told, "stranded.time is"));
+    let rows = told.lines().skip_while(|line| !line.trim_start().starts_with("from ")).skip(1);
+    let cells = rows.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // A wrapped reason begins with no time of the clock.
+    let rows: Vec<Vec<&str>> =
+        cells.filter(|c| c.len() > 4 && c[0].contains(':') && c[1].contains(':')).collect();
+    let sum: f64 = rows.iter().map(|cells| amount(cells[2])).sum();
+    assert!(seconds > 0.0 && (seconds - sum).abs() < 0.01, "{seconds} {sum}\n{told}");
+    for part in ["requests found nobody", "az: it rested (", "; oai: it rested ("] {
+        assert!(told.contains(part), "{part} in\n{told}");
+    }
+    let out = desk.seawall("explain ejected.share").ended(0).out;
+    for part in ["rests of az, after ", "rests of oai, after ", "az rested after a server error"] {
+        assert!(out.contains(part), "{part} in\n{out}");
+    }
+}
+
+#[test]
+fn a_verdict_that_somebody_edited_is_five_and_is_not_shown() {
+    let desk = rough();
+    let json = desk.text("runs/latest/run.json");
+    for (now, then, said) in [
+        ("\"verdict\": \"FAIL\"", "\"verdict\": \"PASS\"", "`users are answered`: PASS ("),
+        ("ttft.p95 < 1 ms", "ttft.p95 < 1 h", "no verdict on `ttft.p95 < 1 ms` of scenario.toml"),
+        ("\"answered\": 1", "\"answered\": 9", "the totals: "),
+        ("\"measured\": \"0.", "\"measured\": \"1.", "`users are answered`: FAIL (1."),
+    ] {
+        assert!(json.contains(now), "{now} in\n{json}");
+        let desk = &desk;
+        std::fs::write(desk.path("runs/latest/run.json"), json.replacen(now, then, 1))
+            .expect("it can be written");
+        for line in ["explain", "explain r17", "explain ttft.p95"] {
+            let told = desk.seawall(line).ended(5);
+            assert_eq!(told.out, "", "{line}");
+            let begins = "runs/latest/run.json is not what came of this run\n";
+            assert!(told.err.starts_with(begins) && told.err.contains(said), "{}", told.err);
+            assert!(told.err.contains("\nhint: if somebody edited it, remove "), "{}", told.err);
+        }
+    }
 }

@@ -13,7 +13,7 @@ fn what_init_writes_is_right_and_is_what_runs_then() {
     let said = desk.seawall("run viral-spike").ended(0);
     // The suite's router and objectives, without a word about them on the command line.
     assert!(said.out.contains("\nviral-spike, router router.toml, seed 7\n"), "{}", said.out);
-    assert!(said.out.contains("\nPASS     no retry storm: "), "{}", said.out);
+    assert!(said.out.contains("\nPASS     no retry storm (seawall.toml): "), "{}", said.out);
 }
 
 #[test]

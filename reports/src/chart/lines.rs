@@ -26,7 +26,7 @@ pub(crate) struct Rates {
 /// Offered, admitted, answered: what is grey above the green line was lost.
 pub(crate) fn demand(title: &str, rates: &Rates, backdrop: &Backdrop) -> Scene {
     let remark = format!(
-        "calls per second, by the time they were meant to start, in bins of {}",
+        "calls per second, by when they were meant to start; each point is the mean of {}",
         words::round_seconds(rates.bin)
     );
     let mut plot = Plot::new((title, &remark), backdrop, HEIGHT);
@@ -48,13 +48,14 @@ pub(crate) fn demand(title: &str, rates: &Rates, backdrop: &Backdrop) -> Scene {
     ground.extend([(offered[offered.len() - 1].0, plot.bottom), (offered[0].0, plot.bottom)]);
     plot.scene.area(ground, LANE, 0.55);
     let mut names = Vec::new();
-    for (text, points, colour, width) in [
-        ("offered", offered, OTHERS, 1.5),
-        ("admitted", admitted, TAKEN, 1.5),
-        ("answered", answered, GOOD, 2.0),
+    for (text, remark, points, colour, width) in [
+        ("offered", "begun by users", offered, OTHERS, 1.5),
+        ("admitted", "sent to a deployment", admitted, TAKEN, 1.5),
+        ("answered", "in full", answered, GOOD, 2.0),
     ] {
         let end = points.last().map_or(plot.bottom, |p| p.1);
-        names.push(Name { text: text.to_owned(), remark: String::new(), colour, y: end });
+        let (text, remark) = (text.to_owned(), remark.to_owned());
+        names.push(Name { text, remark, colour, y: end });
         let points: Vec<Option<Point>> = points.into_iter().map(Some).collect();
         plot.curve(&points, colour, width);
     }
@@ -89,8 +90,9 @@ pub(crate) fn latency(title: &str, what: &str, data: &Latencies, backdrop: &Back
     let high = drawn().fold(0.0, f64::max);
     let low = drawn().filter(|s| *s > 0.0).fold(f64::INFINITY, f64::min);
     let log = low.is_finite() && high / low > WIDE;
-    let scale = if log { ", on a logarithmic scale" } else { "" };
-    let remark = format!("{what}, in bins of {}{scale}", words::round_seconds(data.bin));
+    let scale = if log { "; the scale is logarithmic" } else { "" };
+    let bin = words::round_seconds(data.bin);
+    let remark = format!("{what}; each point stands for the calls that arrived in {bin}{scale}");
     let mut plot = Plot::new((title, &remark), backdrop, HEIGHT);
     let ticks = if log { log_ticks(low, high) } else { ticks(high, 4) };
     let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
@@ -102,16 +104,16 @@ pub(crate) fn latency(title: &str, what: &str, data: &Latencies, backdrop: &Back
         plot.nothing("no first token");
     }
     let mut names = Vec::new();
-    for ((name, values), colour) in ["p50", "p95", "p99"].iter().zip(&data.quantiles).zip(QUANTILES)
-    {
+    let lines = [("p50", "half waited less"), ("p95", "95 % waited less"), ("p99", "99 % did")];
+    for (((name, meaning), values), colour) in lines.iter().zip(&data.quantiles).zip(QUANTILES) {
         let points: Vec<Option<Point>> = values
             .iter()
             .enumerate()
             .map(|(i, v)| v.map(|v| (plot.x.at((i as f64 + 0.5) * data.bin), y.at(v))))
             .collect();
         if let Some(end) = points.iter().rev().flatten().next() {
-            let text = (*name).to_owned();
-            names.push(Name { text, remark: String::new(), colour, y: end.1 });
+            let (text, remark) = ((*name).to_owned(), (*meaning).to_owned());
+            names.push(Name { text, remark, colour, y: end.1 });
         }
         plot.curve(&points, colour, 1.5);
     }

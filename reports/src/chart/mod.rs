@@ -353,30 +353,48 @@ fn lost_time(figures: &Figures) -> Scene {
         Some((share, cause)) => format!("{} of the lost time went into {cause}", percent(share)),
     };
     let overtaken = figures.whole.memberships.iter().any(|m| m.outrun.waited_ns > 0);
-    let remark = if overtaken {
-        "time that calls spent in attempts that failed, waiting after them, and in slow attempts \
-         until the hedge that overtook them"
+    let what = if overtaken {
+        "attempts that failed, waits after them, slow attempts until a hedge overtook them"
     } else {
-        "time that calls spent in attempts that failed, and waiting after them"
+        "attempts that failed, and waits after them"
     };
+    let (calls, all) = (figures.whole.calls.ended, lost.iter().map(|b| b.amount).sum::<u128>());
+    let mean = match calls {
+        0 => String::new(),
+        n => format!(", {} a call", seconds(all as f64 / n as f64 / 1e9)),
+    };
+    let remark = format!("{what}: time added up over all {} calls{mean}", count(calls));
     let short = |s: f64| if s >= 60.0 { seconds(s).replace(" 0 s", "") } else { seconds(s) };
     let ticks = |longest| axis::time_ticks(longest, 6);
-    losses::losses((&title, remark), &bars(&lost, 1e9), short, ticks)
+    losses::losses((&title, &remark), &bars(&lost, 1e9), short, ticks)
 }
 
 fn failures(figures: &Figures) -> Scene {
     let failed = blame::failures(figures, &figures.whole);
-    let title = match Blame::first(&failed) {
-        None => "No attempt failed".to_owned(),
-        Some((share, cause)) => format!("{} of the failed attempts were {cause}", percent(share)),
+    let all: u128 = failed.iter().map(|blame| blame.amount).sum();
+    let title = match (Blame::first(&failed), all) {
+        (None, _) => "No attempt failed".to_owned(),
+        (Some((_, cause)), 1) => format!("One attempt failed, one of the {cause}"),
+        (Some((share, cause)), _) => {
+            format!("{} of the failed attempts were {cause}", percent(share))
+        }
     };
-    let remark = "attempts that failed; most are tried again and never reach the user";
+    let calls = &figures.whole.calls;
+    let again: u64 = calls.tried_again.iter().sum();
+    let remark = format!(
+        "{} of {} attempts failed; the router went on after {} of them, and {} calls failed for \
+         their users",
+        count(u64::try_from(all).unwrap_or(u64::MAX)),
+        count(figures.whole.dispatched()),
+        count(again),
+        count(calls.failed)
+    );
     let whole = |n: f64| count(n.round() as u64);
     let ticks = |most: f64| {
         let round = axis::ticks(most, 5).into_iter().filter(|n| *n <= most && n.fract() == 0.0);
         round.map(|n| (n, whole(n))).collect()
     };
-    losses::losses((&title, remark), &bars(&failed, 1.0), whole, ticks)
+    losses::losses((&title, &remark), &bars(&failed, 1.0), whole, ticks)
 }
 
 fn bars(blames: &[Blame], unit: f64) -> Vec<Loss> {

@@ -82,7 +82,7 @@ fn remark(shares: &Shares, marked: bool) -> String {
     };
     let beside =
         if alone { String::new() } else { format!("; numbers at its members: within {group}") };
-    format!("share of {of} attempts, in bins of {bin}{dashes}{beside}")
+    format!("share of {of} attempts, in steps of {bin}{dashes}{beside}")
 }
 
 /// Dashes where the weights would put the borders between a group's members.

@@ -9,6 +9,7 @@ use router_core::{
 };
 
 use super::chains::Chains;
+use super::moments::Moments;
 use super::trail::{Death, Leg, Toll, Trail, Trails, Verdict, Why};
 use crate::Frame;
 use crate::expect::{Metric, Selectors, Stat};
@@ -27,6 +28,7 @@ pub struct Breakdown {
     /// The pieces of the phase it is of.
     pieces: Option<Vec<(Time, Time)>>,
     trails: Trails,
+    pub(super) moments: Moments,
     pub(super) tail: Tail,
     pub(super) found: Found,
 }
@@ -161,6 +163,7 @@ impl Breakdown {
             gather: Gather::of(&metric),
             tail: Tail::new(Gather::of(&metric), most),
             trails: Trails::default(),
+            moments: Moments::new(&metric, group),
             found: Found::default(),
             config,
             metric,
@@ -389,10 +392,12 @@ pub(super) fn beyond(stat: Stat, count: u64) -> u64 {
 impl Journal for Breakdown {
     fn input(&mut self, now: Time, input: &Input) {
         self.trails.input(now, input);
+        self.moments.input(input);
     }
 
     fn output(&mut self, now: Time, output: &Output) {
         self.trails.output(now, output);
+        self.moments.output(&self.config, now, output);
     }
 
     fn call(&mut self, _: Time, call: &Call) {

@@ -25,7 +25,9 @@ impl Breakdown {
         let Some(part) = part else { return };
         let (heading, parts) = match &self.metric {
             Metric::Recovery(fault) => return recovery(page, fault, setting),
-            Metric::Share | Metric::PanicTime | Metric::StrandedTime => {
+            Metric::PanicTime | Metric::StrandedTime => return self.moments(page, figures),
+            Metric::Ejected | Metric::EjectedMax => return self.absent(page, figures),
+            Metric::Share => {
                 ("how often somebody could not be chosen, and why", self.excluded(figures, part))
             }
             Metric::Sent(wanted) => {
@@ -36,9 +38,7 @@ impl Breakdown {
                 let of_class = |kind: FailureKind| kind.class() == Some(*class);
                 ("failed attempts of this class", self.failed(figures, part, of_class))
             }
-            Metric::Openings | Metric::Ejected | Metric::EjectedMax => {
-                ("how often breakers opened", self.outs(figures, part))
-            }
+            Metric::Openings => ("how often breakers opened", self.outs(figures, part)),
             Metric::SuccessRate
             | Metric::Ttft(_)
             | Metric::Total(_)
@@ -54,6 +54,11 @@ impl Breakdown {
             return;
         }
         sums::table(page, heading, &largest(parts, |_| String::new()), COUNT, "together");
+        let all_of_it = self.of.during.is_none() && self.of.deployment.is_none();
+        if all_of_it && self.metric == Metric::Sent(Sent::Panic) {
+            page.gap();
+            self.moments(page, figures);
+        }
     }
 
     /// The memberships that the metric is of, by place.

@@ -1,10 +1,12 @@
 //! What happened to one call, and where a metric went: told from a run that is flown again with
 //! a journal that listens for it.
 
+mod absent;
 mod account;
 mod breakdown;
 mod chains;
 mod counted;
+mod moments;
 mod notables;
 mod quota;
 mod say;
@@ -21,10 +23,3 @@ pub use breakdown::Breakdown;
 pub use notables::Notables;
 pub use story::Story;
 pub use telling::Setting;
-
-use crate::expect::{Expectation, Mistake};
-
-/// What an expectation as written is of, without its bound.
-fn metric_of(expectation: &str) -> Result<String, Mistake> {
-    Expectation::parse(expectation).map(|e| format!("{}{}", e.metric, e.of))
-}

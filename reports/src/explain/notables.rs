@@ -8,7 +8,10 @@ use router_core::{
 
 use super::say;
 use super::telling::Setting;
+use crate::Figures;
+use crate::expect::{Expectation, Verdict};
 use crate::page::{Ink, Page};
+use crate::report::word;
 use crate::run_file::RunFile;
 use crate::words::count;
 
@@ -32,7 +35,12 @@ pub struct Notables {
 
 impl Notables {
     /// What is worth a look, each with the command that shows it.
-    pub fn text(&self, setting: &Setting<'_>, file: &RunFile, colour: bool) -> String {
+    pub fn text(
+        &self,
+        setting: &Setting<'_>,
+        (file, figures): (&RunFile, &Figures),
+        colour: bool,
+    ) -> String {
         let mut page = Page::new(colour);
         page.head(
             &format!("{} calls; which should be explained?", count(self.calls)),
@@ -76,7 +84,7 @@ impl Notables {
             Ink::Bold,
             "or where a metric went, here and with selectors such as {during=...}",
         );
-        columns(&mut page, &metrics(file, command));
+        columns(&mut page, &metrics((file, figures), command));
         page.finish()
     }
 
@@ -142,15 +150,17 @@ const fn first_of(cause: Cause) -> Option<&'static str> {
 }
 
 /// The metrics that are expected of the run, those that failed first, else the usual ones.
-fn metrics(file: &RunFile, command: &str) -> Vec<(String, String)> {
+fn metrics((file, figures): (&RunFile, &Figures), command: &str) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = Vec::new();
-    for wanted in ["FAIL", "NO DATA", "PASS"] {
-        for verdict in file.verdicts.iter().filter(|v| v.verdict == wanted) {
-            let Ok(metric) = super::metric_of(&verdict.expectation) else { continue };
-            let text = verdict.text.as_str();
+    let expected = file.verdicts.iter().filter_map(|v| Expectation::parse(&v.expectation).ok());
+    let judged: Vec<_> = expected.map(|expected| (expected.judge(figures), expected)).collect();
+    for wanted in [Verdict::Fail, Verdict::NoData, Verdict::Pass] {
+        for (judgement, expected) in judged.iter().filter(|(j, _)| j.verdict == wanted) {
+            let text = judgement.text.as_str();
             let measured = [", wanted", "; wanted"].iter().find_map(|mark| text.split_once(mark));
             let measured = measured.map_or(text, |(measured, _)| measured);
-            let shown = format!("{wanted}  {measured}");
+            let shown = format!("{}  {measured}", word(wanted));
+            let metric = format!("{}{}", expected.metric, expected.of);
             let what = format!("{command} {}", quoted(&metric));
             if !rows.iter().any(|(_, known)| *known == what) {
                 rows.push((shown, what));

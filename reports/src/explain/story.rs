@@ -227,6 +227,7 @@ impl Story {
                 if self.is_subject(attempt.request) {
                     let text = format!("a hedge is due, and held back: {}", say::held(why));
                     self.line(now, 1, text);
+                    self.tell_reasons_at(now, 2);
                 }
             }
             Observation::GaveUp { request, why } => {
@@ -264,9 +265,13 @@ impl Story {
     }
 
     fn tell_reasons(&mut self, now: Time) {
+        self.tell_reasons_at(now, 1);
+    }
+
+    fn tell_reasons_at(&mut self, now: Time, depth: usize) {
         self.excluded = 0;
         for text in std::mem::take(&mut self.reasons) {
-            self.line(now, 1, text);
+            self.line(now, depth, text);
         }
     }
 

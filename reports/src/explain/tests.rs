@@ -15,6 +15,8 @@ use super::whereabouts::Whereabouts;
 use super::{Setting, Story};
 use crate::sample;
 
+mod outages;
+
 const CHAT: GroupId = GroupId::at(0);
 
 fn id(sequence: u64) -> RequestId {

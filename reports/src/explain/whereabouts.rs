@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use router_core::{
     BreakerState, Config, DeploymentId, FailureKind, GroupId, Input, Member, Observation, Output,
-    Reason, Request, RequestId, Time, Turn, Upstream,
+    Reason, Request, RequestId, TagMatch, Time, Turn, Upstream,
 };
 
 use super::quota::{Quotas, Refusal};
@@ -140,7 +140,7 @@ impl Whereabouts {
         let deployment = member.deployment;
         match reason {
             Reason::Disabled => "an operator forced its breaker open".to_owned(),
-            Reason::Tags => "it does not have the tags asked for".to_owned(),
+            Reason::Tags => self.other_tags(group, request),
             Reason::Region => self.other_region(member, request),
             Reason::Context => too_long(member, request),
             Reason::Barred => {
@@ -182,6 +182,23 @@ impl Whereabouts {
         ];
         let (reason, _) = reasons.into_iter().find(|(_, holds)| *holds)?;
         Some(self.obstacle(now, to, (request, reason), None))
+    }
+
+    fn other_tags(&self, group: GroupId, request: &Request) -> String {
+        let group = self.config.group(group);
+        let fits = group.members.iter().any(|m| match group.tag_match {
+            TagMatch::Any => m.tags & request.tags != 0,
+            TagMatch::All => m.tags & request.tags == request.tags,
+        });
+        let default = group.members.iter().any(|member| member.is_default);
+        let why = match (request.tags, fits) {
+            (0, _) => "the request has no tags, so it goes to those tagged `default`",
+            (_, false) if default => {
+                "nobody has the tags asked for, so it goes to those tagged `default`"
+            }
+            (_, true | false) => "it does not have the tags asked for",
+        };
+        why.to_owned()
     }
 
     fn other_region(&self, member: &Member, request: &Request) -> String {

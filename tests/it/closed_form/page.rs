@@ -10,10 +10,14 @@ use super::{ENTRIES, Entry, Measured};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/validation.md");
 /// Between these stands what is written by this module.
 const MARKS: [&str; 2] = ["<!-- measured -->\n", "<!-- end of measured -->\n"];
-const HEAD: &str = "| case | file | formula | exact | measured | half-width (99.9 %) | in 95 % | run |\n\
-                    |---|---|---|---|---|---|---|---|\n";
+const HEAD: &str = "| case | file | formula | exact | half-width allowed | measured | half-width (99.9 %) | in 95 % | run |\n\
+                    |---|---|---|---|---|---|---|---|---|\n";
 /// How many cells of a line say what is measured, before those that say what came of it.
-const ASKED: usize = 4;
+const ASKED: usize = 5;
+/// How many cells a line has.
+const CELLS: usize = ASKED + 4;
+/// The half-width that is allowed where nothing is said against it.
+const USUAL: &str = "1 %";
 
 fn wish(word: &str) -> bool {
     std::env::var_os("SEAWALL_VALIDATION").is_some_and(|asked| asked == word)
@@ -63,7 +67,13 @@ fn lines(entry: &Entry) -> Vec<Line> {
         let file = format!("`{}`", case.file);
         let exact = shown(row.exact, row.unit);
         let came = measured.map(|all| came(row, &all[at], run.clone()));
-        Line { asked: [row.what.to_owned(), file, row.formula.to_owned(), exact], came }
+        let allowed = match row.unit {
+            Unit::Never => "-".to_owned(),
+            Unit::Number | Unit::Millis | Unit::Percent => {
+                format!("{} %", (1_000.0 * row.most).round() / 10.0)
+            }
+        };
+        Line { asked: [row.what.to_owned(), file, row.formula.to_owned(), exact, allowed], came }
     };
     case.rows.iter().enumerate().map(line).collect()
 }
@@ -108,8 +118,11 @@ fn written(old: &str, lines: &[Line]) -> (String, Vec<String>) {
         .collect();
     let (mut table, mut complaints) = (HEAD.to_owned(), Vec::new());
     let (mut held, mut tried) = (0, 0);
+    let allowed: Vec<&str> = lines.iter().map(|line| line.asked[ASKED - 1].as_str()).collect();
+    let bounded = allowed.iter().filter(|allowed| **allowed != "-").count();
+    let usual = allowed.iter().filter(|allowed| **allowed == USUAL).count();
     for Line { asked, came } in lines {
-        let known = before.iter().find(|cells| cells.len() == 8 && cells[..ASKED] == asked[..]);
+        let known = before.iter().find(|cells| cells.len() == CELLS && cells[..ASKED] == asked[..]);
         let came: Vec<&str> = match (came, known) {
             (Some(came), _) => came.iter().map(String::as_str).collect(),
             (None, Some(known)) => known[ASKED..].to_vec(),
@@ -130,6 +143,10 @@ fn written(old: &str, lines: &[Line]) -> (String, Vec<String>) {
     }
     let expected = tried * 95 / 100;
     table.push_str(&format!(
+        "\nOf {bounded} half-widths, {usual} may be at most {USUAL}, and the others what their rows \
+         say. The test fails where one is wider.\n"
+    ));
+    table.push_str(&format!(
         "\nIn all, {held} of {tried} intervals of 95 % ({BATCH} seeds each) hold the exact value; \
          {expected} were to be expected.\n"
     ));
@@ -142,7 +159,7 @@ mod tests {
 
     fn line(what: &str, came: Option<&str>) -> Line {
         let came = came.map(|mean| [mean, "1.00 %", "6 of 6", "always"].map(str::to_owned));
-        Line { asked: [what, "`f`", "x", "2.0000"].map(str::to_owned), came }
+        Line { asked: [what, "`f`", "x", "2.0000", "1 %"].map(str::to_owned), came }
     }
 
     fn page(table: &str) -> String {
@@ -152,12 +169,17 @@ mod tests {
     #[test]
     fn what_was_measured_replaces_what_stood_there_and_what_was_not_run_stays() {
         let (first, none) = written(&page(""), &[line("a", Some("1")), line("b", Some("2"))]);
-        assert!(none.is_empty() && first.contains("| a | `f` | x | 2.0000 | 1 |"), "{first}");
+        assert!(none.is_empty() && first.contains("| a | `f` | x | 2.0000 | 1 % | 1 |"), "{first}");
         let (again, _) = written(&first, &[line("a", Some("3")), line("b", None)]);
-        assert!(again.contains("| 2.0000 | 3 |") && !again.contains("| 2.0000 | 1 |"), "{again}");
-        assert!(again.contains("| b | `f` | x | 2.0000 | 2 | 1.00 % | 6 of 6 | always |"));
+        assert!(again.contains("| 1 % | 3 |") && !again.contains("| 1 % | 1 |"), "{again}");
+        assert!(again.contains("| b | `f` | x | 2.0000 | 1 % | 2 | 1.00 % | 6 of 6 | always |"));
         assert!(again.starts_with("Words.\n") && again.ends_with("More.\n"));
         assert!(again.contains("In all, 12 of 12 intervals"));
+        assert!(again.contains("Of 2 half-widths, 2 may be at most 1 %"), "{again}");
+        let mut wide = line("a", Some("1"));
+        wide.asked[ASKED - 1] = "4 %".to_owned();
+        let (wide, _) = written(&page(""), &[wide, line("b", Some("2"))]);
+        assert!(wide.contains("Of 2 half-widths, 1 may be at most 1 %, and the others"), "{wide}");
     }
 
     #[test]
