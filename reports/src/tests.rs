@@ -173,6 +173,31 @@ fn a_chart_says_in_its_title_what_it_shows() {
 }
 
 #[test]
+fn captions_say_what_is_not_in_the_picture() {
+    let mut figures = World::typical().figures();
+    let svg = |figures: &Figures, name: &str| {
+        report(figures, &[]).chart(name).expect("there is data").svg()
+    };
+    figures.whole.calls.ended = figures.whole.calls.ttft.count();
+    assert!(svg(&figures, "latency").contains("for half of the calls,"));
+    figures.whole.calls.ended += 12;
+    (figures.whole.calls.failed, figures.whole.calls.rejected) = (12, 5);
+    let latency = svg(&figures, "latency");
+    assert!(latency.contains("for half of calls that had one,"));
+    assert!(latency.contains("to its first token (12 calls had none); each point:"));
+    let failures = svg(&figures, "failures");
+    assert!(failures.contains("the router tried again after none of them"), "{failures}");
+    assert!(failures.contains("calls 12 failed (5 of them untried)"), "{failures}");
+    assert!(svg(&figures, "lost-time").contains(" per call on average"));
+    assert!(svg(&figures, "demand").contains("sent to a deployment"));
+    // No caption is cut short.
+    for chart in report(&figures, &[]).charts() {
+        let caption = chart.svg().lines().find(|line| line.ends_with('…')).map(str::to_owned);
+        assert_eq!(caption, None, "{}", chart.name);
+    }
+}
+
+#[test]
 fn sixty_four_deployments_are_shown_by_the_few_that_matter() {
     let mut figures = World::crowd().figures();
     let chart = |name| report(&figures, &[]).chart(name).expect("it is always drawn").svg();

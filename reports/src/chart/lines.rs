@@ -90,9 +90,9 @@ pub(crate) fn latency(title: &str, what: &str, data: &Latencies, backdrop: &Back
     let high = drawn().fold(0.0, f64::max);
     let low = drawn().filter(|s| *s > 0.0).fold(f64::INFINITY, f64::min);
     let log = low.is_finite() && high / low > WIDE;
-    let scale = if log { "; the scale is logarithmic" } else { "" };
+    let scale = if log { "; logarithmic scale" } else { "" };
     let bin = words::round_seconds(data.bin);
-    let remark = format!("{what}; each point stands for the calls that arrived in {bin}{scale}");
+    let remark = format!("{what}; each point: the calls that arrived in {bin}{scale}");
     let mut plot = Plot::new((title, &remark), backdrop, HEIGHT);
     let ticks = if log { log_ticks(low, high) } else { ticks(high, 4) };
     let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
@@ -104,7 +104,8 @@ pub(crate) fn latency(title: &str, what: &str, data: &Latencies, backdrop: &Back
         plot.nothing("no first token");
     }
     let mut names = Vec::new();
-    let lines = [("p50", "half waited less"), ("p95", "95 % waited less"), ("p99", "99 % did")];
+    let lines =
+        [("p50", "half waited less"), ("p95", "95 % waited less"), ("p99", "99 % waited less")];
     for (((name, meaning), values), colour) in lines.iter().zip(&data.quantiles).zip(QUANTILES) {
         let points: Vec<Option<Point>> = values
             .iter()

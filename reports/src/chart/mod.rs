@@ -178,16 +178,24 @@ fn latency(figures: &Figures, backdrop: &Backdrop, bounds: &[Bound]) -> Scene {
         }
     }
     let ttft = &figures.whole.calls.ttft;
+    // What never comes is in no quantile, and must not be taken for having come in time.
+    let without = figures.whole.calls.ended.saturating_sub(ttft.count());
     let title = match (ttft.p50(), ttft.p95(), ttft.p99()) {
-        (Some(p50), Some(p95), Some(p99)) => format!(
-            "The first token came within {} for half of the calls, {} for 95 %, {} for 99 %",
-            seconds(secs(p50.as_nanos())),
-            seconds(secs(p95.as_nanos())),
-            seconds(secs(p99.as_nanos()))
-        ),
+        (Some(p50), Some(p95), Some(p99)) => {
+            let [p50, p95, p99] = [p50, p95, p99].map(|span| seconds(secs(span.as_nanos())));
+            let of = if without > 0 { "calls that had one" } else { "the calls" };
+            format!(
+                "The first token came within {p50} for half of {of}, {p95} for 95 %, {p99} for 99 %"
+            )
+        }
         _ => "No call got a first token".to_owned(),
     };
-    lines::latency(&title, "time from a call's arrival to its first token", &data, backdrop)
+    let missing = match without {
+        0 => String::new(),
+        n => format!(" ({} calls had none)", count(n)),
+    };
+    let what = format!("time from a call's arrival to its first token{missing}");
+    lines::latency(&title, &what, &data, backdrop)
 }
 
 fn shares(figures: &Figures, backdrop: &Backdrop, merged: usize) -> Vec<Chart> {
@@ -361,7 +369,7 @@ fn lost_time(figures: &Figures) -> Scene {
     let (calls, all) = (figures.whole.calls.ended, lost.iter().map(|b| b.amount).sum::<u128>());
     let mean = match calls {
         0 => String::new(),
-        n => format!(", {} a call", seconds(all as f64 / n as f64 / 1e9)),
+        n => format!(", {} per call on average", seconds(all as f64 / n as f64 / 1e9)),
     };
     let remark = format!("{what}: time added up over all {} calls{mean}", count(calls));
     let short = |s: f64| if s >= 60.0 { seconds(s).replace(" 0 s", "") } else { seconds(s) };
@@ -381,13 +389,19 @@ fn failures(figures: &Figures) -> Scene {
     };
     let calls = &figures.whole.calls;
     let again: u64 = calls.tried_again.iter().sum();
+    let some = |n: u64| if n == 0 { "none".to_owned() } else { count(n) };
+    let rejected = match calls.rejected {
+        0 => String::new(),
+        n => format!(" ({} of them untried)", count(n)),
+    };
     let remark = format!(
-        "{} of {} attempts failed; the router went on after {} of them, and {} calls failed for \
-         their users",
+        "{} of {} attempts failed; the router tried again after {} of them; of the users' {} \
+         calls {} failed{rejected}",
         count(u64::try_from(all).unwrap_or(u64::MAX)),
         count(figures.whole.dispatched()),
-        count(again),
-        count(calls.failed)
+        some(again),
+        count(calls.ended),
+        some(calls.failed)
     );
     let whole = |n: f64| count(n.round() as u64);
     let ticks = |most: f64| {

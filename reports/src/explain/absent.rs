@@ -30,9 +30,10 @@ impl Breakdown {
     /// Where `ejected.share` or `ejected.max` went.
     pub(super) fn absent(&self, page: &mut Page, figures: &Figures) {
         let pieces = outs::pieces(figures, self.of.during.as_deref());
-        let group = match self.metric {
-            Metric::EjectedMax => self.most_at_once(page, figures, &pieces),
-            _ => self.group,
+        let group = if let Metric::EjectedMax = self.metric {
+            self.most_at_once(page, figures, &pieces)
+        } else {
+            self.group
         };
         let belongs = |i: &usize| {
             let member = &figures.members[*i];
