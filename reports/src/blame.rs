@@ -2,11 +2,11 @@
 
 use core::cmp::Reverse;
 
-use router_core::{FailureKind, Hold, Reason, Turn};
+use router_core::{DeploymentId, FailureClass, FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Calls, Figures, Membership, Part, membership, outs};
+use crate::{Calls, Figures, Membership, Part, explain, membership, outs};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -63,9 +63,18 @@ pub fn lost_time(figures: &Figures, part: &Part) -> Vec<Blame> {
 
 /// Which attempts failed in `part`, most first.
 pub fn failures(figures: &Figures, part: &Part) -> Vec<Blame> {
+    failures_where(figures, part, |_, _| true)
+}
+
+fn failures_where(
+    figures: &Figures,
+    part: &Part,
+    counts: impl Fn(usize, FailureKind) -> bool,
+) -> Vec<Blame> {
     let mut blames = Vec::new();
-    for (name, attempts) in figures.deployments.iter().zip(&part.deployments) {
-        for (kind, n) in FailureKind::ALL.into_iter().zip(&attempts.failures) {
+    for (d, (name, attempts)) in figures.deployments.iter().zip(&part.deployments).enumerate() {
+        let kinds = FailureKind::ALL.into_iter().zip(&attempts.failures);
+        for (kind, n) in kinds.filter(|(kind, _)| counts(d, *kind)) {
             let cause = several(kind).to_owned() + &on(figures, name);
             blames.push(Blame { cause, amount: u128::from(*n) });
         }
@@ -74,7 +83,7 @@ pub fn failures(figures: &Figures, part: &Part) -> Vec<Blame> {
 }
 
 /// What most of the trouble was made of that `expectation` failed for.
-pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<String> {
+pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String> {
     let during = expectation.of.during.as_deref();
     let part = match during {
         Some(name) => figures.phase(name)?,
@@ -101,7 +110,8 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         Metric::Amplification | Metric::Recovery(_) => failed(figures, part),
         Metric::CostPer1k => dear(figures, part),
         Metric::Share => excluded(part, deployment?.index()),
-        Metric::Openings | Metric::Ejected | Metric::EjectedMax => opened(figures, part),
+        Metric::Openings => opened(figures, part),
+        Metric::Ejected | Metric::EjectedMax => absent(figures, expectation),
         Metric::Sent(Sent::Standby | Sent::Panic) | Metric::PanicTime | Metric::StrandedTime => {
             hindered(part)
         }
@@ -111,7 +121,8 @@ pub(crate) fn explain(figures: &Figures, expectation: &Expectation) -> Option<St
         Metric::Sent(Sent::Hedges) => overtaken(figures, part),
         Metric::HedgesWon | Metric::HedgesCost => outrun(figures, part),
         Metric::AppRestarts | Metric::AppDown => slowest(figures, part),
-        Metric::Sent(Sent::Retries | Sent::Probes) | Metric::Failures(_) => None,
+        Metric::Failures(class) => of_class(figures, part, deployment, *class),
+        Metric::Sent(Sent::Retries | Sent::Probes) => None,
         // No failure of an attempt says why it went where nothing is kept.
         Metric::Cached => return None,
     };
@@ -159,6 +170,26 @@ fn failed(figures: &Figures, part: &Part) -> Option<String> {
     let failures = failures(figures, part);
     let (share, cause) = Blame::first(&failures)?;
     Some(format!("{} of the failed attempts were {cause}", percent(share)))
+}
+
+/// Which failures those of a class were.
+fn of_class(
+    figures: &Figures,
+    part: &Part,
+    deployment: Option<DeploymentId>,
+    class: FailureClass,
+) -> Option<String> {
+    let failures = failures_where(figures, part, |d, kind| {
+        kind.class() == Some(class) && deployment.is_none_or(|own| own.index() == d)
+    });
+    let (share, cause) = Blame::first(&failures)?;
+    Some(format!("{} of them were {cause}", percent(share)))
+}
+
+/// What kept members out the longest.
+fn absent(figures: &Figures, expectation: &Expectation) -> Option<String> {
+    let (share, what) = explain::absence(figures, &expectation.of)?;
+    Some(format!("{} of the time that members were out: {what}", percent(share)))
 }
 
 /// Lost time if that is a tenth of all waiting, else the slowest deployment.
@@ -320,7 +351,7 @@ mod tests {
             attempts.lost[FailureKind::Connect as usize].waited_ns = 9;
             let expectation = Expectation::parse("amplification < 1.2").unwrap();
             let lost = lost_time(&figures, &figures.whole).remove(0).cause;
-            (explain(&figures, &expectation).unwrap(), lost)
+            (super::why(&figures, &expectation).unwrap(), lost)
         };
         let (failed, lost) = blamed(&[("a", 1, 0)]);
         assert_eq!(failed, "100 % of the failed attempts were connection failures");
@@ -339,7 +370,7 @@ mod tests {
         figures.whole.groups[1].failed = 1;
         figures.whole.groups[1].rejected = 1;
         figures.whole.deployments[0].failures[FailureKind::Server as usize] = 90;
-        let why = |text: &str| explain(&figures, &Expectation::parse(text).unwrap()).unwrap();
+        let why = |text: &str| super::why(&figures, &Expectation::parse(text).unwrap()).unwrap();
         assert_eq!(
             why("success.rate > 99 %"),
             "1,035 calls without a whole answer: 1,000 rejected without an attempt, 30 failed \
@@ -352,5 +383,10 @@ mod tests {
         );
         let attempts = "100 % of the failed attempts were server errors";
         assert_eq!(why("success.rate {deployment=a} > 99 %"), attempts);
+        // Of a class, whatever else failed more often.
+        figures.whole.deployments[0].failures[FailureKind::Idle as usize] = 3;
+        figures.whole.deployments[0].failures[FailureKind::Total as usize] = 1;
+        let timeouts = Expectation::parse("failures.timeout < 1 %").unwrap();
+        assert_eq!(super::why(&figures, &timeouts).unwrap(), "75.0 % of them were stalls");
     }
 }

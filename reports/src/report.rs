@@ -105,7 +105,7 @@ impl Report<'_> {
     /// What most of the trouble behind a failed expectation was made of.
     pub(crate) fn why(&self, judged: &Judged) -> Option<String> {
         match judged.judgement.verdict {
-            Verdict::Fail => blame::explain(self.figures, &judged.expectation),
+            Verdict::Fail => blame::why(self.figures, &judged.expectation),
             Verdict::Pass | Verdict::NoData => None,
         }
     }

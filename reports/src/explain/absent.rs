@@ -7,7 +7,7 @@ use super::breakdown::Breakdown;
 use super::say;
 use super::sums::{self, Measure};
 use crate::blame::several;
-use crate::expect::Metric;
+use crate::expect::{Metric, Selectors};
 use crate::outs::{self, Stretches};
 use crate::page::{Ink, Page};
 use crate::table::{Side, Table};
@@ -125,6 +125,24 @@ impl Breakdown {
         });
         told.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// What kept the members that `of` names out the longest, in words, and which part of the time
+/// that they were out.
+pub(crate) fn absence(figures: &Figures, of: &Selectors) -> Option<(f64, String)> {
+    let pieces = outs::pieces(figures, of.during.as_deref());
+    let group = of.group.as_ref().map(|name| figures.group_named(name));
+    let deployment = of.deployment.as_ref().map(|name| figures.deployment_named(name));
+    let belongs = |i: &usize| {
+        let member = &figures.members[*i];
+        group.is_none_or(|own| own == Some(member.group))
+            && deployment.is_none_or(|own| own == Some(member.deployment))
+    };
+    let members: Vec<usize> = (0..figures.members.len()).filter(belongs).collect();
+    let (parts, out) = parts(figures, &members, &pieces);
+    // The first of equals.
+    let (what, (most, _)) = parts.into_iter().rev().max_by_key(|(_, (ns, _))| *ns)?;
+    Some((most as f64 / out.max(1) as f64, what))
 }
 
 /// What took these members out within `pieces`, by start.

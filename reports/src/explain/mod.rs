@@ -19,6 +19,7 @@ mod trail;
 mod whereabouts;
 mod wording;
 
+pub(crate) use absent::absence;
 pub use breakdown::Breakdown;
 pub use notables::Notables;
 pub use story::Story;

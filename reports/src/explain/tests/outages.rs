@@ -75,6 +75,13 @@ fn who_was_out_is_told_with_breakers_and_rests_each_with_when_and_why() {
         assert!(together.is_some_and(|line| line.contains(out)), "{told}");
     }
     assert!(text("ejected.share {deployment=c}").contains("nobody was out"));
+    let why = |expected: &str| {
+        crate::blame::why(&figures, &Expectation::parse(expected).expect("it is one"))
+    };
+    let of_all = "63.2 % of the time that members were out: the breaker of a open";
+    assert_eq!(why("ejected.share < 1 %").as_deref(), Some(of_all));
+    let of_b = "100 % of the time that members were out: rests of b, after server errors";
+    assert_eq!(why("ejected.share {deployment=b} < 1 %").as_deref(), Some(of_b));
 }
 
 /// Requests that find nobody, one that is helped, and one that panic helps.
