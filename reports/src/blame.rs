@@ -351,7 +351,7 @@ mod tests {
             attempts.lost[FailureKind::Connect as usize].waited_ns = 9;
             let expectation = Expectation::parse("amplification < 1.2").unwrap();
             let lost = lost_time(&figures, &figures.whole).remove(0).cause;
-            (super::why(&figures, &expectation).unwrap(), lost)
+            (why(&figures, &expectation).unwrap(), lost)
         };
         let (failed, lost) = blamed(&[("a", 1, 0)]);
         assert_eq!(failed, "100 % of the failed attempts were connection failures");
@@ -370,23 +370,23 @@ mod tests {
         figures.whole.groups[1].failed = 1;
         figures.whole.groups[1].rejected = 1;
         figures.whole.deployments[0].failures[FailureKind::Server as usize] = 90;
-        let why = |text: &str| super::why(&figures, &Expectation::parse(text).unwrap()).unwrap();
+        let why_of = |text: &str| why(&figures, &Expectation::parse(text).unwrap()).unwrap();
         assert_eq!(
-            why("success.rate > 99 %"),
+            why_of("success.rate > 99 %"),
             "1,035 calls without a whole answer: 1,000 rejected without an attempt, 30 failed \
              after attempts, 4 left by their users, 1 answered only in part; 100 % of the failed \
              attempts were server errors"
         );
         assert_eq!(
-            why("success.rate {group=code} > 99 %"),
+            why_of("success.rate {group=code} > 99 %"),
             "1 call without a whole answer, rejected without an attempt"
         );
         let attempts = "100 % of the failed attempts were server errors";
-        assert_eq!(why("success.rate {deployment=a} > 99 %"), attempts);
+        assert_eq!(why_of("success.rate {deployment=a} > 99 %"), attempts);
         // Of a class, whatever else failed more often.
         figures.whole.deployments[0].failures[FailureKind::Idle as usize] = 3;
         figures.whole.deployments[0].failures[FailureKind::Total as usize] = 1;
         let timeouts = Expectation::parse("failures.timeout < 1 %").unwrap();
-        assert_eq!(super::why(&figures, &timeouts).unwrap(), "75.0 % of them were stalls");
+        assert_eq!(why(&figures, &timeouts).unwrap(), "75.0 % of them were stalls");
     }
 }
