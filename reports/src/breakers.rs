@@ -1,6 +1,6 @@
 //! Breakers as stretches of time: what each membership's was while it was not plainly closed.
 
-use router_core::{BreakerMode, BreakerState, Config, Time, Turn};
+use router_core::{BreakerMode, BreakerState, Config, Group, Time, Turn};
 
 /// A stretch of time in which a membership's breaker was not plainly closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +61,8 @@ pub(crate) struct Breakers {
     seen: Vec<Spell>,
     /// By membership.
     lanes: Vec<Lane>,
+    /// How many members each group has, at most.
+    sizes: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,15 +77,16 @@ struct Lane {
 impl Breakers {
     pub(crate) fn new(config: &Config) -> Self {
         let lane = |mode| Lane { mode, now: None, last: None };
-        let lanes = modes(config).map(|_| lane(BreakerMode::Disabled)).collect();
-        let mut breakers = Self { seen: Vec::new(), lanes };
+        let sizes: Vec<usize> = config.groups().iter().map(|group| group.members.len()).collect();
+        let lanes = vec![lane(BreakerMode::Disabled); sizes.iter().sum()];
+        let mut breakers = Self { seen: Vec::new(), lanes, sizes };
         breakers.reconfigure(Time::ZERO, config);
         breakers
     }
 
     /// From `now` on, modes are those of `config`. What a breaker is stays, seen or not.
     pub(crate) fn reconfigure(&mut self, now: Time, config: &Config) {
-        for (member, mode) in modes(config).enumerate() {
+        for (member, mode) in self.modes(config).into_iter().enumerate() {
             if self.lanes[member].mode == mode {
                 continue;
             }
@@ -112,6 +115,30 @@ impl Breakers {
                 Some(_) | None => {}
             }
         }
+    }
+
+    /// The mode of every membership; of those that there are not, not yet or not any more, none.
+    fn modes(&self, config: &Config) -> Vec<BreakerMode> {
+        let mut modes = Vec::with_capacity(self.lanes.len());
+        for (index, size) in self.sizes.iter().enumerate() {
+            let group = config.groups().get(index);
+            modes.extend((0..*size).map(|place| {
+                let is_there = |group: &&Group| group.present >> place & 1 == 1;
+                let member = group.filter(is_there).and_then(|group| group.members.get(place));
+                member.map_or(BreakerMode::Disabled, |member| member.breaker)
+            }));
+        }
+        modes
+    }
+
+    /// Every breaker is closed from `now` on, and knows of nothing.
+    #[cold]
+    pub(crate) fn forget(&mut self, now: Time, config: &Config) {
+        for member in 0..self.lanes.len() {
+            self.settle(member, now);
+            self.lanes[member] = Lane { mode: BreakerMode::Disabled, now: None, last: None };
+        }
+        self.reconfigure(now, config);
     }
 
     /// The breaker of `member` turned.
@@ -170,10 +197,6 @@ impl Breakers {
             self.push(Spell { kind, from, until: now, why, ..spell });
         }
     }
-}
-
-fn modes(config: &Config) -> impl Iterator<Item = BreakerMode> {
-    config.groups().iter().flat_map(|group| &group.members).map(|member| member.breaker)
 }
 
 #[cfg(test)]

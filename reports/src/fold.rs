@@ -5,7 +5,7 @@ use std::sync::Arc;
 use router_core::{
     AttemptId, BreakerState, Call, CallEnd, Cause, Config, DeploymentId, Dispatch, End,
     FailureKind, GiveUp, GroupId, Input, Journal, Observation, Outcome, Output, Price, RequestId,
-    Span, Time, Usage, Wait,
+    Restart, Span, Time, Usage, Wait,
 };
 
 use self::asides::Asides;
@@ -27,6 +27,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub struct Fold {
     config: Arc<Config>,
+    /// What the figures' shape is of.
+    whole: Arc<Config>,
     prices: Vec<Price>,
     /// Everything but its parts, its rests, its breakers' spells and its end.
     figures: Figures,
@@ -64,18 +66,36 @@ impl Fold {
     /// # Panics
     /// If [`Frame::bin`] is zero.
     pub fn new(config: Arc<Config>, frame: Frame) -> Self {
+        let whole = Arc::clone(&config);
+        Self::across(config, &whole, frame)
+    }
+
+    /// A fold of a run that begins with `config` and ends with `whole`, which has every name that
+    /// there is on the way ([`Config::revise`]): figures have its shape.
+    ///
+    /// # Panics
+    /// As [`Self::new`]; and if `whole` is no revision of `config`.
+    pub fn across(config: Arc<Config>, whole: &Arc<Config>, frame: Frame) -> Self {
+        assert!(config.fits(whole), "a run ends with a revision of what it began with");
         let mut first_member = vec![0];
-        for group in config.groups() {
+        for group in whole.groups() {
             first_member.push(first_member[first_member.len() - 1] + group.members.len());
         }
+        let mut figures = Figures::new(whole, frame);
+        for (keys, deployment) in figures.keys.iter_mut().zip(config.deployments()) {
+            *keys = deployment.keys.max(*keys);
+        }
+        figures.priced |= has_price(&config);
+        let mut breakers = Breakers::new(whole);
+        breakers.reconfigure(Time::ZERO, &config);
         Self {
-            prices: config.deployments().iter().map(|deployment| deployment.price).collect(),
-            segments: Segments::new(&config, &frame),
-            rests: Rests::new(&config),
-            breakers: Breakers::new(&config),
+            prices: prices(&config, whole),
+            segments: Segments::new(whole, &figures.frame),
+            rests: Rests::new(&figures.keys),
+            breakers,
             asides: Asides::default(),
             first_member,
-            deployments: config
+            deployments: whole
                 .groups()
                 .iter()
                 .flat_map(|group| group.members.iter().map(|member| member.deployment))
@@ -84,9 +104,10 @@ impl Fold {
             cursor: Cursor { now: Time::ZERO, bin: Some(0) },
             failed: None,
             stranded: None,
-            stranded_at: vec![None; config.groups().len() + 1],
-            panicked_at: vec![None; config.groups().len() + 1],
-            figures: Figures::new(&config, frame),
+            stranded_at: vec![None; whole.groups().len() + 1],
+            panicked_at: vec![None; whole.groups().len() + 1],
+            figures,
+            whole: Arc::clone(whole),
             config,
         }
     }
@@ -95,7 +116,7 @@ impl Fold {
     pub fn finish(self, end: Time) -> Figures {
         let mut figures = self.figures;
         figures.end = end.max(self.cursor.now);
-        (figures.whole, figures.phases) = self.segments.finish(&self.config, &figures.frame);
+        (figures.whole, figures.phases) = self.segments.finish(&self.whole, &figures.frame);
         (figures.resting, figures.rests) = self.rests.finish(figures.end);
         figures.spells = self.breakers.finish(figures.end);
         figures
@@ -255,6 +276,7 @@ impl Fold {
             Observation::Closed { .. } => {}
             Observation::Late { .. } => self.figures.late += 1,
             Observation::Misfit => self.figures.misfits += 1,
+            Observation::Drained { .. } => {}
         }
     }
 
@@ -422,6 +444,12 @@ fn count_second(seconds: &mut Seconds, last: &mut [Option<u64>], group: GroupId,
     }
 }
 
+/// What everything costs under `config`; what comes later, as it will.
+fn prices(config: &Config, whole: &Config) -> Vec<Price> {
+    let later = &whole.deployments()[config.deployments().len()..];
+    config.deployments().iter().chain(later).map(|deployment| deployment.price).collect()
+}
+
 /// The bin of an instant; none after the horizon. The last arrival may come at the horizon.
 fn bin_of(figures: &Figures, at: Time) -> Option<usize> {
     (at <= figures.frame.horizon).then(|| {
@@ -431,6 +459,17 @@ fn bin_of(figures: &Figures, at: Time) -> Option<usize> {
 }
 
 impl Journal for Fold {
+    fn restart(&mut self, now: Time, restart: Restart) {
+        self.advance(now);
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => {
+                self.rests.forget(now);
+                self.breakers.forget(now, &self.config);
+            }
+        }
+    }
+
     fn input(&mut self, now: Time, input: &Input) {
         self.advance(now);
         self.failed = None;
@@ -438,8 +477,8 @@ impl Journal for Fold {
         match input {
             Input::Submit(request) => self.submit(request.id, request.group),
             Input::Reconfigure(next) if self.config.fits(next) => {
-                self.prices.clear();
-                self.prices.extend(next.deployments().iter().map(|deployment| deployment.price));
+                assert!(next.fits(&self.whole), "what a run becomes is known before it");
+                self.prices = prices(next, &self.whole);
                 self.figures.priced |= has_price(next);
                 self.breakers.reconfigure(now, next);
                 self.config = Arc::clone(next);

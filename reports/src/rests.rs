@@ -1,6 +1,6 @@
 //! Rests as intervals, and how long a deployment could take nothing.
 
-use router_core::{Config, DeploymentId, FailureKind, Span, Time};
+use router_core::{DeploymentId, FailureKind, Span, Time};
 
 use crate::Rest;
 
@@ -16,10 +16,11 @@ pub(crate) struct Rests {
 }
 
 impl Rests {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Of deployments with so many keys each.
+    pub(crate) fn new(keys: &[u8]) -> Self {
         let mut first = vec![0];
-        for deployment in config.deployments() {
-            first.push(first[first.len() - 1] + 1 + usize::from(deployment.keys));
+        for keys in keys {
+            first.push(first[first.len() - 1] + 1 + usize::from(*keys));
         }
         Self { seen: Vec::with_capacity(1_024), latest: vec![None; first[first.len() - 1]], first }
     }
@@ -34,6 +35,8 @@ impl Rests {
         (failure, streak): (FailureKind, u8),
     ) {
         let slot = self.first[deployment.index()] + key.map_or(0, |key| 1 + usize::from(key));
+        // A revision may have taken this key away, and what gave it is not known here.
+        let slot = slot.min(self.first[deployment.index() + 1] - 1);
         if let Some(at) = self.latest[slot] {
             let rest = &mut self.seen[at];
             if rest.until >= now {
@@ -44,6 +47,15 @@ impl Rests {
         }
         self.latest[slot] = Some(self.seen.len());
         self.seen.push(Rest { deployment, key, from: now, until, failure, streak });
+    }
+
+    /// Nobody knows of any rest from `now` on.
+    #[cold]
+    pub(crate) fn forget(&mut self, now: Time) {
+        for rest in self.seen.iter_mut().filter(|rest| rest.until > now) {
+            rest.until = now;
+        }
+        self.latest.fill(None);
     }
 
     /// How long each deployment, or all of its keys, rested up to `end`; and every rest.
@@ -89,16 +101,13 @@ pub(crate) fn unable<'a>(
 
 #[cfg(test)]
 mod tests {
-    use crate::sample;
-
     use super::*;
 
     const A: DeploymentId = DeploymentId::at(0);
     const WHY: (FailureKind, u8) = (FailureKind::RateLimit, 1);
 
     fn rests(of: &[(Option<u8>, u64, u64)], end_s: u64) -> (Span, Vec<Rest>) {
-        let config = sample::config(&[("chat", &[("a", 1, 0), ("b", 1, 0)])]);
-        let mut rests = Rests::new(&config);
+        let mut rests = Rests::new(&[2, 2]);
         for &(key, from_s, until_s) in of {
             rests.rest(Time::from_secs(from_s), (A, key), Time::from_secs(until_s), WHY);
         }

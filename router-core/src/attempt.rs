@@ -185,7 +185,9 @@ impl Router {
         let now = self.now;
         let ended = *self.attempt_mut(slot, ordinal);
         let flight = *self.flight(slot);
-        for limit in &self.config.deployment(ended.deployment).limits {
+        let known = self.config.deployment(ended.deployment);
+        let removed = known.removed;
+        for limit in &known.limits {
             self.limits[limit.index()].settle(flight.charge(), Charge::of(usage), now);
         }
         self.health.release(ended.deployment, ended.key);
@@ -198,6 +200,9 @@ impl Router {
             elapsed: now.since(ended.dispatched),
             usage,
         });
+        if removed {
+            self.tell_if_drained(ended.deployment);
+        }
         self.unseat(slot, ordinal);
         ended
     }

@@ -87,14 +87,16 @@ enum State {
 }
 
 impl Breaker {
-    /// A closed one that has heard nothing.
-    pub(crate) fn new(spec: &BreakerSpec, start: Time) -> Self {
-        let window = match spec.window {
-            BreakerWindow::Time(window) => Window::of_time(window, start),
-            BreakerWindow::Calls(calls) => Window::of_calls(calls),
-        };
-        let state = State::Closed { since: start, ramp_until: start };
+    /// A closed one, of a router that was made at `start`, that has heard nothing before now.
+    pub(crate) fn new(spec: &BreakerSpec, start: Time, now: Time) -> Self {
+        let window = window(spec, start);
+        let state = State::Closed { since: now, ramp_until: now };
         Self { state, window, consecutive: 0, streak: 0 }
+    }
+
+    /// Its window is another from now on, and empty. It stays in its state.
+    pub(crate) fn count_anew(&mut self, spec: &BreakerSpec, start: Time) {
+        self.window = window(spec, start);
     }
 
     /// It is enforced from now on and was not before: it is closed, and has heard nothing.
@@ -320,6 +322,13 @@ impl Breaker {
         self.consecutive = number(&mut words)?;
         self.streak = number(&mut words)?;
         self.window.restore(words)
+    }
+}
+
+fn window(spec: &BreakerSpec, start: Time) -> Window<3> {
+    match spec.window {
+        BreakerWindow::Time(window) => Window::of_time(window, start),
+        BreakerWindow::Calls(calls) => Window::of_calls(calls),
     }
 }
 

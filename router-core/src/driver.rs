@@ -23,6 +23,18 @@ pub trait Brain {
     fn handle(&mut self, now: Time, input: Input) -> Outputs<'_>;
     /// When the brain next needs [`Input::Tick`]. Sleeping exactly until then is enough.
     fn next_wakeup(&self) -> Option<Wakeup>;
+    /// Its process ends, and another begins. Nothing is in flight: what was, was cancelled. A
+    /// brain without a word on this remembers everything.
+    fn restart(&mut self, _now: Time, _restart: Restart) {}
+}
+
+/// What a router that is started anew begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Restart {
+    /// What a snapshot kept of the one before.
+    Restored,
+    /// Nothing.
+    Empty,
 }
 
 /// The outputs of one input, in the order they are to be performed.
@@ -88,6 +100,8 @@ pub trait Journal {
     /// A user's call is over. Told by drivers that know their clients' own retries: the
     /// simulator does; a gateway tells one call per request.
     fn call(&mut self, _now: Time, _call: &Call) {}
+    /// The brain is started anew. From a snapshot it goes on as if nothing had happened.
+    fn restart(&mut self, _now: Time, _restart: Restart) {}
 }
 
 impl Journal for () {
@@ -113,6 +127,12 @@ impl<J: Journal> Journal for Option<J> {
             journal.call(now, call);
         }
     }
+
+    fn restart(&mut self, now: Time, restart: Restart) {
+        if let Some(journal) = self {
+            journal.restart(now, restart);
+        }
+    }
 }
 
 impl<A: Journal, B: Journal> Journal for (A, B) {
@@ -129,6 +149,11 @@ impl<A: Journal, B: Journal> Journal for (A, B) {
     fn call(&mut self, now: Time, call: &Call) {
         self.0.call(now, call);
         self.1.call(now, call);
+    }
+
+    fn restart(&mut self, now: Time, restart: Restart) {
+        self.0.restart(now, restart);
+        self.1.restart(now, restart);
     }
 }
 
@@ -163,6 +188,12 @@ impl<B: Brain, J: Journal> Driver<B, J> {
     /// Tells the journal that a user's call is over.
     pub fn call(&mut self, now: Time, call: &Call) {
         self.journal.call(now, call);
+    }
+
+    /// Starts the brain anew, with nothing in flight, and tells the journal.
+    pub fn restart(&mut self, now: Time, restart: Restart) {
+        self.journal.restart(now, restart);
+        self.brain.restart(now, restart);
     }
 
     /// Feeds one input, performs everything it asks for, and says when to wake.

@@ -53,10 +53,31 @@ const ANSWERED: usize = 0;
 const COMMON: usize = 1;
 
 impl Membership {
-    fn new(group: &Group, start: Time) -> Self {
+    /// One of a router that was made at `start`, from now on.
+    fn new(group: &Group, start: Time, now: Time) -> Self {
         Self {
             window: Window::of_time(group.cooldown.window, start),
-            breaker: group.breaker.as_ref().map(|spec| Breaker::new(spec, start)),
+            breaker: group.breaker.as_ref().map(|spec| Breaker::new(spec, start, now)),
+        }
+    }
+
+    /// The same under another policy; `begins` says whether its breaker holds from now on and did
+    /// not before.
+    fn revise(&mut self, before: &Group, after: &Group, begins: bool, (start, now): (Time, Time)) {
+        if before.cooldown.window != after.cooldown.window {
+            self.window = Window::of_time(after.cooldown.window, start);
+        }
+        match (&mut self.breaker, &after.breaker) {
+            (breaker, None) => *breaker = None,
+            (breaker @ None, Some(spec)) => *breaker = Some(Breaker::new(spec, start, now)),
+            (Some(breaker), Some(spec)) => {
+                if before.breaker.map(|before| before.window) != Some(spec.window) {
+                    breaker.count_anew(spec, start);
+                }
+                if begins {
+                    breaker.begin(now);
+                }
+            }
         }
     }
 
@@ -128,21 +149,41 @@ pub(crate) struct DeploymentState {
     pub(crate) in_flight: u32,
     /// Until when all of its keys rest.
     cooling_until: Time,
+    /// How many of its keys may be used: the first ones. There are more if a revision has taken
+    /// some away.
+    usable: u8,
     /// While its last call to end failed: until when it is passed over without exception.
     pub(crate) doubted_until: Option<Time>,
 }
 
 impl DeploymentState {
     fn new(keys: u8) -> Self {
-        let key = KeyState { rest: Rest::NONE, in_flight: 0 };
-        let keys = alloc::vec![key; usize::from(keys)];
-        Self {
+        let mut state = Self {
             rest: Rest::NONE,
-            keys,
+            keys: Vec::new(),
             in_flight: 0,
             cooling_until: Time::ZERO,
+            usable: 0,
             doubted_until: None,
-        }
+        };
+        state.revise(keys);
+        state
+    }
+
+    /// It has so many keys now. The first so many stay what they are.
+    fn revise(&mut self, keys: u8) {
+        self.remember(keys.max(self.keys.len() as u8));
+        self.usable = keys;
+        self.refresh();
+    }
+
+    /// It has had so many keys.
+    pub(crate) fn remember(&mut self, keys: u8) {
+        self.keys.resize(keys.into(), KeyState { rest: Rest::NONE, in_flight: 0 });
+    }
+
+    fn usable(&self) -> &[KeyState] {
+        &self.keys[..usize::from(self.usable)]
     }
 
     /// Until when nothing may be sent to it; not after now if it is awake.
@@ -161,20 +202,20 @@ impl DeploymentState {
     }
 
     pub(crate) fn refresh(&mut self) {
-        let keys = self.keys.iter().map(|k| k.rest.until).min().unwrap_or(Time::ZERO);
+        let keys = self.usable().iter().map(|k| k.rest.until).min().unwrap_or(Time::ZERO);
         self.cooling_until = keys.max(self.rest.until);
     }
 
     /// Whether it may be used although it rests: somebody panics, and no provider asked for this.
     pub(crate) fn may_be_pressed(&self, now: Time) -> bool {
-        self.rest.asked <= now && self.keys.iter().any(|key| key.rest.asked <= now)
+        self.rest.asked <= now && self.usable().iter().any(|key| key.rest.asked <= now)
     }
 
     /// The key with the fewest attempts in flight of those that are awake, or, pressed, of those
     /// whose provider asked for nothing; the first of several.
     fn pick_key(&self, now: Time, pressed: bool) -> u8 {
         let end = |rest: Rest| if pressed { rest.asked } else { rest.until };
-        let awake = self.keys.iter().enumerate().filter(|(_, k)| end(k.rest) <= now);
+        let awake = self.usable().iter().enumerate().filter(|(_, k)| end(k.rest) <= now);
         let (best, _) = awake.min_by_key(|(_, k)| k.in_flight).expect("who is eligible has a key");
         best as u8
     }
@@ -242,10 +283,10 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) fn new(config: &Config, start: Time) -> Self {
         let deployments = config.deployments().iter().map(|d| DeploymentState::new(d.keys));
-        let memberships = config
-            .groups()
-            .iter()
-            .map(|group| group.members.iter().map(|_| Membership::new(group, start)).collect());
+        let memberships = config.groups().iter().map(|group| {
+            let members = group.members.iter();
+            members.map(|_| Membership::new(group, start, start)).collect()
+        });
         let waits = config.groups().iter().map(|_| [Quantile::new(start), Quantile::new(start)]);
         Self {
             deployments: deployments.collect(),
@@ -254,18 +295,39 @@ impl Health {
         }
     }
 
-    /// Another configuration takes over: breakers that were not enforced before begin anew.
-    pub(crate) fn revise(&mut self, config: &Config, next: &Config, now: Time) {
-        let groups = config.groups().iter().zip(next.groups());
-        for ((before, after), memberships) in groups.zip(&mut self.memberships) {
-            let members = before.members.iter().zip(&after.members);
-            for ((before, after), membership) in members.zip(memberships) {
-                if before.breaker != BreakerMode::Enforce
-                    && after.breaker == BreakerMode::Enforce
-                    && let Some(breaker) = &mut membership.breaker
-                {
-                    breaker.begin(now);
+    /// Another configuration takes over. Rests, counts, breakers and times stay; a window of
+    /// another length starts empty; a breaker that was not enforced before, or not there, begins
+    /// anew.
+    #[cold]
+    pub(crate) fn revise(&mut self, last: &Config, next: &Config, (start, now): (Time, Time)) {
+        for (index, deployment) in next.deployments().iter().enumerate() {
+            match self.deployments.get_mut(index) {
+                Some(state) => state.revise(deployment.keys),
+                None => self.deployments.push(DeploymentState::new(deployment.keys)),
+            }
+        }
+        self.memberships.resize(next.groups().len(), Vec::new());
+        let groups = self.memberships.iter_mut().zip(next.groups()).enumerate();
+        for (index, (memberships, after)) in groups {
+            let before = last.groups().get(index);
+            for (place, member) in after.members.iter().enumerate() {
+                let known = before.and_then(|before| Some((before, before.members.get(place)?)));
+                match (known, memberships.get_mut(place)) {
+                    (Some((before, old)), Some(membership)) => {
+                        let begins = old.breaker != BreakerMode::Enforce
+                            && member.breaker == BreakerMode::Enforce;
+                        membership.revise(before, after, begins, (start, now));
+                    }
+                    (None, _) | (_, None) => memberships.push(Membership::new(after, start, now)),
                 }
+            }
+        }
+        for (index, group) in next.groups().iter().enumerate() {
+            let none = [Quantile::new(start), Quantile::new(start)];
+            match self.waits.get_mut(index) {
+                Some(_) if group.notes_waits() => {}
+                Some(waits) => *waits = none,
+                None => self.waits.push(none),
             }
         }
     }

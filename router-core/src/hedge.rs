@@ -70,7 +70,7 @@ impl Router {
     /// such limits, those of the limit with the least room. Free places of those that are out or
     /// stand by are no help to anyone.
     fn utilisation(&self, group: GroupId) -> (u64, u64) {
-        let members = self.config.group(group).members.iter().enumerate();
+        let members = self.config.group(group).present();
         let serving = members
             .filter(|(index, member)| member.weight > 0 && !self.is_out(group, *index, member));
         let tightest = serving.filter_map(|(_, member)| {

@@ -201,15 +201,15 @@ impl Router {
     /// Whether a group's only member has nobody to take its place.
     fn stands_alone(&self, group: GroupId) -> bool {
         let group = self.config.group(group);
-        group.members.len() == 1 && group.chain(Detour::Any).is_empty() && !group.cooldown.lone
+        group.size() == 1 && group.chain(Detour::Any).is_empty() && !group.cooldown.lone
     }
 
     /// Whether a member may go out for its failures: not if too many of its group are out.
     fn may_go_out(&self, group_id: GroupId, member: usize) -> bool {
         let group = self.config.group(group_id);
-        let others = group.members.iter().enumerate();
+        let others = group.present();
         let out = others.filter(|(index, m)| *index != member && self.is_out(group_id, *index, m));
-        out.count() < group.ejected_max.of_ceil(group.members.len() as u64) as usize
+        out.count() < group.ejected_max.of_ceil(group.size().into()) as usize
     }
 
     /// What an ended attempt says to its membership's breaker. Its time counts if it is `timed`.

@@ -88,6 +88,7 @@ mod quantile;
 mod record;
 mod retry;
 mod retry_after;
+mod revise;
 mod router;
 mod select;
 mod snapshot;
@@ -105,7 +106,7 @@ pub use config::{
     Problem, Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, TagMatch,
     TimeoutsSpec, Warning, WorstCase,
 };
-pub use driver::{Brain, Driver, Effects, Journal, Outputs, Wakeup};
+pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{
     Abandon, Cached, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind,
     Input, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,

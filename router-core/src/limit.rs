@@ -197,6 +197,12 @@ impl Limit {
         self.parallel += 1;
     }
 
+    /// Gives the place back, and keeps the charge: its call takes from other limits from now on.
+    pub(crate) fn leave(&mut self) {
+        assert!(self.parallel > 0, "a release pairs with a reservation");
+        self.parallel -= 1;
+    }
+
     /// Gives the place back, and corrects what was `reserved` to what was `used`.
     pub(crate) fn settle(&mut self, reserved: Charge, used: Charge, now: Time) {
         assert!(self.parallel > 0, "a release pairs with a reservation");

@@ -156,6 +156,11 @@ pub enum Observation {
     },
     /// A new configuration was refused, since it does not fit the running one.
     Misfit,
+    /// A deployment that a revision has removed has nothing in flight any more.
+    Drained {
+        /// Which.
+        deployment: DeploymentId,
+    },
 }
 
 /// Why a member of a group could not be chosen, in the order in which reasons are looked for.

@@ -12,8 +12,10 @@
 //! ```
 //!
 //! `<` is an input and `>` an output. Ids are indexes (`g0`, `d0`, `l0`), which the header gives
-//! names to. A configuration is named by its [`fingerprint`]; whoever reads a record back
-//! supplies the configurations it mentions. Every field of every event is written, in a fixed
+//! names to; what a revision adds gets its names just before it takes effect. A configuration is
+//! named by its [`fingerprint`]; whoever reads a record back supplies the configurations it
+//! mentions: of a router that was reconfigured those that [`Config::revise`] gave, one from the
+//! other. Every field of every event is written, in a fixed
 //! order, so a line says the same whatever the defaults are.
 
 #[cfg(test)]
@@ -25,12 +27,13 @@ mod text;
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 pub use digest::Digest;
 pub use fingerprint::fingerprint;
 
-use crate::{Config, DeploymentId, GroupId, Input, Journal, LimitId, Output, Time};
+use crate::{Config, DeploymentId, GroupId, Input, Journal, LimitId, Output, Restart, Time};
 use text::{Field, Tokens};
 
 /// The version of the format that this crate writes, and the only one it reads.
@@ -41,7 +44,8 @@ pub const RECORD_VERSION: u32 = 1;
 pub enum Line {
     /// The first line: which version of the format follows.
     Version(u32),
-    /// When the router was made.
+    /// When the router was made; among inputs and outputs, when another took its place that knew
+    /// nothing, under the configuration that ran.
     Start(Time),
     /// The [`fingerprint`] of the configuration it was made with.
     Config(u64),
@@ -145,25 +149,40 @@ impl core::error::Error for BadLine {}
 pub struct Recorder<W> {
     sink: W,
     state: fmt::Result,
+    /// Of groups, deployments and limits, as they were written.
+    names: [Vec<String>; 3],
 }
 
 impl<W: fmt::Write> Recorder<W> {
     /// Writes the header of a run of `config` from `start` on.
     pub fn new(sink: W, config: &Config, start: Time) -> Self {
-        let mut recorder = Self { sink, state: Ok(()) };
+        let mut recorder = Self { sink, state: Ok(()), names: Default::default() };
         recorder.line(&Line::Version(RECORD_VERSION));
         recorder.line(&Line::Start(start));
         recorder.line(&Line::Config(fingerprint(config)));
-        for (index, group) in config.groups().iter().enumerate() {
-            recorder.line(&Line::Group(GroupId::at(index), group.name.clone()));
-        }
-        for (index, deployment) in config.deployments().iter().enumerate() {
-            recorder.line(&Line::Deployment(DeploymentId::at(index), deployment.name.clone()));
-        }
-        for (index, limit) in config.limits().iter().enumerate() {
-            recorder.line(&Line::Limit(LimitId::at(index), limit.name.clone()));
-        }
+        recorder.name(config);
         recorder
+    }
+
+    /// Writes the names that `config` adds to those that were written, if it only adds.
+    fn name(&mut self, config: &Config) {
+        let names = [
+            config.groups().iter().map(|group| group.name.clone()).collect::<Vec<String>>(),
+            config.deployments().iter().map(|deployment| deployment.name.clone()).collect(),
+            config.limits().iter().map(|limit| limit.name.clone()).collect(),
+        ];
+        let mut known = self.names.iter().zip(&names);
+        if !known.all(|(known, names)| names.starts_with(known)) {
+            return;
+        }
+        let new = |kind: usize| names[kind].iter().enumerate().skip(self.names[kind].len());
+        let groups = new(0).map(|(at, name)| Line::Group(GroupId::at(at), name.clone()));
+        let deployments =
+            new(1).map(|(at, name)| Line::Deployment(DeploymentId::at(at), name.clone()));
+        let limits = new(2).map(|(at, name)| Line::Limit(LimitId::at(at), name.clone()));
+        let lines: Vec<Line> = groups.chain(deployments).chain(limits).collect();
+        lines.iter().for_each(|line| self.line(line));
+        self.names = names;
     }
 
     /// Gives the sink back.
@@ -182,7 +201,18 @@ impl<W: fmt::Write> Recorder<W> {
 }
 
 impl<W: fmt::Write> Journal for Recorder<W> {
+    /// A router that begins with nothing is made then; one that is restored goes on.
+    fn restart(&mut self, now: Time, restart: Restart) {
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => self.line(&Line::Start(now)),
+        }
+    }
+
     fn input(&mut self, now: Time, input: &Input) {
+        if let Input::Reconfigure(next) = input {
+            self.name(next);
+        }
         self.line(&format_args!("{now} < {input}"));
     }
 

@@ -14,8 +14,8 @@ use crate::strategy::{self, Credits, Estimates};
 use crate::timers::Timers;
 use crate::{
     Abandon, AttemptId, Brain, Config, DeploymentId, FailureKind, Input, Key, Observation, Outcome,
-    Output, Outputs, Purpose, Rejection, Request, RequestId, Seed, Span, Table, Time, TimerKind,
-    Usage, Wakeup,
+    Output, Outputs, Purpose, Rejection, Request, RequestId, Restart, Seed, Span, Table, Time,
+    TimerKind, Usage, Wakeup,
 };
 
 /// For how many barred deployments there is room from the start. A failure that bars one is rare;
@@ -89,9 +89,20 @@ impl Router {
     pub const BYTES_PER_REQUEST: usize =
         size_of::<Flight>() + 2 * size_of::<u32>() + Timers::BYTES_PER_SLOT;
 
-    /// A router at rest. Its tables are as large as they will ever be.
+    /// A router at rest. Its tables are as large as they will ever be, unless a revision allows
+    /// more in flight.
     pub fn new(config: Arc<Config>, seed: Seed, now: Time) -> Self {
         let capacity = config.router().in_flight as usize;
+        Self::with_capacity(config, seed, now, capacity)
+    }
+
+    /// A router at rest, with room for so many requests.
+    pub(crate) fn with_capacity(
+        config: Arc<Config>,
+        seed: Seed,
+        now: Time,
+        capacity: usize,
+    ) -> Self {
         Self {
             keys: Keys::new(seed),
             start: now,
@@ -206,7 +217,11 @@ impl Router {
         self.outputs.push(Output::Observe(observation));
     }
 
-    fn submit(&mut self, request: &Request) {
+    fn submit(&mut self, mut request: Request) {
+        if let Some(heir) = self.config.group(request.group).heir {
+            request.group = heir;
+        }
+        let request = &request;
         let refuse = |router: &mut Self, rejection| {
             router.close_unseated(request, Outcome::Reject(rejection));
         };
@@ -216,8 +231,11 @@ impl Router {
         if self.slot_of(request.id).is_some() {
             return refuse(self, Rejection::Duplicate);
         }
-        if self.slots.len() == self.slots.capacity() {
+        if self.slots.len() >= self.config.router().in_flight as usize {
             return refuse(self, Rejection::Full);
+        }
+        if self.config.group(request.group).removed {
+            return refuse(self, Rejection::NoDeployment(None));
         }
         let now = self.now;
         let own = self.now + self.config.router().deadline;
@@ -311,35 +329,6 @@ impl Router {
         }
     }
 
-    #[cold]
-    fn reconfigure(&mut self, next: Arc<Config>) {
-        if !self.config.fits(&next) {
-            self.observe(Observation::Misfit);
-            return;
-        }
-        for (limit, checked) in self.limits.iter_mut().zip(next.limits()) {
-            limit.revise(&checked.spec);
-        }
-        // New weights begin with nobody owing anything.
-        self.credits = Credits::new(&next);
-        self.estimates.revise(&next);
-        self.asides.revise(&next);
-        self.health.revise(&self.config, &next, self.now);
-        self.config = next;
-        // Timeouts may have changed: every live deadline moves with them, or begins to count.
-        self.seated().into_iter().for_each(|slot| self.rearm(slot));
-    }
-
-    /// The slots in use, in the order in which their timers were armed; those without one last.
-    #[cold]
-    pub(crate) fn seated(&self) -> Vec<u32> {
-        let mut seated: Vec<u32> = (0..self.flights.len() as u32)
-            .filter(|slot| self.slot_of(self.flight(*slot).id) == Some(*slot))
-            .collect();
-        seated.sort_by_key(|slot| self.timers.armed(*slot).map_or(u64::MAX, |(_, order)| order));
-        seated
-    }
-
     /// Remembers a dropped attempt, so that late news can correct its books once.
     pub(crate) fn remember(&mut self, dropped: Dropped) {
         if self.dropped.len() == DROPPED_MAX {
@@ -357,7 +346,7 @@ impl Brain for Router {
         self.now = self.now.max(now);
         self.fire_before(self.now);
         match input {
-            Input::Submit(request) => self.submit(&request),
+            Input::Submit(request) => self.submit(request),
             Input::Cancel(request) => self.cancel(request),
             Input::Upstream(attempt, news) => self.hear(attempt, news),
             Input::Tick => self.fire_before(self.now + Span::from_nanos(1)),
@@ -371,5 +360,9 @@ impl Brain for Router {
     fn next_wakeup(&self) -> Option<Wakeup> {
         let (at, reason, _) = self.timers.first()?;
         Some(Wakeup { at, reason })
+    }
+
+    fn restart(&mut self, now: Time, restart: Restart) {
+        self.begin_anew(now, restart);
     }
 }

@@ -46,7 +46,7 @@ impl Eligibility {
 
     /// Whether the prompt is too long for every member that might take such a request.
     pub(crate) fn is_too_long(&self, group: &Group) -> bool {
-        let all = u64::MAX >> (64 - group.members.len());
+        let all = group.present;
         let too_long = self.excluded[Reason::Context as usize];
         let others = [Reason::Disabled, Reason::Tags, Reason::Region];
         let unfit = others.iter().fold(too_long, |all, why| all | self.excluded[*why as usize]);
@@ -79,7 +79,7 @@ impl Router {
         } else {
             self.unfit(flight, group, &mut found)
         };
-        for (bit, member) in members(group, !unfit) {
+        for (bit, member) in members(group, group.present & !unfit) {
             let index = bit.trailing_zeros() as usize;
             let breaks = member.breaker == BreakerMode::Enforce;
             if breaks && !self.is_closed(group_id, index) {
@@ -112,7 +112,7 @@ impl Router {
         let aside = self.aside(flight);
         let tagged = group.tagged(aside.tags);
         let mut unfit = 0;
-        for (bit, member) in members(group, u64::MAX) {
+        for (bit, member) in members(group, group.present) {
             let reason = if member.breaker == BreakerMode::ForcedOpen {
                 Reason::Disabled
             } else if tagged & bit == 0 {
@@ -149,10 +149,9 @@ impl Router {
     #[cold]
     fn panic(&self, flight: &Flight, group_id: GroupId, found: &mut Eligibility) {
         let group = self.config.group(group_id);
-        let weighted =
-            group.members.iter().enumerate().filter(|(_, member)| {
-                member.weight > 0 && member.breaker != BreakerMode::ForcedOpen
-            });
+        let weighted = group
+            .present()
+            .filter(|(_, member)| member.weight > 0 && member.breaker != BreakerMode::ForcedOpen);
         let (mut all, mut healthy) = (0_u64, 0_u64);
         for (index, member) in weighted {
             all += 1;
@@ -194,7 +193,7 @@ impl Router {
         let group = self.config.group(group_id);
         let aside = self.aside(flight);
         let tagged = group.tagged(aside.tags);
-        let able = group.members.iter().enumerate().filter(|(index, member)| {
+        let able = group.present().filter(|(index, member)| {
             member.breaker != BreakerMode::ForcedOpen
                 && tagged & 1 << index != 0
                 && (aside.region == 0 || aside.region == member.region)

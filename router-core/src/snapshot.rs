@@ -9,6 +9,7 @@ mod flights;
 mod learned;
 mod words;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt::{self, Write};
@@ -17,9 +18,11 @@ use words::{Lines, Words};
 
 use crate::health::Rest;
 use crate::router::{Dropped, Router};
-use crate::{Config, LimitId, Seed, Usage};
+use crate::{Config, LimitId, Seed, Usage, fingerprint};
 
 const HEADER: &str = "seawall-router 1";
+/// The most keys that a deployment may ever have had.
+const KEYS_MAX: u8 = 32;
 
 /// A text that is no snapshot of a router of this configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,6 +55,7 @@ impl Router {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         writeln!(out, "{HEADER}")?;
+        writeln!(out, "config {:#018x}", fingerprint(&self.config))?;
         let draining = u8::from(self.draining);
         writeln!(out, "clock {} {} {draining}", self.now.as_nanos(), self.start.as_nanos())?;
         for limit in &self.limits {
@@ -71,6 +75,7 @@ impl Router {
                 Some(until) => write!(out, " {}", until.as_nanos())?,
                 None => write!(out, " -")?,
             }
+            write!(out, " {}", state.keys.len())?;
             for key in &state.keys {
                 rest(out, key.rest)?;
             }
@@ -100,17 +105,24 @@ impl Router {
         seated.try_for_each(|slot| self.write_flight(out, self.flight(slot)))
     }
 
-    /// The router that wrote `text` with [`Self::snapshot`], under the same configuration and
-    /// seed: from here on both give the same outputs.
+    /// The router that wrote `text` with [`Self::snapshot`], under the same configuration (the
+    /// text names it) and seed: from here on both give the same outputs. Of a router that was
+    /// reconfigured that is the last [`Config::revise`] gave, not what its file alone would.
     ///
     /// # Errors
     /// The first line that is not as expected.
     pub fn restore(config: Arc<Config>, seed: Seed, text: &str) -> Result<Self, RestoreError> {
         let mut lines = Lines::new(text);
         lines.header()?;
+        lines.must("config")?.exactly(
+            &format!("{:#018x}", fingerprint(&config)),
+            "the fingerprint of the configuration that is given",
+        )?;
         let mut words = lines.must("clock")?;
         let (now, start) = (words.time()?, words.time()?);
-        let mut router = Self::new(Arc::clone(&config), seed, start);
+        // A revision may have allowed fewer in flight than there were.
+        let capacity = lines.count("flight").max(config.router().in_flight as usize);
+        let mut router = Self::with_capacity(Arc::clone(&config), seed, start, capacity);
         router.now = now;
         router.draining = words.number::<u8>()? != 0;
         for limit in &mut router.limits {
@@ -125,6 +137,11 @@ impl Router {
             let mut words = lines.must("rest")?;
             state.rest = words.rest()?;
             state.doubted_until = words.maybe_time()?;
+            let keys = words.number::<u8>()?;
+            if usize::from(keys) < state.keys.len() || keys > KEYS_MAX {
+                return Err(words.error("as many keys as the deployment has, at least"));
+            }
+            state.remember(keys);
             for key in &mut state.keys {
                 key.rest = words.rest()?;
             }

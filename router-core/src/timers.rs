@@ -97,6 +97,14 @@ impl Timers {
         }
     }
 
+    /// Makes room for slots below `capacity`, which is 2^22 at most.
+    #[cold]
+    pub(crate) fn reserve(&mut self, capacity: usize) {
+        assert!(capacity <= 1 << SLOT_BITS, "a slot has 22 bits");
+        self.heap.reserve_exact(capacity.saturating_sub(self.heap.len()));
+        self.places.reserve_exact(capacity.saturating_sub(self.places.len()));
+    }
+
     /// The earliest deadline, what it is for and whose it is.
     pub(crate) fn first(&self) -> Option<(Time, TimerKind, u32)> {
         self.heap.first().map(|&entry| (time_of(entry), kind_of(entry), slot_of(entry)))

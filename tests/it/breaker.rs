@@ -412,8 +412,8 @@ fn a_breaker_that_becomes_enforced_has_heard_nothing() {
         assert_eq!(changes(&stage).last(), Some(&(0, OPEN, Turn::Consecutive, until)), "not twice");
         breaker(&mut spec).window = BreakerWindow::Calls(50);
         let next = Arc::new(Config::new(&spec).expect("it is valid"));
-        let misfit = [Output::Observe(Observation::Misfit)];
-        assert_eq!(stage.feed(ms(5), Input::Reconfigure(next)), misfit, "of another size");
+        assert_eq!(stage.feed(ms(5), Input::Reconfigure(next)), [], "of another size");
+        assert_eq!(sent(&stage.submit(ms(6), 7)), Some((1, Cause::Primary)), "and open still");
     }
 }
 

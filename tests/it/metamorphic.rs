@@ -64,7 +64,8 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             | Observation::Rested { deployment, .. }
             | Observation::Breaker { deployment, .. }
             | Observation::Spared { deployment, .. }
-            | Observation::Page { deployment, .. },
+            | Observation::Page { deployment, .. }
+            | Observation::Drained { deployment },
         ) => *deployment = name(*deployment),
         Output::Abandon(..)
         | Output::Commit(_)

@@ -306,7 +306,7 @@ fn timeouts_that_are_configured_anew_hold_for_calls_in_flight() {
 }
 
 #[test]
-fn a_new_configuration_of_the_same_shape_takes_over_and_another_is_refused() {
+fn a_new_configuration_with_every_name_in_its_place_takes_over_and_another_is_refused() {
     let mut stage = Stage::new(&spec(&[1, 0]));
     stage.submit(ms(0), 1);
     let change = |weights: &[u32]| {
@@ -315,7 +315,8 @@ fn a_new_configuration_of_the_same_shape_takes_over_and_another_is_refused() {
     };
     assert_eq!(stage.feed(ms(1), change(&[0, 1])), []);
     assert_eq!(sent(&stage.submit(ms(2), 2)), Some((1, Cause::Primary)));
-    let refused = stage.feed(ms(3), change(&[0, 1, 1]));
+    assert_eq!(stage.feed(ms(3), change(&[0, 1, 1])), [], "one more, after the others");
+    let refused = stage.feed(ms(3), change(&[0, 1]));
     assert_eq!(refused, [Output::Observe(Observation::Misfit)]);
     stage.complete(ms(4), 1, 1, 1);
     assert!(matches!(stage.outcome(1), Some((_, Outcome::Serve(..)))));

@@ -145,6 +145,7 @@ impl Moments {
             | Observation::Page { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => {}
         }
     }

@@ -81,6 +81,11 @@ impl Quotas {
         }
     }
 
+    /// There may be more limits now.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.books.resize(config.limits().len(), Book::default());
+    }
+
     pub(super) fn output(&mut self, config: &Config, now: Time, output: &Output) {
         match output {
             Output::Dispatch(dispatch) => self.reserve(config, now, dispatch),

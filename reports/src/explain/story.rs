@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use router_core::{
     AttemptId, Call, Cause, Config, DeploymentId, Dispatch, Failure, GroupId, Input, Journal,
-    Observation, Outcome, Output, Request, RequestId, Span, Time, Upstream, Wait,
+    Observation, Outcome, Output, Request, RequestId, Restart, Span, Time, Upstream, Wait,
 };
 
 use super::say;
@@ -249,6 +249,7 @@ impl Story {
             | Observation::Page { .. } => self.consequence(now, observation),
             Observation::Late { corrected: false, .. }
             | Observation::Closed { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => {}
         }
     }
@@ -298,6 +299,16 @@ impl Story {
 }
 
 impl Journal for Story {
+    fn restart(&mut self, now: Time, restart: Restart) {
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => self.whereabouts = Whereabouts::new(self.whereabouts.config.clone()),
+        }
+        if self.request.is_some() && self.over.is_none() {
+            self.line(now, 0, "the router is started anew".to_owned());
+        }
+    }
+
     fn input(&mut self, now: Time, input: &Input) {
         self.whereabouts.input(input);
         (self.struck, self.heard) = (None, None);

@@ -352,6 +352,7 @@ impl Trails {
             | Observation::Page { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => {}
         }
     }

@@ -70,6 +70,12 @@ impl Whereabouts {
             && self.config.fits(next)
         {
             self.config = Arc::clone(next);
+            self.in_flight.resize(next.deployments().len(), 0);
+            self.rests.resize(next.deployments().len(), (None, Vec::new()));
+            for ((_, keys), deployment) in self.rests.iter_mut().zip(next.deployments()) {
+                keys.resize(keys.len().max(deployment.keys.into()), None);
+            }
+            self.quotas.reconfigure(next);
         }
     }
 
@@ -110,6 +116,7 @@ impl Whereabouts {
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => {}
         }
     }

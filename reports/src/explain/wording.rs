@@ -262,6 +262,7 @@ impl Story {
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => return,
         };
         let about_choice = self.selected.is_some_and(|(_, chosen, _)| chosen == deployment);

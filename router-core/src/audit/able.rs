@@ -82,15 +82,16 @@ impl Auditor {
         spare: u64,
         at: Time,
     ) -> Option<usize> {
-        (0..self.config.group(group).members.len())
+        let members = self.config.group(group).present().map(|(index, _)| index);
+        members
             .filter(|index| spare & 1 << index == 0)
             .find(|&index| self.could(flight, group, index, at) == Answer::Yes)
     }
 
     /// Whether certainly nobody of the present group could take this request.
     pub(super) fn nobody(&self, flight: &Flight, at: Time) -> bool {
-        let mut members = 0..self.config.group(flight.group).members.len();
-        members.all(|index| self.could(flight, flight.group, index, at) == Answer::No)
+        let mut members = self.config.group(flight.group).present();
+        members.all(|(index, _)| self.could(flight, flight.group, index, at) == Answer::No)
     }
 
     /// Where a request goes if its group does not serve it.
@@ -104,8 +105,8 @@ impl Auditor {
 
     /// Whether a request is too long for every member of a group that might take such a one.
     fn too_small(&self, flight: &Flight, group: GroupId) -> bool {
-        let members = 0..self.config.group(group).members.len();
-        let mut unfit = members.map(|index| self.unfit(flight, group, index));
+        let members = self.config.group(group).present();
+        let mut unfit = members.map(|(index, _)| self.unfit(flight, group, index));
         unfit.clone().all(|reason| reason.is_some())
             && unfit.any(|reason| reason == Some(Reason::Context))
     }
@@ -149,7 +150,7 @@ impl Auditor {
     pub(super) fn latest(&self, flight: &Flight, group: GroupId) -> Option<Time> {
         let (config, at) = (&*self.config, flight.at);
         let take = flight.take();
-        let members = config.group(group).members.iter().enumerate();
+        let members = config.group(group).present();
         members
             .filter(|(index, _)| self.unfit(flight, group, *index).is_none())
             .filter(|(_, m)| !flight.barred.contains(&m.deployment))

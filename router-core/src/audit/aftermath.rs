@@ -184,6 +184,7 @@ impl Auditor {
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => return,
         };
         self.premise(Invariant::ClaimsHold);

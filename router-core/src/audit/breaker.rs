@@ -121,6 +121,16 @@ impl Breaker {
         }
     }
 
+    /// Whether it is certainly open still.
+    pub(super) fn is_open(&self, at: Time) -> bool {
+        matches!(self.state, State::Open { least, .. } if least > at)
+    }
+
+    /// Its window is another from now on, and empty.
+    pub(super) fn count_anew(&mut self) {
+        self.window = Window::default();
+    }
+
     /// Its share of its membership's weight, in 1024ths: from a tenth to the whole.
     pub(super) fn ramp(&self, at: Time) -> u64 {
         match self.state {

@@ -63,6 +63,8 @@ impl Auditor {
                     })
             });
         if let Some((invariant, detail)) = breach {
+            let to = member.map(|_| (place, dispatch.cause));
+            let invariant = to.map_or(invariant, |to| self.of_old(invariant, flight, to));
             self.breach(invariant, Some(id.request), || detail);
         }
         if judged {
@@ -82,8 +84,10 @@ impl Auditor {
             Some(Rejection::Full) => {
                 return Some((Invariant::Parallel, format!("{id}: `router.in_flight` is reached")));
             }
-            Some(Rejection::NoDeployment(_) | Rejection::TooLong | Rejection::Duplicate) | None => {
+            Some(Rejection::NoDeployment(_)) => {
+                return Some((Invariant::Removed, format!("{id}: its group was removed")));
             }
+            Some(Rejection::TooLong | Rejection::Duplicate) | None => {}
         }
         if let Some(live) = &flight.live
             && dispatch.cause != Cause::Hedge
@@ -130,6 +134,10 @@ impl Auditor {
         member: Option<usize>,
     ) -> Option<(Invariant, String)> {
         let Dispatch { attempt: id, group, deployment, key, cause, .. } = dispatch;
+        if let Some(why) = self.gone(dispatch, member) {
+            let name = &self.config.deployment(deployment).name;
+            return Some((Invariant::Removed, format!("{id}: `{name}` {why}")));
+        }
         let deployment = self.config.deployment(deployment);
         let group_name = &self.config.group(group).name;
         if member.is_none() || key >= deployment.keys {
@@ -220,7 +228,7 @@ impl Auditor {
         let tried = if group == flight.group { flight.tried } else { 0 };
         let again = tried & 1 << place.member != 0;
         let name = |index: usize| &self.config.deployment(members[index].deployment).name;
-        for (index, member) in members.iter().enumerate() {
+        for (index, member) in self.config.group(group).present() {
             let fresh = tried & 1 << index == 0;
             let lower = member.tier < chosen.tier;
             let weighted = chosen.weight == 0 && member.weight > 0 && member.tier == chosen.tier;
@@ -337,6 +345,7 @@ impl Auditor {
         for (invariant, met) in [
             (Invariant::AttemptCap, capped),
             (Invariant::OnlyEligible, members.len() > 1),
+            (Invariant::Removed, config.group(group).size() < members.len() as u32),
             (Invariant::RateLimits, rated),
             (Invariant::Parallel, parallel),
             (Invariant::Probes, probe),

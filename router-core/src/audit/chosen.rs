@@ -137,7 +137,7 @@ impl Auditor {
         }
         let members = &self.config.group(group).members;
         let mut able = 0;
-        for index in 0..members.len() {
+        for (index, _) in self.config.group(group).present() {
             match self.could(flight, group, index, flight.at) {
                 Answer::Yes => able |= 1 << index,
                 Answer::No => {}

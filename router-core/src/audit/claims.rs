@@ -43,6 +43,7 @@ impl Auditor {
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Late { .. }
+            | Observation::Drained { .. }
             | Observation::Breaker { .. }
             | Observation::Misfit => None,
         };
@@ -115,7 +116,7 @@ impl Auditor {
         flight.scan = Some((group, told | mask));
         let flight = self.flights.get(&id.request)?;
         let members = &self.config.group(group).members;
-        let everybody = u64::MAX >> (64 - members.len());
+        let everybody = self.config.group(group).present;
         if mask == 0 || mask & !everybody != 0 || told & mask != 0 {
             return Some(format!("{id}: the members excluded for `{reason}` make no sense"));
         }
@@ -135,7 +136,8 @@ impl Auditor {
         let fresh = |other: usize| tried & 1 << other == 0;
         let any = |wanted: &dyn Fn(usize) -> bool| {
             let open = |&index: &usize| self.could(flight, group, index, at) != Answer::No;
-            Answer::from((0..members.len()).filter(|&index| wanted(index)).any(|i| open(&i)))
+            let present = config.group(group).present().map(|(index, _)| index);
+            Answer::from(present.filter(|&index| wanted(index)).any(|i| open(&i)))
         };
         let in_spite = |out: Answer| match out {
             Answer::No => out,
@@ -166,7 +168,7 @@ impl Auditor {
         let flight = self.flights.get_mut(&id.request)?;
         let excluded = flight.scan.take().filter(|(last, _)| *last == group);
         let excluded = excluded.map_or(0, |(_, mask)| mask);
-        let everybody = u64::MAX >> (64 - self.config.group(group).members.len());
+        let everybody = self.config.group(group).present;
         let name = &self.config.group(group).name;
         // Of those eligible, a hedge goes only to some.
         let all = excluded | eligible == everybody || flight.live.is_some();

@@ -190,6 +190,8 @@ impl Expectations {
     }
 
     pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.deployments.resize(config.deployments().len(), Expected::default());
+        self.doubted.resize(config.deployments().len(), None);
         self.wanted = config.groups().iter().any(|group| match group.strategy {
             Strategy::Latency { .. } | Strategy::Cost | Strategy::PowerOfTwo(Load::PeakEwma) => {
                 true

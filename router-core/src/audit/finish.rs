@@ -86,10 +86,8 @@ impl Auditor {
         {
             let invariant = match rejection {
                 Rejection::Drain => Invariant::DrainHolds,
-                Rejection::Full
-                | Rejection::NoDeployment(_)
-                | Rejection::TooLong
-                | Rejection::Duplicate => Invariant::Parallel,
+                Rejection::NoDeployment(_) => Invariant::Removed,
+                Rejection::Full | Rejection::TooLong | Rejection::Duplicate => Invariant::Parallel,
             };
             return Some((invariant, format!("should have been refused: {rejection:?}")));
         }
@@ -135,6 +133,7 @@ impl Auditor {
             return Some((Invariant::Conservation, "is rejected after having been tried".into()));
         }
         let earliest = match rejection {
+            Rejection::NoDeployment(_) if flight.refused == Some(rejection) => return None,
             Rejection::NoDeployment(earliest) => earliest,
             Rejection::Drain | Rejection::TooLong | Rejection::Full | Rejection::Duplicate => {
                 let long = rejection == Rejection::TooLong && self.too_long(flight);

@@ -42,7 +42,8 @@ pub(super) struct Place {
 pub(super) struct Health {
     start: Time,
     deployments: Vec<Rest>,
-    keys: Vec<Vec<Rest>>,
+    /// How many keys each has, and the rests of all that it ever had.
+    keys: Vec<(u8, Vec<Rest>)>,
     windows: Vec<Vec<VecDeque<Slot>>>,
     pub(super) breakers: Vec<Vec<Breaker>>,
     /// What the last call that ended may lead to, until what it led to has been told.
@@ -58,7 +59,10 @@ impl Health {
         Self {
             start,
             deployments: vec![Rest::default(); deployments.len()],
-            keys: deployments.iter().map(|d| vec![Rest::default(); d.keys.into()]).collect(),
+            keys: deployments
+                .iter()
+                .map(|d| (d.keys, vec![Rest::default(); d.keys.into()]))
+                .collect(),
             windows: groups.clone().map(|g| vec![VecDeque::new(); g.members.len()]).collect(),
             breakers: groups.map(|g| vec![Breaker::new(start); g.members.len()]).collect(),
             aftermath: None,
@@ -69,21 +73,25 @@ impl Health {
     /// Whether all of a deployment's keys rest.
     pub(super) fn resting(&self, deployment: DeploymentId, at: Time) -> Answer {
         let whole = self.deployments[deployment.index()].resting(at);
-        let keys = self.keys[deployment.index()].iter();
-        keys.fold(Answer::Yes, |all, key| all.and(whole.or(key.resting(at))))
+        self.usable(deployment).fold(Answer::Yes, |all, key| all.and(whole.or(key.resting(at))))
     }
 
     /// Whether all of a deployment's keys rest in a way that panic leaves alone.
     fn is_firm(&self, deployment: DeploymentId, at: Time) -> Answer {
         let whole = self.deployments[deployment.index()].firm(at);
-        let keys = self.keys[deployment.index()].iter();
-        keys.fold(Answer::Yes, |all, key| all.and(whole.or(key.firm(at))))
+        self.usable(deployment).fold(Answer::Yes, |all, key| all.and(whole.or(key.firm(at))))
+    }
+
+    /// The rests of the keys that a deployment has now.
+    fn usable(&self, deployment: DeploymentId) -> impl Iterator<Item = &Rest> {
+        let (usable, keys) = &self.keys[deployment.index()];
+        keys.iter().take(usize::from(*usable))
     }
 
     /// Whether this key may not be used, in panic or not: `Some(true)` if a provider asked for it.
     pub(super) fn forbids(&self, place: Place, at: Time, panic: bool) -> Option<bool> {
         let whole = &self.deployments[place.deployment.index()];
-        let keys = &self.keys[place.deployment.index()];
+        let (_, keys) = &self.keys[place.deployment.index()];
         let key = keys.get(usize::from(place.key)).copied().unwrap_or_default();
         let rests = |rest: &Rest| {
             if panic { rest.firm(at) } else { rest.resting(at) }
@@ -95,7 +103,7 @@ impl Health {
     /// When some key is free at the latest, if nothing else happens.
     pub(super) fn latest(&self, deployment: DeploymentId, at: Time) -> Time {
         let whole = self.deployments[deployment.index()].greatest();
-        let first = self.keys[deployment.index()].iter().map(Rest::greatest).min();
+        let first = self.usable(deployment).map(Rest::greatest).min();
         first.unwrap_or_default().max(whole).max(at)
     }
 
@@ -135,7 +143,7 @@ impl Health {
             return Answer::No;
         }
         let (mut all, mut least, mut most) = (0_u64, 0_u64, 0_u64);
-        for (index, member) in group.members.iter().enumerate() {
+        for (index, member) in group.present() {
             if member.weight == 0 || member.breaker == BreakerMode::ForcedOpen {
                 continue;
             }
@@ -187,25 +195,59 @@ impl Health {
         }
     }
 
-    /// Another configuration holds: a breaker that it enforces and the last did not is closed,
-    /// and has heard nothing.
+    /// Another configuration holds. A breaker that it enforces and the last did not is closed, and
+    /// has heard nothing; windows of another length are empty.
     pub(super) fn reconfigure(&mut self, at: Time, last: &Config, next: &Config) {
-        for (group, breakers) in self.breakers.iter_mut().enumerate() {
-            let id = GroupId::at(group);
-            for (index, breaker) in breakers.iter_mut().enumerate() {
-                let begins = enforced(last.group(id), index).is_none()
-                    && enforced(next.group(id), index).is_some();
-                if begins {
+        let deployments = next.deployments();
+        self.deployments.resize(deployments.len(), Rest::default());
+        self.keys.resize(deployments.len(), (0, Vec::new()));
+        for ((usable, keys), deployment) in self.keys.iter_mut().zip(deployments) {
+            *usable = deployment.keys;
+            let all = keys.len().max(deployment.keys.into());
+            keys.resize(all, Rest::default());
+        }
+        self.windows.resize(next.groups().len(), Vec::new());
+        self.breakers.resize(next.groups().len(), Vec::new());
+        for (index, group) in next.groups().iter().enumerate() {
+            let known = last.groups().get(index);
+            let windows = &mut self.windows[index];
+            if known.is_some_and(|known| known.cooldown.window != group.cooldown.window) {
+                windows.iter_mut().for_each(VecDeque::clear);
+            }
+            windows.resize(group.members.len(), VecDeque::new());
+            let breakers = &mut self.breakers[index];
+            breakers.resize(group.members.len(), Breaker::new(at));
+            let Some(known) = known else { continue };
+            let members = breakers.iter_mut().enumerate().take(known.members.len());
+            for (member, breaker) in members {
+                let begins = enforced(known, member).is_none() && enforced(group, member).is_some();
+                if begins || known.breaker.is_none() {
                     *breaker = Breaker::new(at);
+                } else if known.breaker.map(|b| b.window) != group.breaker.map(|b| b.window) {
+                    breaker.count_anew();
                 }
             }
         }
     }
 
+    /// Whether something rests now, or a breaker is open.
+    pub(super) fn is_marked(&self, at: Time) -> bool {
+        let keys = self.keys.iter().flat_map(|(_, keys)| keys);
+        let mut rests = self.deployments.iter().chain(keys);
+        rests.any(|rest| rest.resting(at) == Answer::Yes)
+            || self.breakers.iter().flatten().any(|breaker| breaker.is_open(at))
+    }
+
+    /// Whether a member's breaker is certainly open.
+    pub(super) fn is_open(&self, config: &Config, group: GroupId, index: usize, at: Time) -> bool {
+        enforced(config.group(group), index).is_some()
+            && self.breakers[group.index()][index].is_open(at)
+    }
+
     pub(super) fn rest(&mut self, deployment: DeploymentId, key: Option<u8>) -> Option<&mut Rest> {
         match key {
             None => self.deployments.get_mut(deployment.index()),
-            Some(key) => self.keys.get_mut(deployment.index())?.get_mut(usize::from(key)),
+            Some(key) => self.keys.get_mut(deployment.index())?.1.get_mut(usize::from(key)),
         }
     }
 
@@ -364,16 +406,14 @@ impl Health {
     /// Whether a deployment stands alone, and is not to rest for that.
     fn is_lone(&self, config: &Config, place: Place) -> bool {
         let group = config.group(place.group);
-        group.members.len() == 1
-            && group.chain(crate::Detour::Any).is_empty()
-            && !group.cooldown.lone
+        group.size() == 1 && group.chain(crate::Detour::Any).is_empty() && !group.cooldown.lone
     }
 
     /// Whether so many others of a group are out that this one must not go, too.
     pub(super) fn too_many_out(&self, config: &Config, place: Place, at: Time) -> Answer {
         let group = config.group(place.group);
         let (mut least, mut most) = (1, 1);
-        for (index, other) in group.members.iter().enumerate().filter(|(i, _)| *i != place.member) {
+        for (index, other) in group.present().filter(|(i, _)| *i != place.member) {
             let gone = other.breaker == BreakerMode::ForcedOpen
                 || !self.is_closed(group, place.group, index);
             match Answer::from(gone).or(self.resting(other.deployment, at)) {
@@ -382,7 +422,7 @@ impl Health {
                 Answer::No => {}
             }
         }
-        let bound = group.ejected_max.of_ceil(group.members.len() as u64);
+        let bound = group.ejected_max.of_ceil(group.size().into());
         if least > bound {
             Answer::Yes
         } else if most <= bound {

@@ -30,10 +30,16 @@ pub(super) struct Hedges {
     samples: Vec<[Samples; 2]>,
 }
 
+const NONE: Samples = Samples { seen: 0, least: Span::MAX, greatest: Span::ZERO };
+
 impl Hedges {
     pub(super) fn new(config: &Config) -> Self {
-        let none = Samples { seen: 0, least: Span::MAX, greatest: Span::ZERO };
-        Self { samples: vec![[none; 2]; config.groups().len()] }
+        Self { samples: vec![[NONE; 2]; config.groups().len()] }
+    }
+
+    /// There may be more groups now.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.samples.resize(config.groups().len(), [NONE; 2]);
     }
 
     /// An attempt took this long, or was given up after so long.
@@ -171,7 +177,7 @@ impl Auditor {
         let (id, at) = (flight.group, flight.at);
         let group = self.config.group(id);
         let mut found = Answer::No;
-        for (index, member) in group.members.iter().enumerate() {
+        for (index, member) in group.present() {
             if flight.tried & 1 << index != 0
                 || member.weight == 0
                 || !self.health.is_closed(group, id, index)
@@ -185,7 +191,9 @@ impl Auditor {
             };
             let answer = self.able(flight, id, index, at).without_panic();
             found = match answer {
-                Answer::Yes if (0..group.members.len()).any(lower) => found.or(Answer::Maybe),
+                Answer::Yes if group.present().any(|(other, _)| lower(other)) => {
+                    found.or(Answer::Maybe)
+                }
                 Answer::Yes | Answer::No | Answer::Maybe => found.or(answer),
             };
         }
@@ -206,7 +214,8 @@ impl Auditor {
                 && self.health.is_closed(group, id, index);
             member.weight > 0 && closed && rests(index) != Answer::Yes
         };
-        let serving: Vec<usize> = (0..group.members.len()).filter(|index| serves(*index)).collect();
+        let present = group.present().map(|(index, _)| index);
+        let serving: Vec<usize> = present.filter(|index| serves(*index)).collect();
         let reached = |last: bool| {
             let (mut used, mut all) = (0, 0);
             for &index in &serving {

@@ -37,6 +37,10 @@ pub enum Invariant {
     CommitIsFinal,
     /// Nothing is left behind.
     NothingLeaks,
+    /// What a revision has removed is left alone.
+    Removed,
+    /// What was learned survives a revision.
+    Survives,
     /// What is refused or kept waiting is so for a reason that holds.
     WorkConservation,
     /// Time goes forward, and nothing fires early.
@@ -51,7 +55,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -66,6 +70,8 @@ impl Invariant {
         Self::FinalFailures,
         Self::CommitIsFinal,
         Self::NothingLeaks,
+        Self::Removed,
+        Self::Survives,
         Self::WorkConservation,
         Self::TimeMonotone,
         Self::Punctual,
@@ -129,6 +135,14 @@ impl Invariant {
                 "no attempt outlives its request, and an idle router has nothing in flight on \
                  any limit"
             }
+            Self::Removed => {
+                "nothing new is dispatched to a deployment or member that a revision of the \
+                 configuration has removed, nor taken by a removed group, and when the last call \
+                 of a removed deployment has ended that is told, once"
+            }
+            Self::Survives => {
+                "a limit's debt, a rest and an open breaker survive a revision of the configuration"
+            }
             Self::WorkConservation => {
                 "every exclusion, wait, refusal and surrender names a bound that is exhausted at \
                  that instant"
@@ -162,6 +176,8 @@ impl Invariant {
             Self::FinalFailures => "final-failures",
             Self::CommitIsFinal => "commit-is-final",
             Self::NothingLeaks => "nothing-leaks",
+            Self::Removed => "removed",
+            Self::Survives => "survives",
             Self::WorkConservation => "work-conservation",
             Self::TimeMonotone => "time-monotone",
             Self::Punctual => "punctual",

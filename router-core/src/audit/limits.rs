@@ -182,6 +182,12 @@ struct Book {
     live: u32,
 }
 
+impl Book {
+    fn new(limit: &crate::Limit, at: Time) -> Self {
+        Self { buckets: rates(&limit.spec).map(|rate| Bucket::new(rate, at)), live: 0 }
+    }
+}
+
 /// Every limit's book.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
@@ -194,12 +200,8 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn new(config: &Config, start: Time) -> Self {
-        let book = |limit: &crate::Limit| Book {
-            buckets: rates(&limit.spec).map(|rate| Bucket::new(rate, start)),
-            live: 0,
-        };
         Self {
-            books: config.limits().iter().map(book).collect(),
+            books: config.limits().iter().map(|limit| Book::new(limit, start)).collect(),
             in_flight: vec![0; config.deployments().len()],
             peers: BTreeMap::new(),
         }
@@ -211,6 +213,30 @@ impl Limits {
                 bucket.reconfigure(at, rate);
             }
         }
+        let new = next.limits()[self.books.len()..].iter();
+        self.books.extend(new.map(|limit| Book::new(limit, at)));
+        self.in_flight.resize(next.deployments().len(), 0);
+    }
+
+    /// A call in flight that took from some limits takes from others from now on.
+    pub(super) fn transfer(&mut self, (from, to): (&[LimitId], &[LimitId]), at: Time, take: Take) {
+        for limit in from.iter().filter(|limit| !to.contains(limit)) {
+            let book = &mut self.books[limit.index()];
+            book.live = book.live.saturating_sub(1);
+        }
+        for limit in to.iter().filter(|limit| !from.contains(limit)) {
+            let book = &mut self.books[limit.index()];
+            book.live += 1;
+            for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
+                bucket.charge(at, n);
+            }
+        }
+    }
+
+    /// Whether anything of any rate is used now.
+    pub(super) fn are_used(&self, at: Time) -> bool {
+        let mut buckets = self.books.iter().flat_map(|book| &book.buckets);
+        buckets.any(|bucket| bucket.rate.is_some_and(|rate| bucket.levels(rate, at).0 > 0))
     }
 
     pub(super) fn reserve(&mut self, config: &Config, to: DeploymentId, at: Time, take: Take) {
@@ -309,7 +335,7 @@ impl Limits {
 
     /// How many calls are in flight at a deployment.
     pub(super) fn in_flight(&self, of: DeploymentId) -> u32 {
-        self.in_flight[of.index()]
+        self.in_flight.get(of.index()).copied().unwrap_or(0)
     }
 
     /// Which share of its scarcest limit a deployment has used, with 32 bits below the point.

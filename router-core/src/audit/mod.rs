@@ -27,6 +27,7 @@ mod invariant;
 mod limits;
 mod news;
 mod rest;
+mod revised;
 #[cfg(test)]
 mod stories;
 mod surrender;
@@ -34,6 +35,7 @@ mod surrender;
 mod swarm;
 mod turn;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -43,7 +45,7 @@ pub use invariant::{Invariant, Violation};
 
 use crate::{
     AttemptId, Config, DeploymentId, Input, Journal, Key, Observation, Output, Purpose, RequestId,
-    Seed, Time,
+    Restart, Seed, Time,
 };
 use budget::Budget;
 use expect::Expectations;
@@ -51,6 +53,7 @@ use flight::Flight;
 use health::Health;
 use hedge::Hedges;
 use limits::{Limits, Take};
+use revised::Survivors;
 
 /// What the books say of a question: a random end or a rounding may leave it open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,8 +118,12 @@ const KEPT: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Auditor {
     config: Arc<Config>,
-    /// How many times the configuration was replaced.
+    /// How many times the configuration was replaced, and what was known when it last was.
     epoch: u32,
+    survivors: Option<Box<Survivors>>,
+    /// Removed deployments of which nothing was said since.
+    undrained: BTreeSet<DeploymentId>,
+    start: Time,
     now: Time,
     /// The latest deadline that was acted on, or the latest input.
     front: Time,
@@ -153,6 +160,9 @@ impl Auditor {
     pub fn new(config: Arc<Config>, start: Time) -> Self {
         Self {
             epoch: 0,
+            survivors: None,
+            undrained: BTreeSet::new(),
+            start,
             now: start,
             front: start,
             pending: None,
@@ -214,6 +224,7 @@ impl Auditor {
             });
         }
         self.apply();
+        self.miss_drained();
         let config = Arc::clone(&self.config);
         for id in core::mem::take(&mut self.touched) {
             if let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.deciding) {
@@ -314,12 +325,31 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Breaker { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
+            | Observation::Drained { .. }
             | Observation::Misfit => return None,
         },
     })
 }
 
+impl Auditor {
+    /// Another router begins with nothing: so do the books.
+    fn begin_anew(&mut self, now: Time) {
+        self.at_rest();
+        let fresh = Self::new(Arc::clone(&self.config), now.max(self.now));
+        let last = core::mem::replace(self, fresh);
+        (self.violations, self.total, self.premises) = (last.violations, last.total, last.premises);
+        (self.draws, self.told) = (last.draws, last.told);
+    }
+}
+
 impl Journal for Auditor {
+    fn restart(&mut self, now: Time, restart: Restart) {
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => self.begin_anew(now),
+        }
+    }
+
     fn input(&mut self, now: Time, input: &Input) {
         self.health.close_aftermath(&self.config);
         self.settle();
@@ -344,6 +374,9 @@ impl Journal for Auditor {
         }
         if let Output::Observe(Observation::Late { attempt, corrected }) = output {
             return self.confessed(*attempt, *corrected);
+        }
+        if let Output::Observe(Observation::Drained { deployment }) = output {
+            return self.drained(*deployment);
         }
         let Some(id) = subject(output) else {
             if let Output::Observe(observation) = output {

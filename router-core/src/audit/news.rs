@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::flight::{Attempt, Ended, Flight, billed, timeout};
 use super::health::Place;
@@ -40,21 +39,6 @@ impl Auditor {
         }
     }
 
-    /// Another configuration holds. It moves the timeouts of calls in flight.
-    fn reconfigured(&mut self, next: Arc<Config>) {
-        let last = core::mem::replace(&mut self.config, next);
-        let (now, config) = (self.now, Arc::clone(&self.config));
-        self.limits.reconfigure(now, &config);
-        self.health.reconfigure(now, &last, &config);
-        self.expected.reconfigure(&config);
-        self.epoch += 1;
-        for flight in self.flights.values_mut() {
-            flight.retime(&config, now);
-        }
-        let open: Vec<RequestId> = self.flights.keys().copied().collect();
-        open.into_iter().for_each(|id| self.list(id));
-    }
-
     /// Something happens now to an open request that the router must answer at once.
     fn begin(&mut self, id: RequestId) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else { return false };
@@ -81,6 +65,8 @@ impl Auditor {
 
     fn submitted(&mut self, mut request: Request) {
         let id = request.id;
+        // What a removed group's name means now, if anything.
+        request.group = self.config.group(request.group).heir.unwrap_or(request.group);
         let sticky = |group: &Group| group.strategy == Strategy::Sticky;
         if request.affinity != 0 && !self.config.groups().iter().any(sticky) {
             // It is forgotten where no group looks at it.
@@ -100,6 +86,9 @@ impl Auditor {
         } else if self.flights.len() >= self.config.router().in_flight as usize {
             self.premise(Invariant::Parallel);
             flight.refused = Some(Rejection::Full);
+        } else if self.config.group(flight.request.group).removed {
+            self.premise(Invariant::Removed);
+            flight.refused = Some(Rejection::NoDeployment(None));
         } else if flight.deadline > self.now {
             // What comes too late earns no retries.
             self.budget.request(&self.config, self.now);

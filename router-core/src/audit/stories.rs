@@ -2,10 +2,12 @@
 
 mod chosen;
 mod policies;
+mod revised;
 
 use std::sync::Arc;
 use std::vec::Vec;
 
+use self::revised::without_d1;
 use crate::{
     Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, Cause, Config, DeploymentId,
     DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter,
@@ -65,6 +67,11 @@ impl Scene {
     fn says(&mut self, output: Output) -> &mut Self {
         self.auditor.output(self.now, &output);
         self
+    }
+
+    fn revises(&mut self, spec: &Spec) -> &mut Self {
+        let next = self.auditor.config.revise(spec).unwrap();
+        self.hears(&Input::Reconfigure(Arc::new(next)))
     }
 
     fn submit(&mut self, id: u64) -> &mut Self {
@@ -270,6 +277,13 @@ fn story(invariant: Invariant) -> Scene {
         Invariant::NothingLeaks => {
             scene.begins(1, 0).hears(&Input::Cancel(request(1)));
             scene.says(Output::Finish(request(1), Outcome::Cancel));
+        }
+        Invariant::Removed => {
+            scene.revises(&without_d1()).at(1).begins(1, 1).at(2).serves(1, 1);
+        }
+        Invariant::Survives => {
+            scene.begins(1, 1).at(1).fails(1, 1, busy(10)).goes(1, 2, 0, Cause::Retry);
+            scene.serves(1, 2).at(5_000).revises(&limited()).at(9_000).begins(2, 1).serves(2, 1);
         }
         Invariant::WorkConservation => {
             scene.submit(1).rejects(1, Rejection::NoDeployment(None));

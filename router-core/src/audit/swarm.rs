@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use self::dice::Dice;
 use crate::{
-    Abandon, AttemptId, Auditor, Config, Consumption, DeploymentId, Dispatch, Driver, Effects,
-    GroupId, Input, Invariant, LimitId, Observation, Outcome, Purpose, Recorder, Request,
-    RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
+    Abandon, AttemptId, Auditor, Brain, Config, Consumption, DeploymentId, Dispatch, Driver,
+    Effects, GroupId, Input, Invariant, LimitId, Line, Observation, Outcome, Purpose, Recorder,
+    Request, RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
 
 mod dice;
@@ -52,6 +52,8 @@ struct Run {
     dice: Dice,
     seed: Seed,
     spec: Spec,
+    /// The first configuration, and all that followed.
+    configs: Vec<Arc<Config>>,
     /// Always there, but while it is taken apart.
     driver: Option<Driver<Router, Journals>>,
     world: World,
@@ -73,9 +75,20 @@ impl Run {
             Recorder::new(String::new(), &config, start),
             Auditor::new(Arc::clone(&config), start).with_seed(seed),
         );
-        let driver = Some(Driver::new(Router::new(config, seed, start), journals));
+        let driver = Some(Driver::new(Router::new(Arc::clone(&config), seed, start), journals));
         let world = World::default();
-        Self { dice, seed, spec, driver, world, now: start, wakeup: None, submitted: 0, ill: 0 }
+        Self {
+            dice,
+            seed,
+            spec,
+            configs: [config].into(),
+            driver,
+            world,
+            now: start,
+            wakeup: None,
+            submitted: 0,
+            ill: 0,
+        }
     }
 
     fn feed(&mut self, input: Input) {
@@ -92,6 +105,7 @@ impl Run {
     fn restart(&mut self) {
         let (text, config) = (self.router().snapshot(), Arc::clone(self.router().config()));
         let router = Router::restore(config, self.seed, &text).expect("it was just written");
+        assert_eq!(router.snapshot(), text, "what is restored is what was written");
         let driver = self.driver.take().expect("it is put back at once");
         self.driver = Some(Driver::new(router, driver.into_journal()));
     }
@@ -119,7 +133,8 @@ impl Run {
     }
 
     fn input(&mut self) -> Input {
-        let limits = self.router().config().limits().len() as u64;
+        let config = Arc::clone(self.router().config());
+        let (limits, deployments) = (config.limits().len() as u64, config.deployments());
         let dice = &mut self.dice;
         match dice.below(40) {
             0..=11 => self.submit(),
@@ -140,16 +155,13 @@ impl Run {
             }
             33..=34 if !self.world.open.is_empty() => Input::Cancel(dice.pick(&self.world.open)),
             35 => {
-                self.ill = dice.below(1 << self.spec.deployments.len());
+                self.ill = dice.below(1 << deployments.len());
                 Input::Tick
             }
-            36 if dice.once_in(4) => {
-                let next = dice.respec(&self.spec);
-                Input::Reconfigure(Arc::new(Config::new(&next).expect("still valid")))
-            }
+            36 if dice.once_in(4) => self.reconfigure(),
             37 if dice.once_in(4) => {
-                let deployment = dice.below(self.spec.deployments.len() as u64) as usize;
-                let keys = u64::from(self.spec.deployments[deployment].keys);
+                let deployment = dice.below(deployments.len() as u64) as usize;
+                let keys = u64::from(deployments[deployment].keys);
                 Input::Peers(Consumption::Resting {
                     deployment: DeploymentId::at(deployment),
                     key: dice.once_in(2).then(|| dice.below(keys) as u8),
@@ -169,7 +181,30 @@ impl Run {
         }
     }
 
+    /// Other policies, and perhaps other names: some are removed, some come, some return.
+    fn reconfigure(&mut self) -> Input {
+        let running = Arc::clone(self.router().config());
+        let mut next = self.dice.respec(&self.spec);
+        if self.dice.once_in(2) {
+            self.dice.rename(&mut next);
+        }
+        let config = if self.dice.once_in(8) {
+            // Not a revision of what runs: a misfit, unless there is little to number.
+            next.deployments.reverse();
+            Config::new(&next).expect("still valid")
+        } else {
+            running.revise(&next).expect("still valid, and there are few names")
+        };
+        if running.fits(&config) {
+            self.spec = next;
+        }
+        let config = Arc::new(config);
+        self.configs.push(Arc::clone(&config));
+        Input::Reconfigure(config)
+    }
+
     fn submit(&mut self) -> Input {
+        let groups = self.router().config().groups().len() as u64;
         let dice = &mut self.dice;
         let id = match self.world.open.last() {
             Some(&open) if dice.once_in(50) => open,
@@ -178,7 +213,7 @@ impl Run {
                 RequestId::new(0, self.submitted, 0)
             }
         };
-        let group = GroupId::at(dice.below(self.spec.groups.len() as u64) as usize);
+        let group = GroupId::at(dice.below(groups) as usize);
         let mut request = Request::new(id, group, dice.below(2_000) as u32);
         request.stream = !dice.once_in(4);
         request.output_max = dice.once_in(2).then(|| dice.below(1_000) as u32);
@@ -193,7 +228,7 @@ impl Run {
     }
 
     /// Answers everything, waits for everything, and lets the auditor close its books.
-    fn end(mut self) -> Journals {
+    fn end(mut self) -> (Journals, Tape) {
         while self.router().in_flight() > 0 {
             if let Some((attempt, ..)) = self.world.live.pop() {
                 self.feed(Input::Upstream(attempt, Upstream::Complete(Usage::default())));
@@ -207,11 +242,42 @@ impl Run {
         let driver = self.driver.take().expect("it is put back at once");
         let mut journals = driver.into_journal();
         journals.1.at_rest();
-        journals
+        (journals, Tape { seed: self.seed, configs: self.configs })
     }
 }
 
-fn run(seed: u64, steps: u32) -> Journals {
+/// What a record is replayed with.
+struct Tape {
+    seed: Seed,
+    configs: Vec<Arc<Config>>,
+}
+
+impl Tape {
+    /// Feeds the inputs of a record to a new router, which must say what is recorded.
+    fn replay(&self, record: &str) {
+        let mut router = None;
+        let mut said = Vec::new();
+        for text in record.lines() {
+            match Line::parse(text, &self.configs).expect("a record reads back") {
+                Line::Start(at) => {
+                    router = Some(Router::new(Arc::clone(&self.configs[0]), self.seed, at));
+                }
+                Line::Input(at, input) => {
+                    assert!(said.is_empty(), "recorded was not `{said:?}`");
+                    let router = router.as_mut().expect("a record starts with its start");
+                    let lines = router.handle(at, input).map(|out| Line::Output(at, out));
+                    said = lines.map(|line| line.to_string()).collect();
+                    said.reverse();
+                }
+                Line::Output(..) => assert_eq!(said.pop().as_deref(), Some(text)),
+                Line::Version(_) | Line::Config(_) => {}
+                Line::Group(..) | Line::Deployment(..) | Line::Limit(..) => {}
+            }
+        }
+    }
+}
+
+fn run(seed: u64, steps: u32) -> (Journals, Tape) {
     let mut run = Run::new(seed);
     let pace = run.dice.pick(&[1, 20, 200]);
     for _ in 0..steps {
@@ -228,15 +294,16 @@ proptest! {
     })]
     #[test]
     fn a_router_in_a_random_world_breaks_no_invariant(seed: u64, steps in 1_u32..1_500) {
-        let (record, auditor) = run(seed, steps);
+        let ((record, auditor), tape) = run(seed, steps);
+        let record = record.finish().unwrap_or_default();
         if let Some(violation) = auditor.violations().first() {
-            let record = record.finish().unwrap_or_default();
             let upto = violation.at.to_string();
             let upto = record.rfind(&upto).unwrap_or(record.len());
             let tail: Vec<&str> = record[..upto].lines().rev().take(60).collect();
             let tail = tail.into_iter().rev().collect::<Vec<&str>>().join("\n");
             prop_assert!(false, "{}\n{tail}\nof {} violations", violation, auditor.total());
         }
+        tape.replay(&record);
     }
 }
 
@@ -244,7 +311,7 @@ proptest! {
 fn random_worlds_reach_every_premise() {
     let mut met = [0; Invariant::ALL.len()];
     for seed in 0..40 {
-        let (_, auditor) = run(seed, 1_000);
+        let ((_, auditor), _) = run(seed, 1_000);
         for (sum, count) in met.iter_mut().zip(auditor.premises()) {
             *sum += count;
         }

@@ -37,7 +37,7 @@ struct Rig {
 
 impl Rig {
     fn new(spec: BreakerSpec) -> Self {
-        Self { breaker: Breaker::new(&spec, at(0)), spec, mode: BreakerMode::Enforce }
+        Self { breaker: Breaker::new(&spec, at(0), at(0)), spec, mode: BreakerMode::Enforce }
     }
 
     fn hear(&mut self, now: Time, heard: Heard) -> Option<Turned> {
@@ -298,7 +298,7 @@ fn what_is_written_comes_back() {
         for breaker in seen {
             let mut text = String::new();
             breaker.write(&mut text).unwrap();
-            let mut back = Breaker::new(&rig.spec, at(0));
+            let mut back = Breaker::new(&rig.spec, at(0), at(0));
             assert_eq!(back.restore(text.split_whitespace()), Some(()));
             if let State::HalfOpen { since, in_flight, .. } = breaker.state {
                 back.occupy(since - Span::from_nanos(1));
@@ -307,7 +307,7 @@ fn what_is_written_comes_back() {
             assert_eq!(back, breaker);
         }
     }
-    let mut breaker = Breaker::new(&spec(), at(0));
+    let mut breaker = Breaker::new(&spec(), at(0), at(0));
     for wrong in ["", "3 0 0 0 0 0", "2 0 5000000000 0 0 0", "0 0 0 0 0"] {
         assert_eq!(breaker.restore(wrong.split_whitespace()), None, "{wrong}");
     }

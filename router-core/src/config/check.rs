@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+pub(super) use fleet::TAGS_MAX;
 pub use problem::{ConfigError, Problem};
 
 use super::{Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, RouterSpec, Spec, names};
@@ -17,9 +18,9 @@ use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
 
 /// The longest time a file may name, but for "off": a year.
 const LONGEST: Span = Span::from_secs(366 * 86_400);
-const MEMBERS_MAX: usize = 64;
-const GROUPS_MAX: usize = 64;
-const DEPLOYMENTS_MAX: usize = 4096;
+pub(super) const MEMBERS_MAX: usize = 64;
+pub(super) const GROUPS_MAX: usize = 64;
+pub(super) const DEPLOYMENTS_MAX: usize = 4096;
 /// Aliases of one group.
 const ALIASES_MAX: usize = 1_000;
 
@@ -215,14 +216,14 @@ impl Checker {
                 own.clone_from(usual);
             }
         }
-        let has_standby = members.iter().any(|m| m.weight == 0);
-        let is_plain = members.iter().all(|m| {
-            m.breaker != BreakerMode::ForcedOpen && m.context == u32::MAX && !m.is_default
-        });
-        Group {
+        let present = u64::MAX.checked_shr(64 - members.len().min(64) as u32).unwrap_or(0);
+        let mut group = Group {
             name: written.name.clone(),
             aliases: written.aliases.clone(),
             members,
+            present,
+            removed: false,
+            heir: None,
             strategy: written.strategy,
             timeouts: written.timeouts,
             tag_match: written.tag_match,
@@ -234,10 +235,12 @@ impl Checker {
             panic: written.panic,
             hedge: written.hedge,
             fallbacks,
-            has_standby,
-            is_plain,
+            has_standby: false,
+            is_plain: false,
             chains: Default::default(),
-        }
+        };
+        group.look();
+        group
     }
 
     fn members(
@@ -279,11 +282,7 @@ impl Checker {
                 deployment,
                 weight: member.weight,
                 tier: member.tier,
-                breaker: match mode {
-                    Some(BreakerMode::ForcedOpen) => BreakerMode::ForcedOpen,
-                    Some(mode) if written.breaker.is_some() => mode,
-                    Some(_) | None => own,
-                },
+                breaker: self::mode(mode, own, written.breaker.is_some()),
                 context: known.context,
                 tags: known.tags,
                 region: known.region,
@@ -291,6 +290,15 @@ impl Checker {
             });
         }
         members
+    }
+}
+
+/// What a membership's breaker does: the operator's word on the deployment, else its group's.
+pub(super) const fn mode(word: Option<BreakerMode>, own: BreakerMode, has: bool) -> BreakerMode {
+    match word {
+        Some(BreakerMode::ForcedOpen) => BreakerMode::ForcedOpen,
+        Some(mode) if has => mode,
+        Some(_) | None => own,
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod concern;
 mod names;
 mod policy;
+mod revise;
 mod spec;
 mod warn;
 mod words;
@@ -49,6 +50,8 @@ pub struct Limit {
     pub shared: bool,
     /// What it holds.
     pub spec: LimitSpec,
+    /// Whether a revision has removed it: see [`Config::revise`].
+    pub removed: bool,
 }
 
 /// A checked deployment.
@@ -69,6 +72,8 @@ pub struct Deployment {
     pub tags: u64,
     /// Its region, as [`Config::region`] numbers it; zero if it names none.
     pub region: u16,
+    /// Whether a revision has removed it: it is sent nothing new.
+    pub removed: bool,
 }
 
 /// A checked group.
@@ -79,8 +84,15 @@ pub struct Group {
     pub name: String,
     /// What else they may call it.
     pub aliases: Vec<String>,
-    /// Its members, 1 to 64, each deployment once.
+    /// Its members, 1 to 64, each deployment once; those that a revision has removed included.
     pub members: Vec<Member>,
+    /// Which of them are members now, as a mask. A removed group's are those that are left for
+    /// what it has in flight.
+    pub present: u64,
+    /// Whether a revision has removed it: it takes nothing new.
+    pub removed: bool,
+    /// Where new requests for it go if it is removed: what its name means now, if anything.
+    pub heir: Option<GroupId>,
     /// How one of the eligible is chosen.
     pub strategy: Strategy,
     /// How long to wait for what.
@@ -113,6 +125,35 @@ pub struct Group {
 }
 
 impl Group {
+    /// Finds what follows from its members.
+    fn look(&mut self) {
+        let has_standby = self.present().any(|(_, m)| m.weight == 0);
+        let is_plain = self.present().all(|(_, m)| {
+            m.breaker != BreakerMode::ForcedOpen && m.context == u32::MAX && !m.is_default
+        });
+        (self.has_standby, self.is_plain) = (has_standby, is_plain);
+    }
+
+    /// Its members now, each with its place.
+    pub fn present(&self) -> impl Iterator<Item = (usize, &Member)> + Clone {
+        let members = self.members.iter().enumerate();
+        // A group that is refused may have more members than there are bits.
+        members.filter(|(index, _)| self.present.unbounded_shr(*index as u32) & 1 == 1)
+    }
+
+    /// Whether its hedges depend on how long its attempts take.
+    pub(crate) fn notes_waits(&self) -> bool {
+        match self.hedge.map(|hedge| hedge.after) {
+            Some(HedgeAfter::Quantile(_)) => true,
+            Some(HedgeAfter::Delay(_)) | None => false,
+        }
+    }
+
+    /// How many members it has now.
+    pub const fn size(&self) -> u32 {
+        self.present.count_ones()
+    }
+
     /// Every group that fallbacks of one kind lead to, depth first, each once.
     pub fn chain(&self, detour: Detour) -> &[GroupId] {
         &self.chains[detour as usize]
@@ -122,7 +163,7 @@ impl Group {
     #[cold]
     pub fn tagged(&self, tags: u64) -> u64 {
         let mask = |is: &dyn Fn(&Member) -> bool| {
-            let bits = self.members.iter().enumerate().filter(|(_, m)| is(m));
+            let bits = self.present().filter(|(_, m)| is(m));
             bits.fold(0, |mask, (index, _)| mask | 1_u64 << index)
         };
         let wanted = match self.tag_match {
@@ -131,7 +172,7 @@ impl Group {
         };
         let default = mask(&|m| m.is_default);
         match (wanted, default, tags) {
-            (0, 0, 0) => u64::MAX >> (64 - self.members.len()),
+            (0, 0, 0) => self.present,
             (0, default, _) => default,
             (wanted, ..) => wanted,
         }
@@ -170,6 +211,19 @@ impl Config {
         check::check(spec)
     }
 
+    /// What a router that runs `self` goes on with when `spec` takes effect
+    /// ([`crate::Input::Reconfigure`]). Names keep their numbers; new ones get the next; what
+    /// `spec` does not name any more stays behind, removed, and gets its number back if it
+    /// returns. So all that was learned stays with whom it was learned of, and what is in
+    /// flight ends where it began.
+    ///
+    /// # Errors
+    /// Everything that is wrong with `spec`, as [`Self::new`]; and where there would be too many
+    /// with those that were removed.
+    pub fn revise(&self, spec: &Spec) -> Result<Self, Vec<ConfigError>> {
+        revise::revise(self, spec)
+    }
+
     /// What is allowed, but worth a look.
     pub fn warnings(&self) -> Vec<Warning> {
         warn::warnings(self)
@@ -185,17 +239,19 @@ impl Config {
         &self.router
     }
 
-    /// Every limit: deployments' own in their order, then the shared ones in theirs.
+    /// Every limit: deployments' own in their order, then the shared ones in theirs; then what
+    /// revisions have added.
     pub fn limits(&self) -> &[Limit] {
         &self.limits
     }
 
-    /// Every deployment, in the order written.
+    /// Every deployment, in the order written, removed ones included; then what revisions have
+    /// added.
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
     }
 
-    /// Every group, in the order written.
+    /// Every group, in the order written, removed ones included; then what revisions have added.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
@@ -217,14 +273,16 @@ impl Config {
 
     /// The group called `name`.
     pub fn group_named(&self, name: &str) -> Option<GroupId> {
-        self.groups.iter().position(|g| g.name == name).map(GroupId::at)
+        self.groups.iter().position(|g| !g.removed && g.name == name).map(GroupId::at)
     }
 
     /// The group that a request for `model` goes to: the one of that name, else the one with that
     /// alias, else the one with the longest pattern that matches, else `router.default_group`.
     pub fn route(&self, model: &str) -> Option<GroupId> {
-        let names = self.groups.iter().map(|g| (g.name.as_str(), g.aliases.as_slice()));
-        let found = names::resolve(names, model).map(GroupId::at);
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| !group.removed);
+        let names = groups.clone().map(|(_, g)| (g.name.as_str(), g.aliases.as_slice()));
+        let found = names::resolve(names, model).and_then(|place| groups.clone().nth(place));
+        let found = found.map(|(index, _)| GroupId::at(index));
         found.or_else(|| self.group_named(self.router.default_group.as_deref()?))
     }
 
@@ -250,30 +308,26 @@ impl Config {
 
     /// The deployment called `name`.
     pub fn deployment_named(&self, name: &str) -> Option<DeploymentId> {
-        self.deployments.iter().position(|d| d.name == name).map(DeploymentId::at)
+        let named = |d: &Deployment| !d.removed && d.name == name;
+        self.deployments.iter().position(named).map(DeploymentId::at)
     }
 
-    /// Whether a router that runs `self` can go on with `next`: the same names in the same
-    /// places, so that every id keeps its meaning, and the same table sizes. Policies, weights,
-    /// rates, prices and timeouts may differ.
+    /// Whether a router that runs `self` can go on with `next`: every name of `self` is in its
+    /// place there, so that every number keeps its meaning. What [`Self::revise`] gives always
+    /// fits. Policies, weights, rates, prices, timeouts and sizes may differ.
     pub fn fits(&self, next: &Self) -> bool {
-        self.router.in_flight == next.router.in_flight
-            && self.router.retry_budget.window == next.router.retry_budget.window
-            && self.limits.len() == next.limits.len()
-            && self.limits.iter().zip(&next.limits).all(|(a, b)| a.name == b.name)
-            && self.deployments.len() == next.deployments.len()
-            && self
-                .deployments
-                .iter()
-                .zip(&next.deployments)
-                .all(|(a, b)| a.name == b.name && a.keys == b.keys && a.limits == b.limits)
-            && self.groups.len() == next.groups.len()
-            && self.groups.iter().zip(&next.groups).all(|(a, b)| {
-                a.name == b.name
-                    && a.cooldown.window == b.cooldown.window
-                    && a.breaker.map(|b| b.window) == b.breaker.map(|b| b.window)
-                    && a.members.len() == b.members.len()
-                    && a.members.iter().zip(&b.members).all(|(a, b)| a.deployment == b.deployment)
+        begins(&self.limits, &next.limits, |a, b| a.name == b.name && a.shared == b.shared)
+            && begins(&self.deployments, &next.deployments, |a, b| a.name == b.name)
+            && begins(&self.tags, &next.tags, |a, b| a == b)
+            && begins(&self.regions, &next.regions, |a, b| a == b)
+            && begins(&self.groups, &next.groups, |a, b| {
+                let same = |a: &Member, b: &Member| a.deployment == b.deployment;
+                a.name == b.name && begins(&a.members, &b.members, same)
             })
     }
+}
+
+/// Whether `whole` begins with what `part` is.
+fn begins<T>(part: &[T], whole: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    part.len() <= whole.len() && part.iter().zip(whole).all(|(a, b)| same(a, b))
 }

@@ -6,21 +6,22 @@ use alloc::vec::Vec;
 
 use super::concern::{Concern, Warning};
 use super::{
-    BreakerMode, BreakerWindow, Config, CooldownSpec, Group, Rate, RestAfter, RetrySpec, Strategy,
-    TimeoutsSpec,
+    BreakerMode, BreakerWindow, Config, CooldownSpec, Group, Member, Rate, RestAfter, RetrySpec,
+    Strategy, TimeoutsSpec,
 };
 use crate::{DeploymentId, Detour, FailureClass, GroupId, Span};
 
 pub(super) fn warnings(config: &Config) -> Vec<Warning> {
     let mut finder = Finder { config, found: Vec::new() };
     if config.router.default_group.is_some() {
-        let any = config.groups.iter().find(|g| g.aliases.iter().any(|alias| alias == "*"));
+        let any =
+            config.groups.iter().find(|g| !g.removed && g.aliases.iter().any(|alias| alias == "*"));
         if let Some(any) = any {
             let concern = Concern::DefaultMoot { group: any.name.clone() };
             finder.found("router.default_group".into(), concern);
         }
     }
-    for group in &config.groups {
+    for group in config.groups.iter().filter(|group| !group.removed) {
         finder.group(group);
     }
     finder.found
@@ -53,14 +54,14 @@ impl Finder<'_> {
     }
 
     fn members(&mut self, path: &str, group: &Group) {
-        let weighted = group.members.iter().filter(|m| m.weight > 0);
+        let weighted = present(group).filter(|m| m.weight > 0);
         let forced = weighted.clone().filter(|m| m.breaker == BreakerMode::ForcedOpen).count();
         if forced == weighted.count() {
             let concern = Concern::AllForced { group: group.name.clone(), members: forced };
             self.found(format!("{path}.members"), concern);
         }
         let limited = |m: DeploymentId| !self.config.deployment(m).limits.is_empty();
-        let members = group.members.iter().map(|m| m.deployment);
+        let members = present(group).map(|m| m.deployment);
         let (some, none): (Vec<_>, Vec<_>) = members.partition(|&m| limited(m));
         if group.strategy == Strategy::Usage && !some.is_empty() {
             for member in none {
@@ -95,7 +96,7 @@ impl Finder<'_> {
         let rest = entry.rest.unwrap_or(cooldown.rest);
         let longest = if cooldown.grow > 1 { cooldown.max } else { rest };
         let refill = |deployment| Some((self.rates(deployment).map(refill).max()?, deployment));
-        let refills = group.members.iter().filter_map(|member| refill(member.deployment));
+        let refills = present(group).filter_map(|member| refill(member.deployment));
         let short: Vec<_> = refills.filter(|(refill, _)| longest > *refill).collect();
         if let Some(&(refill, deployment)) = short.iter().min()
             && !rests_as_usual(cooldown)
@@ -111,7 +112,7 @@ impl Finder<'_> {
             let concern = Concern::RestTooLong { deployment, others, after, rest, longest, refill };
             self.found(format!("{path}.cooldown.{key}"), concern);
         }
-        let members = group.members.iter().map(|member| member.deployment);
+        let members = present(group).map(|member| member.deployment);
         let path = format!("{path}.cooldown.after");
         self.few_calls(path, "cooldown", members, (cooldown.calls_min, cooldown.window));
     }
@@ -122,7 +123,7 @@ impl Finder<'_> {
         if breaker.consecutive > 0 {
             return;
         }
-        let judged = group.members.iter().filter(|member| match member.breaker {
+        let judged = present(group).filter(|member| match member.breaker {
             BreakerMode::Enforce | BreakerMode::Observe => true,
             BreakerMode::Disabled | BreakerMode::ForcedOpen => false,
         });
@@ -154,7 +155,7 @@ impl Finder<'_> {
 
     fn panic(&mut self, path: &str, group: &Group) {
         let members = weighted(group);
-        let out = group.ejected_max.of_ceil(group.members.len() as u64).min(members as u64);
+        let out = group.ejected_max.of_ceil(group.size().into()).min(members as u64);
         if group.panic.numerator() == 0 || members == 0 {
             return;
         }
@@ -197,7 +198,7 @@ impl Finder<'_> {
         let (name, members) = (group.name.clone(), weighted(group));
         let budget = &self.config.router.retry_budget;
         let pays = budget.ratio.map(|ratio| (ratio, budget.per_second));
-        let sees = group.members.iter().any(|member| {
+        let sees = present(group).any(|member| {
             let limits = &self.config.deployment(member.deployment).limits;
             limits.iter().any(|&limit| self.config.limit(limit).spec.parallel.is_some())
         });
@@ -256,7 +257,7 @@ impl Finder<'_> {
 
     /// The most tokens that some member of a group takes; `None` if there is no bound.
     fn longest(&self, group: &Group) -> Option<u32> {
-        group.members.iter().map(|m| m.context).max().filter(|&most| most < u32::MAX)
+        present(group).map(|m| m.context).max().filter(|&most| most < u32::MAX)
     }
 
     /// Every rate that calls of a deployment take from.
@@ -271,9 +272,13 @@ impl Finder<'_> {
     }
 }
 
+fn present(group: &Group) -> impl Iterator<Item = &Member> + Clone {
+    group.present().map(|(_, member)| member)
+}
+
 /// Members that take traffic of their own, and that a hedge may go to.
 fn weighted(group: &Group) -> usize {
-    let serves = group.members.iter().filter(|m| m.weight > 0);
+    let serves = present(group).filter(|m| m.weight > 0);
     serves.filter(|m| m.breaker != BreakerMode::ForcedOpen).count()
 }
 

@@ -48,8 +48,8 @@ pub(super) fn worst_case(config: &Config, home: GroupId) -> WorstCase {
     };
     let price = |each: fn(&Price) -> u64| {
         let dearest = |group: &Group| {
-            let serve = group.members.iter().filter(|m| m.breaker != BreakerMode::ForcedOpen);
-            serve.map(|m| each(&config.deployment(m.deployment).price)).max().unwrap_or(0)
+            let serve = group.present().filter(|(_, m)| m.breaker != BreakerMode::ForcedOpen);
+            serve.map(|(_, m)| each(&config.deployment(m.deployment).price)).max().unwrap_or(0)
         };
         way.most(way.attempts, dearest)
     };
@@ -126,7 +126,7 @@ impl<'c> Way<'c> {
 
 /// Whether a group may make a hedge: it has somebody else to send it to.
 fn hedges(group: &Group) -> bool {
-    group.hedge.is_some() && group.members.len() > 1
+    group.hedge.is_some() && group.size() > 1
 }
 
 /// A group and every group that some mix of its fallbacks leads to.
@@ -160,7 +160,7 @@ fn wait(config: &Config, group: &Group, attempt: u32) -> Span {
     let cooldown = &group.cooldown;
     let own = if cooldown.enabled { cooldown.max } else { Span::ZERO };
     let rest = jittered(own.max(config.router.retry_after_max), cooldown.jitter);
-    let enforces = group.members.iter().any(|member| match member.breaker {
+    let enforces = group.present().any(|(_, member)| match member.breaker {
         BreakerMode::Enforce => true,
         BreakerMode::Observe | BreakerMode::Disabled | BreakerMode::ForcedOpen => false,
     });

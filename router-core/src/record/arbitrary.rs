@@ -278,6 +278,7 @@ fn health() -> impl Strategy<Value = Observation> {
         (deployments(), any::<u8>(), kinds())
             .prop_map(|(deployment, key, failure)| Observation::Page { deployment, key, failure }),
         Just(Observation::Misfit),
+        deployments().prop_map(|deployment| Observation::Drained { deployment }),
     ]
 }
 

@@ -12,7 +12,7 @@ use super::mix::{Mixer, pair};
 use super::{RECORD_VERSION, fingerprint};
 use crate::{
     Abandon, AttemptId, Cached, Consumption, Dispatch, End, Failure, Input, Journal, Observation,
-    Outcome, Output, Rejection, Request, Span, Time, Upstream, Usage,
+    Outcome, Output, Rejection, Request, Restart, Span, Time, Upstream, Usage,
 };
 
 /// The rolling digest of a run: a [`Journal`] that keeps nothing else. Its value is written as 32
@@ -272,6 +272,10 @@ impl Digest {
                 self.about(of(10, attempt).present(0, corrected), now, attempt);
             }
             Observation::Misfit => self.event(head(11), now),
+            Observation::Drained { deployment } => {
+                self.event(head(14), now);
+                self.0.word(deployment.index() as u64);
+            }
             Observation::Breaker { group, deployment, to, why, until, streak, enforced } => {
                 let head = head(12).byte(0, to as u8).byte(1, why as u8).byte(2, streak);
                 self.event(head.present(0, until.is_some()).present(1, enforced), now);
@@ -292,6 +296,13 @@ impl Default for Digest {
 }
 
 impl Journal for Digest {
+    fn restart(&mut self, now: Time, restart: Restart) {
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => self.event(Head::input(7), now),
+        }
+    }
+
     #[inline]
     fn input(&mut self, now: Time, input: &Input) {
         match input {

@@ -48,7 +48,24 @@ pub fn fingerprint(config: &Config) -> u64 {
     for group in config.groups() {
         group_words(&mut mixer, group);
     }
+    removed_words(&mut mixer, config);
     (mixer.value() >> 64) as u64
+}
+
+/// What revisions have removed. Without any these are no words.
+fn removed_words(mixer: &mut Mixer, config: &Config) {
+    let mut removed = |kind: u32, index: usize| mixer.word(pair(kind, index as u32));
+    let limits = config.limits().iter().enumerate().filter(|(_, limit)| limit.removed);
+    limits.for_each(|(index, _)| removed(1, index));
+    let deployments = config.deployments().iter().enumerate().filter(|(_, d)| d.removed);
+    deployments.for_each(|(index, _)| removed(2, index));
+    for (index, group) in config.groups().iter().enumerate() {
+        if group.removed {
+            removed(3, index);
+        }
+        let absent = (0..group.members.len()).filter(|member| group.present >> member & 1 == 0);
+        absent.for_each(|member| removed(4, index << 6 | member));
+    }
 }
 
 fn name(mixer: &mut Mixer, name: &str) {
@@ -70,7 +87,8 @@ fn limit_words(mixer: &mut Mixer, limit: &LimitSpec) {
 }
 
 fn deployment_words(mixer: &mut Mixer, deployment: &Deployment) {
-    let Deployment { name: called, keys, limits, price, context, tags, region } = deployment;
+    let Deployment { name: called, keys, limits, price, context, tags, region, removed: _ } =
+        deployment;
     name(mixer, called);
     mixer.word(pair(u32::from(*keys), limits.len() as u32));
     limits.iter().for_each(|limit| mixer.word(limit.index() as u64));
@@ -83,6 +101,10 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         name: called,
         aliases,
         members,
+        // Told at the end; the heir follows from the names.
+        present: _,
+        removed: _,
+        heir: _,
         strategy,
         timeouts,
         tag_match,

@@ -421,6 +421,7 @@ enums! {
         "closed" = Closed { request, group, attempts, first_token, elapsed };
         "late" = Late { attempt, corrected };
         "misfit" = Misfit;
+        "drained" = Drained { deployment };
     }
     Reason, "a reason of exclusion" {
         "disabled" = Disabled;

@@ -5,7 +5,6 @@ use core::fmt::{self, Write as _};
 
 use super::RestoreError;
 use super::words::Lines;
-use crate::HedgeAfter;
 use crate::router::Router;
 
 impl Router {
@@ -21,7 +20,7 @@ impl Router {
             }
         }
         for (group, waits) in self.health.waits.iter().enumerate() {
-            for wait in waits.iter().filter(|_| self.notes_waits(group)) {
+            for wait in waits.iter().filter(|_| self.config.groups()[group].notes_waits()) {
                 write!(out, "waits")?;
                 wait.write(out)?;
                 writeln!(out)?;
@@ -39,20 +38,12 @@ impl Router {
             }
         }
         for group in 0..self.health.waits.len() {
-            if self.notes_waits(group) {
+            if self.config.groups()[group].notes_waits() {
                 for wait in &mut self.health.waits[group] {
                     lines.must("waits")?.all("a histogram", |words| wait.restore(words))?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether a group's hedges depend on how long its attempts take.
-    fn notes_waits(&self, group: usize) -> bool {
-        match self.config.groups()[group].hedge.map(|hedge| hedge.after) {
-            Some(HedgeAfter::Quantile(_)) => true,
-            Some(HedgeAfter::Delay(_)) | None => false,
-        }
     }
 }

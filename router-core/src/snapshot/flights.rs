@@ -7,7 +7,7 @@ use super::RestoreError;
 use super::words::{Lines, Words};
 use crate::flight::{Aside, FLAGS, Flight, NEVER, PROBE, Phase, Tally, Try};
 use crate::router::Router;
-use crate::{Config, FailureKind, RequestId};
+use crate::{FailureKind, RequestId};
 
 impl Router {
     pub(super) fn write_flight(&self, out: &mut String, flight: &Flight) -> fmt::Result {
@@ -34,7 +34,7 @@ impl Router {
         mut words: Words<'_>,
         lines: &mut Lines<'_>,
     ) -> Result<(), RestoreError> {
-        let flight = read_flight(&mut words, &self.config)?;
+        let flight = self.flight_of(&mut words)?;
         if self.slots.len() == self.slots.capacity() || self.slot_of(flight.id).is_some() {
             return Err(words.error("no more requests than fit, each once"));
         }
@@ -44,7 +44,7 @@ impl Router {
             aside.region = words.number()?;
         }
         if let Some(mut words) = lines.may("twin") {
-            let twin = read_try(&mut words, &self.config)?;
+            let twin = self.try_of(&mut words)?;
             if !flight.is_live() || twin.group != flight.lead.group {
                 return Err(words.error("a second attempt beside a live one of its group"));
             }
@@ -75,45 +75,49 @@ fn write_try(out: &mut String, attempt: &Try) -> fmt::Result {
     writeln!(out, " {ordinal} {key} {} {flags}", *phase as u8)
 }
 
-fn read_flight(words: &mut Words<'_>, config: &Config) -> Result<Flight, RestoreError> {
-    Ok(Flight {
-        id: words.parsed::<RequestId>("a request")?,
-        submitted: words.time()?,
-        deadline: words.time()?,
-        tried: words.number()?,
-        visited: words.number()?,
-        input_tokens: words.number()?,
-        output_reserve: words.number()?,
-        retry_after_ms: words.number()?,
-        aside: NEVER,
-        tally: Tally(words.number()?),
-        status: words.number()?,
-        home: words.below(config.groups().len(), "a group")? as u8,
-        kind: FailureKind::ALL[words.below(FailureKind::ALL.len(), "a kind of failure")?],
-        lead: read_try(words, config)?,
-    })
-}
+impl Router {
+    fn flight_of(&self, words: &mut Words<'_>) -> Result<Flight, RestoreError> {
+        let config = &self.config;
+        Ok(Flight {
+            id: words.parsed::<RequestId>("a request")?,
+            submitted: words.time()?,
+            deadline: words.time()?,
+            tried: words.number()?,
+            visited: words.number()?,
+            input_tokens: words.number()?,
+            output_reserve: words.number()?,
+            retry_after_ms: words.number()?,
+            aside: NEVER,
+            tally: Tally(words.number()?),
+            status: words.number()?,
+            home: words.below(config.groups().len(), "a group")? as u8,
+            kind: FailureKind::ALL[words.below(FailureKind::ALL.len(), "a kind of failure")?],
+            lead: self.try_of(words)?,
+        })
+    }
 
-fn read_try(words: &mut Words<'_>, config: &Config) -> Result<Try, RestoreError> {
-    let attempt = Try {
-        dispatched: words.time()?,
-        mark: words.time()?,
-        seen: words.number()?,
-        first_token_us: words.number()?,
-        deployment: words.deployment(config)?,
-        group: words.below(config.groups().len(), "a group")? as u8,
-        member: words.number()?,
-        ordinal: words.number()?,
-        key: words.number()?,
-        phase: match words.below(4, "a phase")? {
-            0 => Phase::Connecting,
-            1 => Phase::Connected,
-            2 => Phase::Streaming,
-            _ => Phase::Waiting,
-        },
-        flags: words.below(usize::from(FLAGS) + 1, "flags")? as u8,
-    };
-    let fits = usize::from(attempt.member) < config.group(attempt.group()).members.len()
-        && attempt.key < config.deployment(attempt.deployment).keys;
-    if fits { Ok(attempt) } else { Err(words.error("a member of the group and a key it has")) }
+    fn try_of(&self, words: &mut Words<'_>) -> Result<Try, RestoreError> {
+        let config = &self.config;
+        let attempt = Try {
+            dispatched: words.time()?,
+            mark: words.time()?,
+            seen: words.number()?,
+            first_token_us: words.number()?,
+            deployment: words.deployment(config)?,
+            group: words.below(config.groups().len(), "a group")? as u8,
+            member: words.number()?,
+            ordinal: words.number()?,
+            key: words.number()?,
+            phase: match words.below(4, "a phase")? {
+                0 => Phase::Connecting,
+                1 => Phase::Connected,
+                2 => Phase::Streaming,
+                _ => Phase::Waiting,
+            },
+            flags: words.below(usize::from(FLAGS) + 1, "flags")? as u8,
+        };
+        let fits = usize::from(attempt.member) < config.group(attempt.group()).members.len()
+            && usize::from(attempt.key) < self.health.of(attempt.deployment).keys.len();
+        if fits { Ok(attempt) } else { Err(words.error("a member of the group and a key it has")) }
+    }
 }

@@ -43,6 +43,11 @@ impl<'a> Lines<'a> {
         self.may(name).ok_or(RestoreError { line, expected: name })
     }
 
+    /// How many lines begin with `name`.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.lines.iter().filter(|(_, line)| line.split(' ').next() == Some(name)).count()
+    }
+
     pub(super) fn end(&self) -> Result<(), RestoreError> {
         match self.lines.get(self.next) {
             Some((index, _)) => Err(RestoreError { line: index + 1, expected: "the end" }),
@@ -65,6 +70,16 @@ impl Words<'_> {
     pub(super) fn parsed<T: FromStr>(&mut self, expected: &'static str) -> Result<T, RestoreError> {
         let error = self.error(expected);
         self.words.next().and_then(|word| word.parse().ok()).ok_or(error)
+    }
+
+    /// The next word, which must be `word`.
+    pub(super) fn exactly(
+        &mut self,
+        word: &str,
+        expected: &'static str,
+    ) -> Result<(), RestoreError> {
+        let error = self.error(expected);
+        if self.words.next() == Some(word) { Ok(()) } else { Err(error) }
     }
 
     pub(super) fn number<T: FromStr>(&mut self) -> Result<T, RestoreError> {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::{Choice, bits};
 use crate::breaker::SHARE_FULL;
 use crate::router::Router;
-use crate::{BreakerMode, Config, GroupId};
+use crate::{BreakerMode, Config, Group, GroupId};
 
 /// How many selections a member is owed at most, and how many one owes when its group stops
 /// lending.
@@ -24,6 +24,22 @@ impl Credits {
     pub(crate) fn new(config: &Config) -> Self {
         let groups = config.groups().iter();
         Self(groups.map(|group| alloc::vec![0; group.members.len()]).collect())
+    }
+
+    /// Another configuration takes over: in a group with other members, tiers, weights or strategy
+    /// nobody owes anything.
+    #[cold]
+    pub(crate) fn revise(&mut self, last: &Config, next: &Config) {
+        let terms = |group: &Group| {
+            let members = group.members.iter().map(|m| (m.deployment, m.weight, m.tier));
+            (group.strategy, group.present, members.collect::<Vec<_>>())
+        };
+        self.0.resize(next.groups().len(), Vec::new());
+        for (index, (account, after)) in self.0.iter_mut().zip(next.groups()).enumerate() {
+            if last.groups().get(index).map(terms) != Some(terms(after)) {
+                *account = alloc::vec![0; after.members.len()];
+            }
+        }
     }
 
     /// The accounts of every group in which something is owed.

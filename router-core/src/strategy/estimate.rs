@@ -185,6 +185,7 @@ impl Estimates {
 
     /// Other groups may look at them now. What is no longer kept up to date is forgotten.
     pub(crate) fn revise(&mut self, config: &Config) {
+        self.deployments.resize(config.deployments().len(), Estimate::default());
         self.wanted = config.groups().iter().any(|group| match group.strategy {
             Strategy::Latency { .. } | Strategy::Cost | Strategy::PowerOfTwo(Load::PeakEwma) => {
                 true

@@ -3,6 +3,8 @@
 use std::format;
 use std::string::String;
 
+mod names;
+
 use crate::{
     BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, CooldownSpec,
     DeploymentSpec, Failure, FailureKind, FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter,
@@ -211,6 +213,17 @@ impl Dice {
         group
     }
 
+    fn deployment(&mut self, index: u64, shares: bool) -> DeploymentSpec {
+        let mut deployment = DeploymentSpec::new(format!("d{index}"));
+        deployment.keys = self.pick(&[1, 1, 2, 3]);
+        self.place(&mut deployment);
+        deployment.limit = self.once_in(2).then(|| self.limit());
+        if shares && self.once_in(2) {
+            deployment.shared.push("shared".into());
+        }
+        deployment
+    }
+
     pub(super) fn spec(&mut self) -> Spec {
         let mut spec = Spec::default();
         let (deployments, groups) = (1 + self.below(5), 1 + self.below(3));
@@ -218,13 +231,7 @@ impl Dice {
             spec.limits.push(("shared".into(), self.limit()));
         }
         for index in 0..deployments {
-            let mut deployment = DeploymentSpec::new(format!("d{index}"));
-            deployment.keys = self.pick(&[1, 1, 2, 3]);
-            self.place(&mut deployment);
-            deployment.limit = self.once_in(2).then(|| self.limit());
-            if !spec.limits.is_empty() && self.once_in(2) {
-                deployment.shared.push("shared".into());
-            }
+            let deployment = self.deployment(index, !spec.limits.is_empty());
             spec.deployments.push(deployment);
         }
         for index in 0..groups {
@@ -275,7 +282,7 @@ impl Dice {
             }
         }
         if self.once_in(8) {
-            next.router.in_flight += 1;
+            next.router.in_flight = self.pick(&[2, 4, 64, 1_100]);
         }
         next.router.attempts = 1 + self.below(5) as u8;
         next.router.output_reserve = self.below(600) as u32;

@@ -8,7 +8,7 @@ use super::{Checker, DEPLOYMENTS_MAX, LONGEST, Problem, is_name};
 use crate::config::{Deployment, DeploymentSpec, Limit, LimitSpec, Rate, Spec};
 use crate::{LimitId, Span};
 
-const TAGS_MAX: usize = 64;
+pub(in crate::config) const TAGS_MAX: usize = 64;
 /// Tokens of a context window: a thousand times the largest of today.
 const CONTEXT_MAX: u64 = 1_000_000_000;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
@@ -65,6 +65,7 @@ impl Checker {
                 name: d.name.clone(),
                 shared: false,
                 spec: d.limit.clone().unwrap_or_default(),
+                removed: false,
             })
             .collect();
         let own = limits.len();
@@ -72,6 +73,7 @@ impl Checker {
             name: name.clone(),
             shared: true,
             spec: limit.clone(),
+            removed: false,
         }));
         if let Some(extra) = self.tags.get(TAGS_MAX).cloned()
             && let Some(first) = spec.deployments.iter().find(|d| d.tags.contains(&extra))
@@ -143,6 +145,7 @@ impl Checker {
             context: written.context.unwrap_or(u32::MAX),
             tags,
             region: region.map_or(0, |region| number(&self.regions, region) as u16 + 1),
+            removed: false,
         }
     }
 

@@ -31,6 +31,17 @@ pub enum Problem {
         /// How many there may be.
         most: usize,
     },
+    /// More of something than there may be, with those that were removed while the router ran.
+    Crowded {
+        /// Of what.
+        what: &'static str,
+        /// How many there would be.
+        count: usize,
+        /// How many of them were removed.
+        removed: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A number outside its range.
     Range {
         /// The number.
@@ -127,6 +138,12 @@ impl fmt::Display for Problem {
             Self::TooMany { what, count, most } => {
                 write!(f, "has {count} {what}; at most {most} are allowed")
             }
+            Self::Crowded { what, count, removed, most } => write!(
+                f,
+                "would have {count} {what} with the {removed} that were removed while the router \
+                 ran; at most {most} are kept, and a router that is started anew with this file \
+                 forgets the removed ones"
+            ),
             Self::Range { value, least, most } => {
                 write!(f, "is {value}, but must be between {least} and {most}")
             }
