@@ -62,7 +62,7 @@ fn thousand_rps_with(policies: &str) -> (Arc<Config>, Resolved) {
     let group = "[group.chat]\n";
     let text = entry.text.replace(group, &format!("{group}{policies}"));
     let router = scenarios::router::read(entry.name, &text).expect("it is valid");
-    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
     let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
     (router.config, resolved)
 }

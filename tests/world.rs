@@ -402,6 +402,13 @@ fn faults(deployments: usize) -> impl Strategy<Value = Vec<Fault>> {
 fn plans(spec: &Spec, seed: Seed) -> impl Strategy<Value = Plan> + use<> {
     let count = spec.deployments.len();
     (demands(spec.groups.len()), providers(count), faults(count)).prop_map(
-        move |(demands, providers, faults)| Plan { seed, demands, providers, faults, app: None },
+        move |(demands, providers, faults)| Plan {
+            seed,
+            demands,
+            providers,
+            faults,
+            app: None,
+            reloads: Vec::new(),
+        },
     )
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use reports::{CallLog, Figures, Fold};
 use router_core::{
-    Auditor, Config, Digest, Driver, Input, Journal, Output, Recorder, Router, Seed, Span, Time,
-    Violation,
+    Auditor, Config, Digest, Driver, Input, Journal, Output, Recorder, Restart, Router, Seed, Span,
+    Time, Violation,
 };
 use sim::{Plan, World};
 
@@ -77,7 +77,8 @@ pub(crate) fn fly(
 ) -> Result<Flown, Stop> {
     let config: &Arc<Config> = &prepared.config;
     let window = watch.record.map(|stretch| Window::new(stretch, config));
-    let fold = Fold::new(Arc::clone(config), prepared.resolved.frame.clone());
+    let frame = prepared.resolved.frame.clone();
+    let fold = Fold::across(Arc::clone(config), &prepared.whole, frame);
     let auditor = Auditor::new(Arc::clone(config), Time::ZERO).with_seed(Seed::from_u64(seed));
     let calls = watch.calls.then(|| CallLog::new(Seed::from_u64(seed)));
     let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, window)));
@@ -120,7 +121,8 @@ pub(crate) fn listen<J: Journal>(
     progress: impl FnMut(Time, Time),
 ) -> Result<Heard<J>, Stop> {
     let frame = prepared.resolved.frame.clone();
-    let watchers = (Fold::new(Arc::clone(&prepared.config), frame), (Digest::new(), journal));
+    let fold = Fold::across(Arc::clone(&prepared.config), &prepared.whole, frame);
+    let watchers = (fold, (Digest::new(), journal));
     let world = drive(prepared, seed, watchers, (first, Time::MAX), progress)?;
     let end = world.now();
     let application = prepared.resolved.application(world.app());
@@ -175,6 +177,12 @@ impl Window {
 }
 
 impl Journal for Window {
+    fn restart(&mut self, now: Time, restart: Restart) {
+        if self.stretch.holds(now) {
+            self.recorder.restart(now, restart);
+        }
+    }
+
     fn input(&mut self, now: Time, input: &Input) {
         if self.stretch.holds(now) {
             self.recorder.input(now, input);

@@ -4,6 +4,7 @@ mod engine;
 mod exit;
 mod folder;
 mod landed;
+mod later;
 mod prepare;
 mod progress;
 mod replay;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use router_core::Config;
 use scenarios::resolve::{self, Asked, Expected, Fleet, Override, Resolved};
+use scenarios::router::RouterFile;
 use scenarios::written::Mistake;
 use scenarios::{file, library, router, scenario, suite};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Stop;
+use crate::later::later;
 use crate::source::{self, Kind, SUITE, Source, hex, portable};
 
 /// Which world to make.
@@ -30,6 +32,10 @@ pub(crate) struct Prepared {
     pub(crate) question: String,
     pub(crate) seed: u64,
     pub(crate) config: Arc<Config>,
+    /// What the router runs on in the end: the same, or the last of what takes effect on the way.
+    pub(crate) whole: Arc<Config>,
+    /// The files of these.
+    pub(crate) later: Vec<Source>,
     pub(crate) resolved: Resolved,
     /// Expectations of the scenario that can be asked of this router, then the team's.
     pub(crate) expected: Vec<Expected>,
@@ -64,7 +70,10 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
     let trace = wanted.trace.map(source::trace).transpose()?;
     let rows = trace.as_ref().map(|trace| Arc::clone(&trace.rows));
     let instead = Override { seed: wanted.seed, trace: rows };
-    let seen = Fleet { config: &fleet.config, endpoints: &fleet.endpoints };
+    let later = later(&scenario, &fleet).map_err(mistaken)?;
+    let (later, then): (Vec<Source>, Vec<RouterFile>) = later.into_iter().unzip();
+    let whole = Arc::clone(&then.last().unwrap_or(&fleet).config);
+    let seen = Fleet { config: &fleet.config, endpoints: &fleet.endpoints, then: &then };
     let (spec, resolved) =
         resolve::read_and_resolve(&scenario.name, &scenario.text, seen, &instead)
             .map_err(mistaken)?;
@@ -73,14 +82,14 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
     let mut not_applicable = resolved.not_applicable.clone();
     let slo = suite.map(|suite| suite.slo).unwrap_or_default();
     if let Some(team) = &team {
-        let (applies, does_not) = resolve::slos(&slo, &fleet.config, &resolved.frame)
+        let (applies, does_not) = resolve::slos(&slo, &whole, &resolved.frame)
             .map_err(|mistakes| misplaced(team, &mistakes))?;
         notes.extend(of_the_team(&applies));
         expected.extend(applies);
         not_applicable.extend(does_not);
     }
     notes.extend(meant_otherwise(&scenario.name, &router.name, spec.demonstrates_failure));
-    let warnings = fleet.warnings.iter();
+    let warnings = fleet.warnings.iter().chain(then.iter().flat_map(|router| &router.warnings));
     notes.extend(warnings.map(|w| format!("{}:{}: {}", portable(&w.file), w.line, w.message)));
     notes.extend(resolved.warnings.iter().cloned());
     Ok(Prepared {
@@ -88,6 +97,8 @@ pub(crate) fn prepare(wanted: &Wanted<'_>) -> Result<Prepared, Stop> {
         question: spec.question,
         seed: wanted.seed.or(spec.seed).unwrap_or(1),
         config: fleet.config,
+        whole,
+        later,
         any_expected: !spec.expectations.is_empty() || !slo.is_empty(),
         scenario,
         router,
@@ -164,7 +175,9 @@ impl Prepared {
         let names = [portable(&self.scenario.name), portable(&self.router.name)];
         let rest = [expected.as_str(), self.trace.as_deref().unwrap_or_default()];
         let lines = self.not_applicable.iter().chain(&self.notes).map(String::as_str);
-        for part in texts.into_iter().chain(names).chain(rest).chain(lines) {
+        let later = self.later.iter();
+        let later = later.flat_map(|source| [portable(&source.name), source.text.as_str()]);
+        for part in texts.into_iter().chain(names).chain(rest).chain(lines).chain(later) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

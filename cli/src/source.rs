@@ -59,6 +59,12 @@ pub(crate) fn is_path(word: &str) -> bool {
     path.extension().is_some() || path.exists() && !path.is_dir()
 }
 
+/// A file as another names it: beside that one. Names of the library stay as they are.
+pub(crate) fn beside(other: &Source, word: &str) -> String {
+    let path = Path::new(&other.name).with_file_name(word);
+    if is_path(word) || path.is_file() { path.display().to_string() } else { word.to_owned() }
+}
+
 /// What a word can name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {

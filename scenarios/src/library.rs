@@ -38,6 +38,10 @@ pub const STARTER: Entry = entry("starter", include_str!("../routers/starter.tom
 
 const THOUSAND: Entry = entry("thousand-rps", include_str!("../routers/thousand-rps.toml"));
 
+/// What `deploy-mid-spike` goes on with.
+const NEXT: Entry =
+    entry("deploy-mid-spike-next", include_str!("../routers/deploy-mid-spike-next.toml"));
+
 /// A lesson from its three files.
 macro_rules! lesson {
     ($name:literal) => {
@@ -52,7 +56,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 12] = [
+const LESSONS: [Lesson; 13] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -65,9 +69,10 @@ const LESSONS: [Lesson; 12] = [
     lesson!("burst-herd"),
     lesson!("cold-caches"),
     lesson!("app-restart-loop"),
+    lesson!("deploy-mid-spike"),
 ];
 
-const SCENARIOS: [Entry; 19] = [
+const SCENARIOS: [Entry; 20] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -83,6 +88,7 @@ const SCENARIOS: [Entry; 19] = [
     LESSONS[9].scenario,
     LESSONS[10].scenario,
     LESSONS[11].scenario,
+    LESSONS[12].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -132,7 +138,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 12] {
+pub const fn lessons() -> [Lesson; 13] {
     LESSONS
 }
 
@@ -150,7 +156,7 @@ pub fn find(name: &str) -> Option<Entry> {
 /// The routers that are offered.
 pub fn routers() -> impl Iterator<Item = Entry> {
     let of_lessons = LESSONS.iter().flat_map(|lesson| [lesson.cured, lesson.careless]);
-    [STARTER, THOUSAND].into_iter().chain(of_lessons)
+    [STARTER, THOUSAND].into_iter().chain(of_lessons).chain([NEXT])
 }
 
 /// The router called `name`: `starter`, `retry-storm-careless`, `closed-form/bare`.

@@ -10,8 +10,8 @@ pub(crate) fn file(root: &Section) -> String {
     printer.explain(root.table);
     for entry in &root.entries {
         match entry.node.as_ref().map(|node| &node.value) {
-            Some(Value::Of(_)) => printer.entry("", root, entry.field, true),
-            Some(Value::Table(_) | Value::Map(_) | Value::List(_)) | None => {}
+            Some(Value::Of(_) | Value::List(_)) => printer.entry("", root, entry.field, true),
+            Some(Value::Table(_) | Value::Map(_)) | None => {}
         }
     }
     for entry in &root.entries {

@@ -37,6 +37,36 @@ pub fn read(file: &str, text: &str) -> Result<RouterFile, Vec<Diagnostic>> {
     read_section(file, text).map(|(router, _)| router)
 }
 
+/// Reads the router file `text` as what takes effect while `running` runs: numbers are by name, and
+/// what is there no more is removed ([`Config::revise`]). Endpoints are in that order.
+///
+/// # Errors
+/// As [`read`], and if there is not enough room beside the removed ones.
+pub fn revise(running: &RouterFile, file: &str, text: &str) -> Result<RouterFile, Vec<Diagnostic>> {
+    let (mut reader, mut root) = Reader::read(file, text, &ROUTER_FILE);
+    settle(&mut root);
+    let (spec, own) = interpret(&root, &mut reader);
+    let both = Config::new(&spec).and_then(|own| Ok((own, running.config.revise(&spec)?)));
+    let (alone, config) = match both {
+        Ok(both) => both,
+        Err(errors) => return Err(refused(reader, &spec, &errors)),
+    };
+    let warnings = warn::all(&reader, &spec, &alone, &own);
+    let endpoints = config.deployments().iter().enumerate().map(|(index, known)| {
+        let place = spec.deployments.iter().position(|d| d.name == known.name);
+        place.map_or_else(|| running.endpoints[index].clone(), |place| own[place].clone())
+    });
+    let endpoints = endpoints.collect();
+    reader.finish(RouterFile { spec, config: Arc::new(config), endpoints, warnings })
+}
+
+/// What the core says of a file that it refuses, each where it stands.
+fn refused(mut reader: Reader<'_>, spec: &Spec, errors: &[ConfigError]) -> Vec<Diagnostic> {
+    let errors: Vec<&ConfigError> = errors.iter().filter(|error| is_news(&reader, error)).collect();
+    errors.into_iter().for_each(|error| complain(&mut reader, spec, error));
+    reader.finish(()).expect_err("a refused configuration is complained about")
+}
+
 /// A router, and its file's values for `print`.
 pub(crate) fn read_section(
     file: &str,
@@ -47,13 +77,7 @@ pub(crate) fn read_section(
     let (spec, endpoints) = interpret(&root, &mut reader);
     let config = match Config::new(&spec) {
         Ok(config) => config,
-        Err(errors) => {
-            let errors: Vec<&ConfigError> =
-                errors.iter().filter(|error| is_news(&reader, error)).collect();
-            errors.into_iter().for_each(|error| complain(&mut reader, &spec, error));
-            reader.finish(())?;
-            unreachable!("a refused configuration is complained about");
-        }
+        Err(errors) => return Err(refused(reader, &spec, &errors)),
     };
     let warnings = warn::all(&reader, &spec, &config, &endpoints);
     reader.finish((RouterFile { spec, config: Arc::new(config), endpoints, warnings }, root))
@@ -184,7 +208,11 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
     };
     let of_key = matches!(
         problem,
-        Problem::Empty(_) | Problem::NoWeight | Problem::TooMany { .. } | Problem::Name
+        Problem::Empty(_)
+            | Problem::NoWeight
+            | Problem::TooMany { .. }
+            | Problem::Crowded { .. }
+            | Problem::Name
     );
     let at = if let Some(name) = named {
         reader.place_of_text(path, name).unwrap_or(key)

@@ -1,7 +1,7 @@
 //! Scenario files: who asks, what answers, what goes wrong, what is expected.
 
 use reports::Expectation;
-use router_core::Ratio;
+use router_core::{Ratio, Restart};
 use sim::{Abandoned, Algorithm, Application, Order, Probe, PromptCache, RetryAfter, WhenFull};
 
 use crate::diagnostic::Diagnostic;
@@ -11,8 +11,9 @@ use crate::read::{Node, Reader, Section, Value, texts};
 use crate::resolve::placed;
 use crate::written::{
     ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, FlapSpec, LengthSpec, Mistake, Most,
-    NormalSpec, PerTokenSpec, Process, ProviderSpec, QuotaSpec, RandomSpec, ReservesSpec, Revoked,
-    ScenarioSpec, ServiceSpec, Spanned, SpikeSpec, StormSpec, StreamErrorSpec, TokensSpec,
+    NormalSpec, PerTokenSpec, Process, ProviderSpec, QuotaSpec, RandomSpec, ReloadSpec,
+    ReservesSpec, Revoked, ScenarioSpec, ServiceSpec, Spanned, SpikeSpec, StormSpec,
+    StreamErrorSpec, TokensSpec,
 };
 
 /// Reads the scenario file `text`, which is called `file` in messages.
@@ -49,6 +50,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
         providers,
         app,
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
+        reloads: root.list("reconfigure").iter().filter_map(reload).collect(),
         expectations: expectations(root.map("expect"), &mut reader),
     };
     (reader, scenario, root)
@@ -78,6 +80,11 @@ pub(crate) fn expectations(
         read.push((name.clone(), texts));
     }
     read
+}
+
+fn reload(node: &Node) -> Option<ReloadSpec> {
+    let Value::Table(section) = &node.value else { return None };
+    Some(ReloadSpec { at: section.spanned("at")?, router: section.spanned("router")? })
 }
 
 fn demand(section: &Section) -> DemandSpec {
@@ -350,6 +357,10 @@ fn fault(section: &Section) -> FaultSpec {
         quota_spent: section.word("quota_spent", &[("402", 402), ("429", 429)]),
         revoked_key: revoked,
         garbage: section.spanned("garbage"),
+        restart: section
+            .word("restart", &[("restored", Restart::Restored), ("empty", Restart::Empty)])
+            .zip(section.node("restart"))
+            .map(|(restart, node)| Spanned::new(restart, node.at.clone())),
         answers: section
             .node("answers")
             .map(|node| Spanned::new(section.texts("answers"), node.at.clone())),

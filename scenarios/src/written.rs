@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use router_core::{Rate, Ratio, Span};
+use router_core::{Rate, Ratio, Restart, Span};
 use sim::{Abandoned, Algorithm, Application, PromptCache, RetryAfter, WhenFull};
 
 /// A value, and the bytes of the file that it was written in.
@@ -68,8 +68,19 @@ pub struct ScenarioSpec {
     pub app: Option<Application>,
     /// `[fault.NAME]`, in the order written.
     pub faults: Vec<(Spanned<String>, FaultSpec)>,
+    /// `[[reconfigure]]`: other router files that take effect, in the order written.
+    pub reloads: Vec<ReloadSpec>,
     /// `[expect]`: a name, and one text or several that must all hold.
     pub expectations: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
+}
+
+/// `[[reconfigure]]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReloadSpec {
+    /// `at`: from when on.
+    pub at: Spanned<Span>,
+    /// `router`: a file, beside the scenario's own, or a router of the library.
+    pub router: Spanned<String>,
 }
 
 /// `[demand.GROUP]`.
@@ -344,6 +355,8 @@ pub struct FaultSpec {
     pub revoked_key: Option<Revoked>,
     /// `garbage`: whether answers are worth nothing.
     pub garbage: Option<Spanned<bool>>,
+    /// `restart`: the router itself is started anew.
+    pub restart: Option<Spanned<Restart>>,
     /// `answers`: `"ok"`, or a status and what comes with it, met in turn.
     pub answers: Option<Spanned<Vec<Spanned<String>>>>,
 }

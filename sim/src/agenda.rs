@@ -12,6 +12,8 @@ pub(crate) enum Due {
     Fault(u32),
     /// Something of the application's: see [`crate::app`].
     App(u32),
+    /// The router gets another configuration.
+    Reload(u32),
     /// An attempt has news.
     News(u32),
     /// A demand's oldest try may have timed out.
@@ -41,6 +43,8 @@ pub(crate) struct Agenda {
 
 const PAYLOAD_BITS: u32 = 24;
 const SEQUENCE_BITS: u32 = 37;
+/// What tells reloads from faults, of which there are fewer.
+const RELOAD: u32 = 1 << 23;
 
 impl Agenda {
     pub(crate) fn new() -> Self {
@@ -54,6 +58,7 @@ impl Agenda {
         let (class, kind, payload) = match due {
             Due::Fault(index) => (0, 0, index),
             Due::App(event) => (0, 1, event),
+            Due::Reload(index) => (0, 0, index | RELOAD),
             Due::News(slot) => (1, 0, slot),
             Due::Timeout(demand) => (2, 0, demand),
             Due::Patience(demand) => (2, 1, demand),
@@ -97,6 +102,7 @@ impl Agenda {
         let low = key as u64;
         let payload = (low & ((1 << PAYLOAD_BITS) - 1)) as u32;
         let due = match (low >> 62, low >> PAYLOAD_BITS & 1) {
+            (0, 0) if payload & RELOAD != 0 => Due::Reload(payload & !RELOAD),
             (0, 0) => Due::Fault(payload),
             (0, _) => Due::App(payload),
             (1, _) => Due::News(payload),

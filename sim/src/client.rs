@@ -1,5 +1,7 @@
 //! Who asks: users, and the client libraries that ask on their behalf.
 
+use std::collections::VecDeque;
+
 use router_core::{
     AttemptId, Call, CallEnd, Counter, Key, Outcome, Purpose, Request, RequestId, Span, Time,
 };
@@ -81,6 +83,8 @@ enum State {
     Leaving,
     /// The try took too long; the router is being told.
     TimedOut,
+    /// The router is started anew, and what it had is cut.
+    Severed,
     /// The client waits before its next try.
     Waiting,
     /// The application has no connection for it yet.
@@ -335,13 +339,30 @@ impl Clients {
                 call.state = State::Cut;
                 Verdict::Cancel(call.id)
             }
-            State::Leaving | State::TimedOut | State::Cut | State::Over => Verdict::Nothing,
+            State::Leaving | State::TimedOut | State::Severed | State::Cut | State::Over => {
+                Verdict::Nothing
+            }
         }
     }
 
     /// The application has no room for a call that just arrived.
     pub(crate) fn refuse(&mut self, now: Time, slot: u32) -> Call {
         self.close(now, slot, CallEnd::Failed(UNAVAILABLE))
+    }
+
+    /// The router is started anew: cuts every try under way, and tells which in order of number.
+    pub(crate) fn sever(&mut self) -> VecDeque<RequestId> {
+        let mut cut = Vec::new();
+        for slot in 0..self.slots.capacity() {
+            let Slot { id, state, .. } = self.slots[slot];
+            // A slot that was given back holds what is in the books no more.
+            if state == State::Trying && self.find(id) == Some(slot) {
+                self.slots[slot].state = State::Severed;
+                cut.push(id);
+            }
+        }
+        cut.sort_unstable();
+        cut.into()
     }
 
     /// A token reached the user.
@@ -366,6 +387,7 @@ impl Clients {
             State::Leaving => Err(CallEnd::Left),
             State::TimedOut => Ok(Answer::error(408)),
             State::Cut => Err(CallEnd::Failed(BAD_GATEWAY)),
+            State::Severed => Ok(Answer::error(BAD_GATEWAY)),
             State::Trying => Answer::of(now, outcome),
             State::Waiting | State::Held | State::Over => return None,
         };

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU16;
 
-use router_core::{Counter, DeploymentId, FailureKind, Key, Purpose, RequestId, Seed, Span, Time};
+use router_core::{
+    Counter, DeploymentId, FailureKind, Key, Purpose, RequestId, Restart, Seed, Span, Time,
+};
 
 use crate::plan::{Answer, BadEnd, ComeBack, Effect, Fault, Outage};
 use crate::rhythm::Stretch;
@@ -124,7 +126,7 @@ impl Faults {
                 Effect::Brownout { errors, .. } => Chance::new(*errors),
                 Effect::Outage(_) | Effect::Storm { .. } | Effect::Answers(_) => Chance::NEVER,
                 Effect::Breaks { .. } | Effect::QuotaSpent(_) => Chance::NEVER,
-                Effect::RevokedKey(_) | Effect::Garbage => Chance::NEVER,
+                Effect::RevokedKey(_) | Effect::Garbage | Effect::Restart(_) => Chance::NEVER,
             },
             fault: fault.clone(),
             next_answer: 0,
@@ -142,6 +144,7 @@ impl Faults {
     /// beginning: with a share of zero it is as if it were absent.
     pub(crate) fn beginnings(&self) -> impl Iterator<Item = (u32, Time)> {
         self.all.iter().enumerate().filter_map(|(index, live)| match live.fault.effect {
+            Effect::Restart(_) => live.stretch.map(|stretch| (index as u32, stretch.from)),
             Effect::Outage(Outage::Refuse | Outage::Status(_)) if !live.of.never() => {
                 live.stretch.map(|stretch| (index as u32, stretch.from))
             }
@@ -157,6 +160,21 @@ impl Faults {
         live.is_on(now, self.key, fault);
         let next = live.stretch?.next(&live.fault, (self.key, fault))?;
         Some(next.from)
+    }
+
+    /// How a fault starts the router anew, if that is what it does.
+    pub(crate) fn restart(&self, fault: u32) -> Option<Restart> {
+        match self.all[fault as usize].fault.effect {
+            Effect::Restart(restart) => Some(restart),
+            Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
+            Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
+            Effect::RevokedKey(_) | Effect::Garbage => None,
+        }
+    }
+
+    /// The router was started anew, and so many requests were cut.
+    pub(crate) fn restarted(&mut self, fault: u32, cut: usize) {
+        self.all[fault as usize].fired += cut as u64;
     }
 
     /// Where a fault is.
@@ -189,6 +207,7 @@ impl Faults {
                     met.doom = met.doom.or_else(|| NonZeroU16::new(index as u16 + 1));
                     continue;
                 }
+                Effect::Restart(_) => continue,
                 Effect::RevokedKey(Some(revoked)) if *revoked != key => continue,
                 Effect::RevokedKey(_) => Some(Fate::Fails(Flaw::of_status(401))),
                 Effect::QuotaSpent(status) => {
@@ -230,7 +249,10 @@ impl Faults {
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => {
                 unreachable!("not a fault that waits for answers")
             }
-            Effect::Answers(_) | Effect::QuotaSpent(_) | Effect::RevokedKey(_) => {
+            Effect::Answers(_)
+            | Effect::QuotaSpent(_)
+            | Effect::RevokedKey(_)
+            | Effect::Restart(_) => {
                 unreachable!("not a fault that waits for answers")
             }
         }

@@ -39,7 +39,7 @@ pub use app::AppLog;
 pub use plan::{
     Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
     Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,
-    Reserves, RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
+    Reload, Reserves, RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};

@@ -6,7 +6,7 @@ mod fault;
 use std::sync::Arc;
 
 pub use fault::{Answer, BadEnd, ComeBack, Effect, Fault, Outage, Rhythm};
-use router_core::{GroupId, Rate, Ratio, Seed, Span};
+use router_core::{Config, GroupId, Rate, Ratio, Seed, Span, Time};
 
 /// A world, ready to be run against a router of one configuration.
 #[derive(Clone, Debug)]
@@ -19,8 +19,19 @@ pub struct Plan {
     pub providers: Vec<Provider>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// When the router is told to run on another configuration, in order of time.
+    pub reloads: Vec<Reload>,
     /// What stands between the users and the router, if anything.
     pub app: Option<Application>,
+}
+
+/// Another configuration for the router.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// From when on.
+    pub at: Time,
+    /// Which, a revision of the one before ([`Config::revise`]).
+    pub config: Arc<Config>,
 }
 
 /// The application that users talk to and that asks the gateway: a few replicas, each with so

@@ -1,8 +1,11 @@
 //! The world: one agenda, one clock, one router.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use router_core::{
     Abandon, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
-    Observation, Outcome, Purpose, RequestId, Time, Wakeup,
+    Observation, Outcome, Purpose, RequestId, Restart, Time, Wakeup,
 };
 
 use crate::agenda::{Agenda, Due};
@@ -10,7 +13,7 @@ use crate::app::{App, AppLog, Entry, Turn};
 use crate::attempt::Attempt;
 use crate::attempt::{Ask, News};
 use crate::client::{Clients, Slot, Verdict};
-use crate::plan::Plan;
+use crate::plan::{Plan, Reload};
 use crate::provider::Providers;
 use crate::slab::Link;
 
@@ -80,12 +83,24 @@ impl<B: Brain, J: Journal> World<B, J> {
         for (fault, at) in providers.faults.beginnings() {
             agenda.schedule(at, Due::Fault(fault));
         }
+        for (index, reload) in plan.reloads.iter().enumerate() {
+            agenda.schedule(reload.at, Due::Reload(index as u32));
+        }
         let clients = Clients::new(plan, &mut agenda);
         let wakeup = driver.brain().next_wakeup();
         let key = plan.seed.key(Purpose::Client);
         let app = plan.app.map(|app| App::new(app, key, &mut agenda));
-        let (tally, over) = (Tally::default(), Vec::new());
-        let net = Net { agenda, clients, providers, app, tally, over };
+        let net = Net {
+            agenda,
+            clients,
+            providers,
+            app,
+            reloads: plan.reloads.clone(),
+            cut: VecDeque::new(),
+            restart: None,
+            tally: Tally::default(),
+            over: Vec::new(),
+        };
         Self { driver, net, wakeup, now: Time::ZERO, horizon: plan.horizon(), stuck: 0 }
     }
 
@@ -97,6 +112,14 @@ impl<B: Brain, J: Journal> World<B, J> {
             Some(self.net.tell(news))
         } else if let Some(turn) = self.net.app.as_mut().and_then(|app| app.turns.pop_front()) {
             self.net.take(self.now, turn)
+        } else if let Some(restart) = self.net.restart {
+            let cut = self.net.cut.pop_front();
+            if cut.is_none() {
+                self.net.restart = None;
+                self.driver.restart(self.now, restart);
+                self.wakeup = self.driver.brain().next_wakeup();
+            }
+            cut.map(Input::Cancel)
         } else if self.net.is_over() {
             return false;
         } else {
@@ -194,6 +217,11 @@ struct Net {
     clients: Clients,
     providers: Providers,
     app: Option<App>,
+    reloads: Vec<Reload>,
+    /// Requests whose connections are cut, since the router is about to be started anew; whether
+    /// what it has learned is kept.
+    cut: VecDeque<RequestId>,
+    restart: Option<Restart>,
     tally: Tally,
     /// Calls that ended in this step, until the journal is told.
     over: Vec<Call>,
@@ -208,6 +236,11 @@ impl Net {
     fn due(&mut self, now: Time, due: Due) -> Option<Input> {
         let verdict = match due {
             Due::Fault(fault) => {
+                if let Some(restart) = self.providers.faults.restart(fault) {
+                    self.cut = self.clients.sever();
+                    self.restart = Some(restart);
+                    self.providers.faults.restarted(fault, self.cut.len());
+                }
                 self.providers.strike(now, &mut self.agenda, fault);
                 return None;
             }
@@ -216,6 +249,10 @@ impl Net {
                     app.due(now, &mut self.agenda, event);
                 }
                 return None;
+            }
+            Due::Reload(index) => {
+                let config = Arc::clone(&self.reloads[index as usize].config);
+                return Some(Input::Reconfigure(config));
             }
             Due::News(slot) => {
                 let news = self.providers.news(now, &mut self.agenda, slot)?;

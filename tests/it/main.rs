@@ -17,6 +17,7 @@ mod failing;
 mod frugal;
 mod metamorphic;
 mod play;
+mod revise;
 mod routing;
 mod shares;
 mod strategies;

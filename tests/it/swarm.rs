@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use router_core::{Auditor, Invariant, Time};
-use tests::world::{Setting, settings, swarm};
+use tests::revisions::revised_settings;
+use tests::world::{Setting, swarm};
 
 /// Runs a setting under the auditor.
 fn audited(setting: &Setting) -> Auditor {
@@ -21,7 +22,7 @@ fn audited(setting: &Setting) -> Auditor {
 fn in_random_worlds_no_invariant_breaks_and_each_is_tried() {
     let premises = Arc::new(Mutex::new([0_u64; Invariant::ALL.len()]));
     let counted = Arc::clone(&premises);
-    let ran = TestRunner::new(swarm(400)).run(&settings(), move |setting| {
+    let ran = TestRunner::new(swarm(400)).run(&revised_settings(), move |setting| {
         let auditor = audited(&setting);
         let broken: Vec<String> = auditor.violations().iter().map(ToString::to_string).collect();
         prop_assert_eq!(broken, Vec::<String>::new());

@@ -13,8 +13,9 @@ use scenarios::written::Mistake;
 use scenarios::{scenario, suite};
 
 use crate::exit::{Exit, Stop};
+use crate::later::later;
 use crate::prepare::STARTER;
-use crate::source::{self, Kind, Source, is_path};
+use crate::source::{self, Kind, Source, beside, is_path};
 use crate::{say, say_error, worst};
 
 /// What `check` takes.
@@ -142,7 +143,11 @@ impl Checker {
             let remark = format!("not tried against {name}, which cannot be read");
             return Findings { found, remarks: vec![remark] };
         };
-        let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+        let then = match later(source, router) {
+            Ok(later) => later.into_iter().map(|(_, router)| router).collect::<Vec<_>>(),
+            Err(found) => return Findings { found, remarks: Vec::new() },
+        };
+        let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &then };
         match read_and_resolve(&source.name, &source.text, fleet, &Override::default()) {
             Err(found) => Findings { found, remarks: Vec::new() },
             Ok((_, resolved)) => {
@@ -189,12 +194,6 @@ fn absent(source: &Source, suite: &Suite) -> Vec<Mistake> {
         Some(Mistake { at: word.at.clone(), message, hint: Some(hint) })
     });
     missing.collect()
-}
-
-/// A file as its suite names it: beside the suite. Names of the library stay as they are.
-fn beside(suite: &Source, word: &str) -> String {
-    let path = Path::new(&suite.name).with_file_name(word);
-    if is_path(word) || path.is_file() { path.display().to_string() } else { word.to_owned() }
 }
 
 fn verdict(kind: &str, errors: usize, warnings: usize) -> String {

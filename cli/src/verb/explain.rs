@@ -183,7 +183,7 @@ impl Past {
     }
 
     fn break_down(&self, metrics: Vec<(Metric, Selectors)>) -> Result<Exit, Stop> {
-        let (config, frame) = (&self.prepared.config, &self.prepared.resolved.frame);
+        let (config, frame) = (&self.prepared.whole, &self.prepared.resolved.frame);
         let totals = &self.file.totals;
         let most = totals.calls.max(totals.attempts);
         let each = metrics

@@ -44,6 +44,11 @@ pub static SCENARIO_FILE: Table = Table {
              themselves",
         ),
         nested("fault", Kind::Map(Keys::Name, &Kind::Table(&FAULT)), "what goes wrong"),
+        optional(
+            "reconfigure",
+            Kind::List(&Kind::Table(&RECONFIGURE)),
+            "other router files that take effect on the way, in order",
+        ),
         nested(
             "expect",
             Kind::Map(Keys::Any, &Kind::Many(&Kind::Text)),
@@ -77,6 +82,14 @@ static PROBE: Table = Table {
         given("every", LASTS, "10 s", "from one to the next"),
         given("timeout", LASTS, "1 s", "how long one may wait"),
         given("failures", count(1, 1_000), "3", "in a row, and the instance is restarted"),
+    ],
+};
+
+static RECONFIGURE: Table = Table {
+    doc: "Another router file takes effect: what has the same name stays what it is.",
+    fields: &[
+        required("at", LASTS, "from when on"),
+        required("router", Kind::Text, "a file, beside this one, or a router of the library"),
     ],
 };
 
@@ -312,6 +325,12 @@ static FAULT: Table = Table {
             "garbage",
             Kind::Flag,
             "answers that are not streamed are not what was asked for, and are billed",
+        ),
+        optional(
+            "restart",
+            Kind::Choice(&["restored", "empty"]),
+            "of `on = \"router\"`: it is started anew, from a snapshot or knowing nothing, and its \
+             connections are cut",
         ),
         optional(
             "answers",

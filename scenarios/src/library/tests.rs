@@ -10,11 +10,23 @@ use super::*;
 use crate::resolve::{Fleet, Override, Resolved, resolve};
 use crate::router::RouterFile;
 
+/// The routers that a scenario's reloads name, each a revision of the one before.
+fn later(first: &RouterFile, scenario: &crate::written::ScenarioSpec) -> Vec<RouterFile> {
+    let mut then: Vec<RouterFile> = Vec::new();
+    for reload in &scenario.reloads {
+        let entry = router(&reload.router.value).expect("it is in the library");
+        let running = then.last().unwrap_or(first);
+        then.push(crate::router::revise(running, entry.name, entry.text).expect("it is valid"));
+    }
+    then
+}
+
 fn prepared(scenario: Entry, router: Entry) -> (RouterFile, Resolved) {
     let shown = |found: Vec<_>| found.iter().map(ToString::to_string).collect::<String>();
     let file = crate::router::read(router.name, router.text).map_err(shown).unwrap();
     let spec = crate::scenario::read(scenario.name, scenario.text).map_err(shown).unwrap();
-    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints };
+    let then = later(&file, &spec);
+    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints, then: &then };
     let resolved = resolve(&spec, fleet, &Override::default());
     let resolved = resolved.unwrap_or_else(|wrong| panic!("{}: {wrong:?}", scenario.name));
     (file, resolved)
@@ -24,7 +36,9 @@ fn prepared(scenario: Entry, router: Entry) -> (RouterFile, Resolved) {
 fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     let (file, resolved) = prepared(scenario, router);
     let brain = Router::new(Arc::clone(&file.config), resolved.plan.seed, Time::ZERO);
-    let fold = Fold::new(file.config, resolved.frame.clone());
+    let last = resolved.plan.reloads.last();
+    let whole = last.map_or_else(|| Arc::clone(&file.config), |last| Arc::clone(&last.config));
+    let fold = Fold::across(file.config, &whole, resolved.frame.clone());
     let mut world = World::new(&resolved.plan, Driver::new(brain, fold));
     world.run();
     let end = world.now();

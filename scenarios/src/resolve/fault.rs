@@ -29,13 +29,14 @@ fn fault(
     said: &mut Said,
 ) -> Option<Fault> {
     check_name(name, said);
-    let on = places(name, spec, fleet, said);
+    let restarts = spec.restart.is_some();
+    let on = if restarts { of_router(spec, said) } else { places(name, spec, fleet, said) };
     let effect = effect(name, spec, &demands.demands, said);
     let rhythm = rhythm(name, spec, demands.horizon, said);
     let from = Time::ZERO + spec.at.as_ref().map_or(Span::ZERO, |at| at.value);
     let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (mut on, effect) = (on?, effect?);
-    if on.is_empty() {
+    if on.is_empty() && !restarts {
         return None;
     }
     if let Effect::RevokedKey(Some(key)) = effect {
@@ -49,6 +50,9 @@ fn fault(
         said.warn(format!("the fault `{}` begins after the last call", name.value));
     }
     let until = spec.lasts.as_ref().map(|lasts| from + lasts.value);
+    // A restart is over at once, unless there are several.
+    let once = restarts && rhythm == Rhythm::Steady;
+    let until = until.or_else(|| once.then(|| from + Span::from_millis(1)));
     Some(Fault { name: name.value.clone(), on, from, until, rhythm, of, effect })
 }
 
@@ -63,6 +67,22 @@ fn check_name(name: &Spanned<String>, said: &mut Said) {
     if text == "normal" || text == "spike" {
         said.wrong(&name.at, format!("`{text}` already names a phase of every run"));
     }
+}
+
+/// A restart is the router's, and all of it.
+fn of_router(spec: &FaultSpec, said: &mut Said) -> Option<Vec<DeploymentId>> {
+    let mut right = true;
+    for on in spec.on.iter().filter(|on| on.value != "router") {
+        let message = format!("`{}` is not what is restarted", on.value);
+        said.wrong_because(&on.at, message, "write `on = \"router\"`");
+        right = false;
+    }
+    if let Some(of) = &spec.of {
+        let hint = "leave out `of`: what it has in flight is cut, all of it";
+        said.wrong_because(&of.at, "a router is restarted or not", hint);
+        right = false;
+    }
+    right.then(Vec::new)
 }
 
 fn places(

@@ -11,6 +11,7 @@ mod expect;
 mod fault;
 mod frame;
 mod provider;
+mod reload;
 mod reserve;
 mod select;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use router_core::{Config, Seed};
 use sim::{AppLog, Plan, TraceRow};
 
 use crate::diagnostic::Diagnostic;
+use crate::router::RouterFile;
 use crate::scenario;
 use crate::written::{Endpoint, Mistake, ScenarioSpec, Spanned};
 
@@ -103,6 +105,17 @@ pub struct Fleet<'a> {
     pub config: &'a Config,
     /// What it does not, one per deployment in the configuration's order.
     pub endpoints: &'a [Endpoint],
+    /// What it becomes at each of the scenario's `reconfigure`, in their order: revisions, one of
+    /// the other ([`crate::router::revise`]).
+    pub then: &'a [RouterFile],
+}
+
+impl Fleet<'_> {
+    /// What it becomes in the end, which has every deployment that there is on the way.
+    fn whole(self) -> Self {
+        let last = self.then.last();
+        last.map_or(self, |last| Fleet { config: &last.config, endpoints: &last.endpoints, ..self })
+    }
 }
 
 /// Gives `scenario` its meaning for the router `fleet`. Its values are as the reader leaves them:
@@ -162,6 +175,8 @@ fn resolve_all(
     said: &mut Said,
 ) -> Resolved {
     let demands = demand::demands(scenario, fleet, instead, said);
+    let first = fleet;
+    let fleet = first.whole();
     let providers = provider::providers(scenario, fleet, said);
     let keeps = providers.iter().any(|provider| provider.prompt_cache.is_some());
     if keeps && demands.demands.iter().all(|demand| demand.conversations == 0) {
@@ -171,6 +186,7 @@ fn resolve_all(
         );
     }
     let horizon = demands.horizon;
+    let reloads = reload::reloads(scenario, first, horizon, said);
     let faults = fault::faults(scenario, fleet, &demands, said);
     let frame = frame::frame(horizon, &demands.spikes, &faults);
     let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();
@@ -178,7 +194,14 @@ fn resolve_all(
     let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), said);
     let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
     Resolved {
-        plan: Plan { seed, demands: demands.demands, providers, faults, app: scenario.app },
+        plan: Plan {
+            seed,
+            demands: demands.demands,
+            providers,
+            faults,
+            app: scenario.app,
+            reloads,
+        },
         frame,
         expectations,
         not_applicable: core::mem::take(&mut said.not_applicable),

@@ -90,7 +90,7 @@ fn spiky() -> ScenarioSpec {
 
 fn resolved(scenario: &ScenarioSpec) -> Result<Resolved, Vec<Mistake>> {
     let (config, endpoints) = router();
-    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
     resolve(scenario, fleet, &Override::default())
 }
 
@@ -101,7 +101,7 @@ fn outage(on: &str) -> FaultSpec {
 #[test]
 fn selectors_find_by_name_weight_vendor_tier_region_and_model() {
     let (config, endpoints) = router();
-    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
     for (text, expected) in [
         ("*", &[0, 1, 2, 3][..]),
         ("oai", &[1]),
@@ -232,7 +232,7 @@ fn a_trace_takes_the_place_of_the_twin() {
     let normal = NormalSpec { arrivals: Some(named("azure-conversation")), ..Default::default() };
     scenario.demands.push((named("backup"), DemandSpec { normal, ..DemandSpec::default() }));
     let (config, endpoints) = router();
-    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
     let row = TraceRow { at: Span::from_secs(9_000), input_tokens: 1, output_tokens: 1 };
     let instead = Override { seed: Some(5), trace: Some(Arc::from([row])) };
     let found = resolve(&scenario, fleet, &instead).unwrap();
@@ -367,7 +367,7 @@ fn a_provider_nobody_knows_is_said_to_be_typical_and_what_it_may_have_been() {
     let (config, mut endpoints) = router();
     endpoints[1].provider = "opneai".to_owned();
     endpoints[2].provider = "acme".to_owned();
-    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
     let found = resolve(&steady(), fleet, &Override::default()).unwrap();
     let said = |name: &str| found.warnings.iter().find(|line| line.contains(name)).unwrap();
     let typical = "so it answers as a typical one, with 640 ms to the first token and 21600 us per \
@@ -420,7 +420,7 @@ fn what_requests_ask_for_is_known_by_number_and_what_nobody_has_is_a_mistake() {
 #[test]
 fn a_providers_window_is_the_deployments_unless_the_scenario_says() {
     let (config, endpoints) = router();
-    let fleet = Fleet { config: &config, endpoints: &endpoints };
+    let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
     let mut scenario = steady();
     for (name, context) in [("oai", Most::Of(8_000)), ("big", Most::Unlimited)] {
         let spec = ProviderSpec { context: Some(context), ..ProviderSpec::default() };

@@ -131,7 +131,7 @@ fn ran(text: &str) -> bool {
 
 /// Whether a scenario was taken; if so, it ran for a while against `router`.
 pub(super) fn run(router: RouterFile, text: &str) -> bool {
-    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
     let Ok((_, found)) = read_and_resolve("file.toml", text, fleet, &Override::default()) else {
         return false;
     };

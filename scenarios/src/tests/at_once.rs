@@ -7,7 +7,7 @@ use crate::router;
 /// What is said of `text`, each as `LINE: MESSAGE`.
 fn said(text: &str) -> Vec<String> {
     let router = router::read("starter.toml", STARTER.text).expect("it is right");
-    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
     let found = read_and_resolve("file.toml", text, fleet, &Override::default());
     let found = found.err().unwrap_or_default();
     found.iter().map(|found| format!("{}: {}", found.line, found.message)).collect()

@@ -77,7 +77,7 @@ impl Journal for Heard {
 /// How often the fault struck, and what the router heard.
 fn ran(demand: &str, fault: &str) -> (u64, Heard) {
     let file = router();
-    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints };
+    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints, then: &[] };
     let text = format!("{DEMAND}{demand}{PROVIDER}[fault.x]\n{fault}\n");
     let read = read_and_resolve("file.toml", &text, fleet, &Override::default());
     let (_, found) = read.unwrap_or_else(|wrong| panic!("{wrong:#?}"));
@@ -151,7 +151,7 @@ fn a_provider_refuses_a_prompt_beyond_its_window() {
 /// What is said of a fault, or of a demand, that contradicts itself.
 fn said(text: &str) -> Vec<String> {
     let file = router();
-    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints };
+    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints, then: &[] };
     let found = read_and_resolve("file.toml", text, fleet, &Override::default());
     match found {
         Err(wrong) => wrong.iter().map(|found| found.message.clone()).collect(),

@@ -173,7 +173,7 @@ fn every_scenario_of_the_library_has_a_meaning_for_the_starter_router() {
     let router = router::read("starter.toml", library::STARTER.text).expect("it is right");
     for entry in library::scenarios() {
         let scenario = scenario::read(entry.name, entry.text).expect("it is right");
-        let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+        let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
         let resolved = resolve(&scenario, fleet, &Override::default());
         let resolved = resolved.map_err(|mistakes| show(entry.name, entry.text, &mistakes));
         assert!(!resolved.expect(entry.name).plan.demands.is_empty(), "{}", entry.name);
@@ -210,6 +210,10 @@ fn words(table: &'static Table) -> Vec<(&'static str, &'static str)> {
     named.collect()
 }
 
+fn restart(fault: &crate::written::FaultSpec) -> Option<router_core::Restart> {
+    fault.restart.as_ref().map(|restart| restart.value)
+}
+
 #[test]
 fn each_word_of_a_file_has_a_meaning_of_its_own() {
     let (mut seen, mut count) = (Vec::new(), 0);
@@ -219,7 +223,7 @@ fn each_word_of_a_file_has_a_meaning_of_its_own() {
             "process" => "demand.x.normal.".to_owned(),
             "order" => "provider.x.when_full.queue = 1\nprovider.x.when_full.".to_owned(),
             "algorithm" | "reserves" | "retry_after" => "provider.x.quota.".to_owned(),
-            "quota_spent" | "revoked_key" => "fault.x.on = \"*\"\nfault.x.".to_owned(),
+            "quota_spent" | "revoked_key" | "restart" => "fault.x.on = \"*\"\nfault.x.".to_owned(),
             _ => "provider.x.".to_owned(),
         };
         let spec = scenario::read("x", &format!("{table}{key} = \"{word}\"\n"));
@@ -229,12 +233,12 @@ fn each_word_of_a_file_has_a_meaning_of_its_own() {
         let process = spec.demands.first().and_then(|(_, demand)| demand.normal.process.as_ref());
         let process = process.map(|process| process.value);
         let faults: Vec<_> =
-            spec.faults.iter().map(|(_, f)| (f.quota_spent, f.revoked_key)).collect();
+            spec.faults.iter().map(|(_, f)| (f.quota_spent, f.revoked_key, restart(f))).collect();
         let failure = spec.demonstrates_failure;
         seen.push(format!("{key} {process:?} {failure} {providers:?} {faults:?}"));
         count += 1;
     }
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!((seen.len(), count), (23, 23), "{seen:#?}");
+    assert_eq!((seen.len(), count), (25, 25), "{seen:#?}");
 }

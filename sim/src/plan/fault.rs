@@ -1,6 +1,6 @@
 //! What goes wrong in a world.
 
-use router_core::{DeploymentId, FailureKind, Ratio, Span, Time};
+use router_core::{DeploymentId, FailureKind, Ratio, Restart, Span, Time};
 
 /// Something that goes wrong in the world, at all its deployments at once.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub enum Rhythm {
 /// What a fault does to the calls it touches.
 #[derive(Clone, Debug)]
 pub enum Effect {
+    /// The router is started anew, at each of the fault's beginnings, and its connections are cut.
+    Restart(Restart),
     /// They are not answered at all.
     Outage(Outage),
     /// Some fail, the rest are slow.

@@ -239,6 +239,7 @@ pub(super) fn plan(demand: Demand, providers: Vec<Provider>) -> Plan {
         providers,
         faults: Vec::new(),
         app: None,
+        reloads: Vec::new(),
     }
 }
 

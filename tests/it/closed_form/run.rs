@@ -67,7 +67,7 @@ pub(super) fn run<T: Send>(name: &str, skip: Span, measure: impl Fn(&Part) -> T 
     let form = form.expect("the library holds every case");
     let scenario = scenarios::scenario::read(name, form.scenario.text).expect("it is valid");
     let router = scenarios::router::read(form.router.name, form.router.text).expect("it is valid");
-    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints };
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
     let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");
     let mut plan = resolved.plan;
     for demand in &mut plan.demands {

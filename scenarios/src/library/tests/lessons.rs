@@ -284,3 +284,19 @@ fn one_slow_provider_restarts_an_application_whose_router_waits() {
     let roomy = but(scenario, &[("pool = 30", "pool = 200")]);
     assert_eq!(Run(flown(roomy, careless).0).measure("app.restarts"), 0.0);
 }
+
+#[test]
+fn a_restart_that_knows_nothing_spends_the_burst_again_and_a_restored_one_does_not() {
+    let Lesson { scenario, careless: usual, .. } = lesson("deploy-mid-spike");
+    let refused = |run: &Run| run.measure("failures.rate_limit");
+    let (storm, calm) = (careless("deploy-mid-spike"), cured("deploy-mid-spike"));
+    assert!((0.06..0.1).contains(&refused(&storm)), "{}", refused(&storm));
+    assert!(refused(&calm) < 0.001 && calm.0.rests.is_empty());
+    assert!((80..180).contains(&storm.0.rests.len()), "{}", storm.0.rests.len());
+    let kept = but(scenario, &[("\"empty\"", "\"restored\"")]);
+    let kept = Run(flown(kept, usual).0);
+    assert!(refused(&kept) < 0.001, "{}", refused(&kept));
+    assert!(kept.measure("success.rate {during=spike}") > 0.86, "the burst is of use, too");
+    // The file that follows moves all of the traffic, and cuts nobody.
+    assert!(kept.measure("share {deployment=c}") > 0.1);
+}

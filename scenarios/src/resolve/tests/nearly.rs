@@ -71,7 +71,7 @@ fn a_reserve_far_from_what_answers_have_is_warned_of() {
         demand.normal.tokens = Some(TokensSpec::Lengths { input, output });
         demand.output_max = most.map(at);
         let (config, endpoints) = reserving(reserve);
-        let fleet = Fleet { config: &config, endpoints: &endpoints };
+        let fleet = Fleet { config: &config, endpoints: &endpoints, then: &[] };
         let warnings = resolve(&scenario, fleet, &Override::default()).unwrap().warnings;
         warnings.into_iter().find(|line| line.contains("output_reserve"))
     };
