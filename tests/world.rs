@@ -8,11 +8,12 @@ use router_core::{
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
-    FirstToken, Lengths, Order, Outage, PerToken, Plan, PromptCache, Provider, Quota, Reserves,
-    RetryAfter, Rhythm, Segment, Service, Shape, WhenFull,
+    FirstToken, Lengths, Mix, Order, Outage, PerToken, Plan, PromptCache, Provider, Quota,
+    Reserves, RetryAfter, Rhythm, Segment, Service, Shape, WhenFull,
 };
 
 use crate::policies::{fallbacks, policies};
+use crate::subjects::{payers, subjects};
 
 /// A router and a world for it.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ fn rate(amounts: core::ops::Range<u64>) -> impl Strategy<Value = Option<Rate>> {
     )
 }
 
-fn limits() -> impl Strategy<Value = LimitSpec> {
+pub(crate) fn limits() -> impl Strategy<Value = LimitSpec> {
     let parallel = prop::option::weighted(0.5, 1_u32..12);
     let tokens = (rate(500..60_000), rate(500..60_000), rate(500..60_000));
     (rate(3..200), tokens, parallel).prop_map(|(requests, tokens, parallel)| LimitSpec {
@@ -165,7 +166,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         let count = deployments.len();
         let budget = (prop::option::weighted(0.8, percent(0..=60)), 0_u32..4, 1_u64..12);
         let router = (millis(500..6_000), 1_u8..6, budget, 4_u32..64);
-        (router, groups(count)).prop_map(move |(router, groups)| {
+        (router, groups(count), subjects()).prop_map(move |(router, groups, subjects)| {
             let mut spec = Spec { groups, ..Spec::default() };
             let (deadline, attempts, (ratio, per_second, window), in_flight) = router;
             spec.router.deadline = deadline;
@@ -195,6 +196,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
                 deployment.context = *context;
                 spec.deployments.push(deployment);
             }
+            subjects.adorn(&mut spec);
             spec
         })
     })
@@ -209,11 +211,11 @@ fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
         prop_oneof![7 => Just(0), 1 => 0_u16..3],
         prop_oneof![Just(0), 1_u32..20],
     );
-    let demand = (demand, patience, prop::option::of(1_u32..400), wishes);
+    let demand = (demand, patience, prop::option::of(1_u32..400), (wishes, payers()));
     prop::collection::vec(demand, 1..=groups).prop_map(|demands| {
         let demands = demands.into_iter().enumerate();
         demands
-            .map(|(index, (how, patience, output_max, wishes))| {
+            .map(|(index, (how, patience, output_max, (wishes, subjects)))| {
                 let (rate, secs, stream, poisson, tries) = how;
                 Demand {
                     name: format!("demand {index}"),
@@ -242,7 +244,8 @@ fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
                         timeout: Span::from_secs(3),
                     },
                     patience,
-                    properties: [0; 4],
+                    subjects,
+                    properties: [Mix::NONE; 4],
                 }
             })
             .collect()

@@ -29,7 +29,7 @@ pub const WAITS: usize = 3;
 /// How many reasons there are to hold a hedge back.
 pub const HOLDS: usize = Hold::ALL.len();
 /// How many kinds of [`Rejection`] there are.
-pub const REJECTIONS: usize = 5;
+pub const REJECTIONS: usize = 8;
 
 /// Everything a run is judged and shown by.
 #[derive(Clone, Debug)]
@@ -306,7 +306,7 @@ impl Outcomes {
 }
 
 /// The place of a rejection in [`Outcomes::rejected`]: drain, no deployment, full, duplicate,
-/// too long.
+/// too long, a subject's limit, a budget, no account.
 pub const fn rejection_index(rejection: Rejection) -> usize {
     match rejection {
         Rejection::Drain => 0,
@@ -314,6 +314,9 @@ pub const fn rejection_index(rejection: Rejection) -> usize {
         Rejection::Full => 2,
         Rejection::Duplicate => 3,
         Rejection::TooLong => 4,
+        Rejection::Subject { .. } => 5,
+        Rejection::Budget { .. } => 6,
+        Rejection::Accounts => 7,
     }
 }
 

@@ -274,6 +274,8 @@ impl Fold {
             }
             // The user's view comes with `call`, over all tries.
             Observation::Closed { .. } => {}
+            // What subjects use is counted as it is used; see [`Self::ended`].
+            Observation::Budget { .. } => {}
             Observation::Late { .. } => self.figures.late += 1,
             Observation::Misfit => self.figures.misfits += 1,
             Observation::Drained { .. } => {}

@@ -192,6 +192,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Tags => "it lacked a tag asked for, or `default` where none fits",
         Reason::Region => "it is in another region than asked for",
         Reason::Context => "the prompt was too long for it",
+        Reason::Budget => "a budget could not pay for it there",
         Reason::Barred => "a final failure had met the request there",
         Reason::Cooling => "it rested",
         Reason::Open => "its breaker was open",
@@ -209,6 +210,7 @@ pub(crate) const fn hold(hold: Hold) -> &'static str {
         Hold::Drain => "the router drained",
         Hold::Attempts => "all attempts were made",
         Hold::Budget => "the retry budget was spent",
+        Hold::Subject => "its subject was over a limit",
         Hold::Utilisation => "too much was in use",
         Hold::Nobody => "nobody else was free",
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::account::{KINDS, Payer};
 use crate::flight::{Aside, NEVER, Try};
 use crate::{Config, Request, Strategy};
 
@@ -12,6 +13,8 @@ pub(crate) struct Asides {
     free: Vec<u32>,
     /// Whether some group keeps together what belongs together.
     sticky: bool,
+    /// How many kinds of subjects there are.
+    kinds: usize,
 }
 
 /// For how many there is room from the start where no policy looks at them.
@@ -20,7 +23,7 @@ const ROOM: usize = 1024;
 impl Asides {
     /// Room for every flight if some policy looks at them.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut asides = Self { slots: Vec::new(), free: Vec::new(), sticky: false };
+        let mut asides = Self { slots: Vec::new(), free: Vec::new(), sticky: false, kinds: 0 };
         asides.revise(config);
         asides
     }
@@ -38,16 +41,26 @@ impl Asides {
         });
         let hedges = config.groups().iter().any(|group| group.hedge.is_some());
         let told = !config.tags().is_empty() || !config.regions().is_empty();
+        self.kinds = config.kinds().len();
         let most = config.router().in_flight as usize;
-        let room = if self.sticky || hedges || told { most } else { most.min(ROOM) };
+        let room =
+            if self.sticky || hedges || told || self.kinds > 0 { most } else { most.min(ROOM) };
         self.slots.reserve_exact(room.saturating_sub(self.slots.len()));
         self.free.reserve_exact(room.saturating_sub(self.free.len()));
     }
 
-    /// What there is to keep of a request. Its affinity only if somebody looks at it.
+    /// What there is to keep of a request. Its affinity and its subjects only if somebody looks
+    /// at them.
     pub(crate) const fn of(&self, request: &Request) -> Aside {
-        let Request { tags, affinity, region, .. } = *request;
-        Aside { tags, affinity: if self.sticky { affinity } else { 0 }, region, twin: None }
+        let Request { tags, affinity, region, subjects, .. } = *request;
+        let affinity = if self.sticky { affinity } else { 0 };
+        let mut payer = Payer::NONE;
+        let mut kind = 0;
+        while kind < self.kinds && kind < KINDS {
+            payer.subjects[kind] = subjects[kind];
+            kind += 1;
+        }
+        Aside { tags, affinity, region, payer, twin: None }
     }
 
     /// What is at `place`; nothing in particular at [`NEVER`].

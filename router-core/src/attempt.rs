@@ -1,8 +1,8 @@
 //! One attempt: dispatched, heard of, ended.
 
-use crate::flight::{Phase, STREAMS, Try};
+use crate::flight::{NEVER, Phase, STREAMS, Try};
 use crate::limit::Charge;
-use crate::router::{Dropped, Router};
+use crate::router::Router;
 use crate::select::Eligibility;
 use crate::{
     Abandon, AttemptId, Cause, Dispatch, End, Failure, FailureKind, GroupId, Observation, Outcome,
@@ -39,11 +39,14 @@ impl Router {
         let mark = self.hedge_due(&flight, group_id, cause);
         let flight = self.flight_mut(slot);
         let attempt = Try { deployment, key, mark, ..flight.begin(group_id, member, cause, now) };
-        let name = flight.name(&attempt);
+        let (name, beside) = (flight.name(&attempt), flight.aside != NEVER);
         if cause == Cause::Hedge {
             self.seat_twin(slot, attempt);
         } else {
             flight.lead = attempt;
+        }
+        if beside {
+            self.reserve_accounts(slot, &attempt);
         }
         self.rearm(slot);
         self.observe(Observation::Selected {
@@ -175,7 +178,8 @@ impl Router {
         let name = flight.name(&attempt);
         self.outputs.push(Output::Abandon(name, why));
         let ended = self.end_attempt(slot, ordinal, end, usage);
-        self.remember(Dropped { attempt: name, deployment: attempt.deployment, usage });
+        let flight = *self.flight(slot);
+        self.remember(self.dropped(&flight, &attempt, usage));
         (ended, usage)
     }
 
@@ -200,6 +204,9 @@ impl Router {
             elapsed: now.since(ended.dispatched),
             usage,
         });
+        if flight.aside != NEVER {
+            self.settle_accounts(slot, &ended, usage);
+        }
         if removed {
             self.tell_if_drained(ended.deployment);
         }
@@ -227,5 +234,8 @@ impl Router {
             }
         }
         self.observe(Observation::Late { attempt, corrected: dropped.is_some() });
+        if let (Some(dropped), Some(usage)) = (dropped, usage) {
+            self.correct_accounts(&dropped, usage);
+        }
     }
 }

@@ -13,8 +13,9 @@ pub struct Request {
     pub id: RequestId,
     /// The model group asked for.
     pub group: GroupId,
-    /// On whose account: user, organisation, feature, ...; zero means none. Like priority and the
-    /// cache's word it is carried for policies to come; no policy of this version looks at it.
+    /// On whose account: place `i` is of kind `i`, as [`Config::kinds`] numbers them and
+    /// [`Config::subject`] those with an entry of their own; others have higher numbers, which
+    /// the driver chooses and keeps. Zero means none.
     pub subjects: [u32; 4],
     /// Interned labels that figures are broken down by; zero means none.
     pub properties: [u16; 4],
@@ -29,7 +30,8 @@ pub struct Request {
     pub tags: u64,
     /// Region asked for, as [`Config::region`] numbers it; zero means any.
     pub region: u16,
-    /// Zero is the most urgent.
+    /// Zero is the most urgent. Like the cache's word it is carried for policies to come; no
+    /// policy of this version looks at it.
     pub priority: u8,
     /// When the client stops caring.
     pub deadline: Option<Time>,
@@ -522,4 +524,57 @@ pub enum Rejection {
     Full,
     /// The driver used a number that is in flight.
     Duplicate,
+    /// A limit of a subject has no room for it.
+    Subject {
+        /// Of which kind the subject is.
+        kind: u8,
+        /// Which part of its limit.
+        what: Measure,
+        /// When all limits of all its subjects would have room, if nothing else changes; `None` if
+        /// they never will. The present instant if only requests in flight are in the way.
+        earliest: Option<Time>,
+    },
+    /// A subject's budget has no room for it, wherever it might go.
+    Budget {
+        /// Of which kind the subject is.
+        kind: u8,
+        /// As for [`Self::Subject`]: the end of a period.
+        earliest: Option<Time>,
+    },
+    /// A subject without an entry of its own, and as many of them have accounts as
+    /// `router.accounts` allows.
+    Accounts,
+}
+
+/// A part of a subject's limit.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Measure {
+    /// Requests per period.
+    Requests,
+    /// Prompt and completion tokens together, per period.
+    Tokens,
+    /// Prompt tokens per period.
+    InputTokens,
+    /// Completion tokens per period.
+    OutputTokens,
+    /// Requests at once.
+    Parallel,
+}
+
+impl Measure {
+    /// Every one, in the order in which they are looked at.
+    pub const ALL: [Self; 5] =
+        [Self::Requests, Self::Tokens, Self::InputTokens, Self::OutputTokens, Self::Parallel];
+
+    /// What people and files call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::Parallel => "parallel",
+        }
+    }
 }

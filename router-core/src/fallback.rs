@@ -10,15 +10,40 @@ use crate::{Cause, Detour, GroupId, Observation, Time};
 pub(crate) struct Nobody {
     /// When somebody could serve, if nothing else changes.
     pub(crate) earliest: Option<Time>,
-    /// Whether the prompt is too long for everybody.
-    pub(crate) too_long: bool,
+    /// What alone keeps everybody from it, if one thing does.
+    pub(crate) unfit: Unfit,
+}
+
+/// What keeps a request from everybody that might take such a one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unfit {
+    /// Nothing in particular.
+    Not,
+    /// What time does not change, but for length alone.
+    Kind,
+    /// Its length.
+    Length,
+    /// A budget of its subject of this kind.
+    Budget(u8),
 }
 
 impl Nobody {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             earliest: self.earliest.into_iter().chain(other.earliest).min(),
-            too_long: self.too_long && other.too_long,
+            unfit: self.unfit.and(other.unfit),
+        }
+    }
+}
+
+impl Unfit {
+    /// What is too long for some and too dear for all others could be paid for, some day.
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Not, _) | (_, Self::Not) => Self::Not,
+            (Self::Budget(kind), _) | (_, Self::Budget(kind)) => Self::Budget(kind),
+            (Self::Length, Self::Length) => Self::Length,
+            (Self::Kind | Self::Length, Self::Kind | Self::Length) => Self::Kind,
         }
     }
 }
@@ -30,7 +55,12 @@ impl Router {
         let flight = *self.flight(slot);
         let earliest = self.earliest(&flight, group);
         self.observe(Observation::Stranded { attempt: flight.next_attempt(), group, earliest });
-        Nobody { earliest, too_long: found.is_too_long(self.config.group(group)) }
+        let known = self.config.group(group);
+        let unfit = match found.unfit(known) {
+            Unfit::Budget(_) => Unfit::Budget(self.refusing_kind(&flight, known)),
+            unfit @ (Unfit::Not | Unfit::Kind | Unfit::Length) => unfit,
+        };
+        Nobody { earliest, unfit }
     }
 
     /// Dispatches in the first group that `detour` leads to, was not visited and can serve; else

@@ -1,5 +1,6 @@
 //! One request's life, in one slot.
 
+use crate::account::Payer;
 use crate::limit::Charge;
 use crate::{
     AttemptId, Cause, DeploymentId, Detour, Failure, FailureClass, FailureKind, GroupId, Request,
@@ -201,16 +202,26 @@ pub(crate) struct Aside {
     pub(crate) tags: u64,
     pub(crate) affinity: u64,
     pub(crate) region: u16,
+    pub(crate) payer: Payer,
     /// The second live attempt of a hedged request.
     pub(crate) twin: Option<Try>,
 }
 
 impl Aside {
-    pub(crate) const NONE: Self = Self { tags: 0, affinity: 0, region: 0, twin: None };
+    pub(crate) const NONE: Self =
+        Self { tags: 0, affinity: 0, region: 0, payer: Payer::NONE, twin: None };
 
     /// Whether there is nothing to keep.
-    pub(crate) const fn is_none(&self) -> bool {
-        self.tags == 0 && self.affinity == 0 && self.region == 0 && self.twin.is_none()
+    pub(crate) fn is_none(&self) -> bool {
+        self.asks_for_all()
+            && self.affinity == 0
+            && self.twin.is_none()
+            && self.payer == Payer::NONE
+    }
+
+    /// Whether everybody is fit for it, as far as tags and regions go.
+    pub(crate) const fn asks_for_all(&self) -> bool {
+        self.tags == 0 && self.region == 0
     }
 }
 

@@ -59,6 +59,8 @@ impl Router {
             Some(Hold::Attempts)
         } else if !self.budget.allows(&self.config.router().retry_budget, self.now) {
             Some(Hold::Budget)
+        } else if !self.is_unobstructed(flight) {
+            Some(Hold::Subject)
         } else {
             let (used, places) = self.utilisation(flight.group());
             let busy = places > 0 && most.is_some_and(|most| most.reached_by(used, places));

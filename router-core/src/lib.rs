@@ -66,6 +66,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 mod asides;
 mod attempt;
 mod audit;
@@ -100,20 +101,20 @@ mod window;
 
 pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Concern, Config,
-    ConfigError, CooldownSpec, Deployment, DeploymentSpec, FallbacksSpec, Group, GroupSpec,
-    HedgeAfter, HedgeSpec, Jitter, Limit, LimitSpec, Load, Longest, Member, MemberSpec, Price,
-    Problem, Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, TagMatch,
-    TimeoutsSpec, Warning, WorstCase,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
+    ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
+    FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Limit, LimitSpec, Load,
+    Longest, Member, MemberSpec, Price, Problem, Rate, RestAfter, RetryBudgetSpec, RetrySpec,
+    RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch, TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{
     Abandon, Cached, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind,
-    Input, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
+    Input, Measure, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
 };
 pub use id::{AttemptId, BadId, DeploymentId, GroupId, LimitId, RequestId};
 pub use observation::{
-    BreakerState, Call, CallEnd, End, GiveUp, Hold, Observation, Reason, Turn, Wait,
+    BreakerState, Call, CallEnd, End, GiveUp, Hold, Level, Observation, Reason, Turn, Wait,
 };
 pub use prng::{Counter, Key, Purpose, Ratio, Seed, Stream};
 pub use record::{BadLine, Digest, Line, RECORD_VERSION, Recorder, fingerprint};

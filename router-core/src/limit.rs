@@ -4,7 +4,7 @@
 //! I.371, annex A, "virtual scheduling"). It is exact, slides by nature, and tells the earliest
 //! time at which something would pass.
 
-use crate::{LimitSpec, Rate, Span, Time, Usage};
+use crate::{LimitSpec, Measure, Rate, Span, Time, Usage};
 
 /// What one attempt reserves, and is later settled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -197,16 +197,28 @@ impl Limit {
         self.parallel += 1;
     }
 
-    /// Gives the place back, and keeps the charge: its call takes from other limits from now on.
+    /// Gives a place back, and keeps the charge.
     pub(crate) fn leave(&mut self) {
         assert!(self.parallel > 0, "a release pairs with a reservation");
         self.parallel -= 1;
     }
 
+    /// Which part of it is in the way of `charge` and, if one is needed, of a further place.
+    pub(crate) fn obstacle(&self, charge: Charge, place: bool, now: Time) -> Option<Measure> {
+        let rates = self.each(charge).into_iter().zip(Measure::ALL);
+        let mut short = rates.filter(|((bucket, n), _)| bucket.is_some_and(|b| !b.admits(*n, now)));
+        let full = (place && !self.has_room()).then_some(Measure::Parallel);
+        short.next().map(|(_, measure)| measure).or(full)
+    }
+
+    /// When every rate is whole again, if nothing else is taken; the past, if that is so now.
+    pub(crate) fn whole_at(&self) -> Time {
+        self.spent().into_iter().flatten().max().unwrap_or(Time::ZERO)
+    }
+
     /// Gives the place back, and corrects what was `reserved` to what was `used`.
     pub(crate) fn settle(&mut self, reserved: Charge, used: Charge, now: Time) {
-        assert!(self.parallel > 0, "a release pairs with a reservation");
-        self.parallel -= 1;
+        self.leave();
         self.correct(reserved, used, now);
     }
 

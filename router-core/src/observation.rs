@@ -147,6 +147,20 @@ pub enum Observation {
         /// From submission to its end.
         elapsed: Span,
     },
+    /// A subject has used up a budget, or the share of it from which on that is told; once each
+    /// per period.
+    Budget {
+        /// Of which kind the subject is.
+        kind: u8,
+        /// Its number.
+        subject: u32,
+        /// Which of its budgets, counted from zero.
+        budget: u8,
+        /// How far.
+        level: Level,
+        /// What was spent in the period, reservations not included: pico-dollars or tokens.
+        spent: u64,
+    },
     /// News of an attempt that had ended.
     Late {
         /// Which.
@@ -163,6 +177,16 @@ pub enum Observation {
     },
 }
 
+/// How far a budget is used up.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Level {
+    /// The share is reached from which on that is told.
+    Soft,
+    /// All of it is spent, or what is left is too little for a request.
+    Hard,
+}
+
 /// Why a member of a group could not be chosen, in the order in which reasons are looked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -175,6 +199,8 @@ pub enum Reason {
     Region,
     /// The prompt, and the completion if its most is known, exceed its context window.
     Context,
+    /// What the request reserves there does not fit a budget of its subjects.
+    Budget,
     /// A failure that is final there has met this request.
     Barred,
     /// It rests, or all of its keys do.
@@ -195,11 +221,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Disabled,
         Self::Tags,
         Self::Region,
         Self::Context,
+        Self::Budget,
         Self::Barred,
         Self::Cooling,
         Self::Open,
@@ -217,6 +244,7 @@ impl Reason {
             Self::Tags => "tags",
             Self::Region => "region",
             Self::Context => "context",
+            Self::Budget => "budget",
             Self::Barred => "barred",
             Self::Cooling => "cooling",
             Self::Open => "open",
@@ -318,6 +346,8 @@ pub enum Hold {
     Attempts,
     /// The shared retry budget is spent.
     Budget,
+    /// A limit of one of its subjects has no room for a further attempt.
+    Subject,
     /// Too much of the group's parallel limits is in use.
     Utilisation,
     /// Nobody else of the group is there for it.
@@ -326,8 +356,8 @@ pub enum Hold {
 
 impl Hold {
     /// Every one, in order of number.
-    pub const ALL: [Self; 5] =
-        [Self::Drain, Self::Attempts, Self::Budget, Self::Utilisation, Self::Nobody];
+    pub const ALL: [Self; 6] =
+        [Self::Drain, Self::Attempts, Self::Budget, Self::Subject, Self::Utilisation, Self::Nobody];
 
     /// What people call it.
     pub const fn name(self) -> &'static str {
@@ -335,6 +365,7 @@ impl Hold {
             Self::Drain => "drain",
             Self::Attempts => "attempts",
             Self::Budget => "budget",
+            Self::Subject => "subject",
             Self::Utilisation => "utilisation",
             Self::Nobody => "nobody",
         }
@@ -373,6 +404,8 @@ pub enum GiveUp {
     Stranded,
     /// The router drains, and nothing can be tried at once.
     Drain,
+    /// A limit of one of its subjects has no room for a further attempt.
+    Subject,
 }
 
 /// What a user saw of one call, over all of the client's own tries.

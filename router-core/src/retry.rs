@@ -1,7 +1,7 @@
 //! After a failure: try again, fall back, wait, or give up.
 
-use crate::fallback::Nobody;
-use crate::flight::{Flight, Try};
+use crate::fallback::{Nobody, Unfit};
+use crate::flight::{Flight, NEVER, Try};
 use crate::router::Router;
 use crate::{
     Cause, Counter, Detour, Failure, GiveUp, Jitter, Observation, Outcome, Rejection, Scope, Span,
@@ -14,6 +14,11 @@ const LOOK_AGAIN: Span = Span::from_millis(1);
 impl Router {
     /// A new request looks for its first attempt.
     pub(crate) fn launch(&mut self, slot: u32) {
+        if self.flight(slot).aside != NEVER
+            && let Err(why) = self.admit(slot)
+        {
+            return self.close(slot, Outcome::Reject(why));
+        }
         let flight = *self.flight(slot);
         let home = flight.home();
         let found = self.eligibility(&flight, home);
@@ -23,14 +28,15 @@ impl Router {
             return;
         }
         let here = self.strand(slot, home, &found);
-        let detour = if here.too_long { Detour::ContextWindow } else { Detour::Any };
+        let detour = if here.unfit == Unfit::Length { Detour::ContextWindow } else { Detour::Any };
         self.flight_mut(slot).keep_to(detour);
         let Err(elsewhere) = self.fall_back(slot, detour) else { return };
         let nobody = elsewhere.map_or(here, |elsewhere| here.and(elsewhere));
-        let why = if nobody.too_long {
-            Rejection::TooLong
-        } else {
-            Rejection::NoDeployment(nobody.earliest)
+        let earliest = nobody.earliest;
+        let why = match nobody.unfit {
+            Unfit::Length => Rejection::TooLong,
+            Unfit::Budget(kind) => Rejection::Budget { kind, earliest },
+            Unfit::Not | Unfit::Kind => Rejection::NoDeployment(earliest),
         };
         self.close(slot, Outcome::Reject(why));
     }
@@ -71,6 +77,8 @@ impl Router {
             Some(GiveUp::Attempts)
         } else if flight.deadline <= self.now {
             Some(GiveUp::Deadline)
+        } else if !self.is_unobstructed(flight) {
+            Some(GiveUp::Subject)
         } else {
             None
         }
@@ -91,7 +99,7 @@ impl Router {
             self.explain(&flight, flight.group(), &found);
             self.strand(slot, flight.group(), &found)
         } else {
-            Nobody { earliest: Some(self.now), too_long: false }
+            Nobody { earliest: Some(self.now), unfit: Unfit::Not }
         };
         let Err(elsewhere) = self.fall_back(slot, flight.kept()) else { return };
         if self.draining {
@@ -189,6 +197,9 @@ impl Router {
         if flight.deadline <= self.now {
             self.close(slot, Outcome::Expire);
             return;
+        }
+        if !self.is_unobstructed(&flight) {
+            return self.give_up(slot, GiveUp::Subject);
         }
         let found = self.eligibility(&flight, flight.group());
         self.explain(&flight, flight.group(), &found);

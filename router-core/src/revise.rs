@@ -28,6 +28,7 @@ impl Router {
         let new = next.limits()[self.limits.len()..].iter();
         self.limits.extend(new.map(|limit| Limit::new(&limit.spec)));
         self.move_calls(&last, &next);
+        self.revise_accounts(&last);
         self.credits.revise(&last, &next);
         self.estimates.revise(&next);
         self.asides.revise(&next);

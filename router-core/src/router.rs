@@ -4,9 +4,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::account::{Accounts, KINDS};
 use crate::asides::Asides;
 use crate::budget::Budget;
-use crate::flight::{Aside, Flight, Try};
+use crate::flight::{Aside, Flight, NEVER, Try};
 use crate::health::Health;
 use crate::limit::Limit;
 use crate::peers::Peers;
@@ -41,6 +42,7 @@ pub struct Router {
     pub(crate) asides: Asides,
     pub(crate) timers: Timers,
     pub(crate) limits: Vec<Limit>,
+    pub(crate) accounts: Accounts,
     pub(crate) health: Health,
     pub(crate) budget: Budget,
     pub(crate) peers: Peers,
@@ -80,6 +82,11 @@ pub(crate) struct Dropped {
     pub(crate) attempt: AttemptId,
     pub(crate) deployment: DeploymentId,
     pub(crate) usage: Usage,
+    /// On whose accounts, by kind; zero where on none.
+    pub(crate) subjects: [u32; KINDS],
+    /// What that was in pico-dollars, and when.
+    pub(crate) pico: u64,
+    pub(crate) at: Time,
 }
 
 impl Router {
@@ -114,6 +121,7 @@ impl Router {
             asides: Asides::new(&config),
             timers: Timers::with_capacity(capacity),
             limits: config.limits().iter().map(|l| Limit::new(&l.spec)).collect(),
+            accounts: Accounts::new(&config),
             health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
             peers: Peers::default(),
@@ -293,7 +301,10 @@ impl Router {
             let to = self.barred.partition_point(|(request, _)| *request <= flight.id);
             self.barred.drain(from..to);
         }
-        self.asides.free(flight.aside);
+        if flight.aside != NEVER {
+            self.release_accounts(&flight);
+            self.asides.free(flight.aside);
+        }
         let waited = flight.lead.dispatched.since(flight.submitted);
         self.observe(Observation::Closed {
             request: flight.id,

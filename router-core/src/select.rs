@@ -1,5 +1,6 @@
 //! Who could serve a request, and why the others could not.
 
+use crate::fallback::Unfit;
 use crate::flight::{Flight, NEVER};
 use crate::router::Router;
 use crate::{BreakerMode, Cause, Group, GroupId, Member, Observation, Output, Ratio, Reason, Time};
@@ -44,13 +45,22 @@ impl Eligibility {
             | self.excluded[Reason::Parallel as usize]
     }
 
-    /// Whether the prompt is too long for every member that might take such a request.
-    pub(crate) fn is_too_long(&self, group: &Group) -> bool {
+    /// What alone keeps the request from every member, if one thing does; of a budget, not yet
+    /// whose.
+    pub(crate) fn unfit(&self, group: &Group) -> Unfit {
         let all = group.present;
-        let too_long = self.excluded[Reason::Context as usize];
-        let others = [Reason::Disabled, Reason::Tags, Reason::Region];
-        let unfit = others.iter().fold(too_long, |all, why| all | self.excluded[*why as usize]);
-        too_long != 0 && unfit == all
+        let of = |reason: Reason| self.excluded[reason as usize];
+        let (too_long, too_dear) = (of(Reason::Context), of(Reason::Budget));
+        let others = of(Reason::Disabled) | of(Reason::Tags) | of(Reason::Region);
+        if too_dear != 0 && others | too_long | too_dear | of(Reason::Barred) == all {
+            Unfit::Budget(0)
+        } else if too_long != 0 && others | too_long == all {
+            Unfit::Length
+        } else if others | too_long | of(Reason::Barred) == all {
+            Unfit::Kind
+        } else {
+            Unfit::Not
+        }
     }
 
     /// What a dispatch to `member` is told as: what is out of the ordinary about the member, else
@@ -74,10 +84,10 @@ impl Router {
     pub(crate) fn eligibility(&self, flight: &Flight, group_id: GroupId) -> Eligibility {
         let mut found = Eligibility::default();
         let group = self.config.group(group_id);
-        let unfit = if group.is_plain && flight.aside == NEVER {
-            0
+        let unfit = if flight.aside == NEVER {
+            if group.is_plain { 0 } else { self.unfit(flight, group, &mut found) }
         } else {
-            self.unfit(flight, group, &mut found)
+            self.unfit_aside(flight, group, &mut found)
         };
         for (bit, member) in members(group, group.present & !unfit) {
             let index = bit.trailing_zeros() as usize;
@@ -104,6 +114,19 @@ impl Router {
         }
         found.narrow(group, if group_id == flight.group() { flight.tried } else { 0 });
         found
+    }
+
+    /// The same of a request that has something beside its slot, and whom its subjects' budgets
+    /// have no room for.
+    #[inline(never)]
+    fn unfit_aside(&self, flight: &Flight, group: &Group, found: &mut Eligibility) -> u64 {
+        let plain = group.is_plain && self.aside(flight).asks_for_all();
+        let unfit = if plain { 0 } else { self.unfit(flight, group, found) };
+        let dear = self.unaffordable(flight, group) & group.present & !unfit;
+        if dear != 0 {
+            found.exclude(Reason::Budget, dear);
+        }
+        unfit | dear
     }
 
     /// Who could not serve this request at any time: excludes them, and gives their mask.
@@ -205,6 +228,9 @@ impl Router {
             if member.breaker == BreakerMode::Enforce {
                 awake = awake.max(self.shut_until(group_id, index));
             }
+            if flight.aside != NEVER {
+                awake = awake.max(self.affords_at(flight, member.deployment)?);
+            }
             let limits = &self.config.deployment(member.deployment).limits;
             limits.iter().try_fold(awake, |latest, limit| {
                 let at = self.limits[limit.index()].earliest(charge, self.now)?;
@@ -225,6 +251,10 @@ impl Router {
             if mask != 0 {
                 let told = Observation::Excluded { attempt, group, reason, mask };
                 self.outputs.push(Output::Observe(told));
+                if reason == Reason::Budget {
+                    let config = alloc::sync::Arc::clone(&self.config);
+                    self.tell_refusals(flight, config.group(group), mask);
+                }
             }
         }
     }

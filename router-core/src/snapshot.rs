@@ -4,6 +4,7 @@
 //! still replays. What follows from the flights (places taken, tables, timers) is not written
 //! but built anew. Instants are nanoseconds.
 
+mod accounts;
 mod counts;
 mod flights;
 mod learned;
@@ -16,6 +17,7 @@ use core::fmt::{self, Write};
 
 use words::{Lines, Words};
 
+use crate::account::KINDS;
 use crate::health::Rest;
 use crate::router::{Dropped, Router};
 use crate::{Config, LimitId, Seed, Usage, fingerprint};
@@ -86,19 +88,22 @@ impl Router {
         write!(out, "budget {latest}")?;
         pairs(out, slots)?;
         self.write_learned(out)?;
+        self.write_accounts(out)?;
         for ((replica, limit), [requests, input, output]) in &self.peers.heard {
             writeln!(out, "peer {replica} {} {requests} {input} {output}", limit.index())?;
         }
         for (request, deployment) in &self.barred {
             writeln!(out, "barred {request} {}", deployment.index())?;
         }
-        for Dropped { attempt, deployment, usage } in &self.dropped {
+        for Dropped { attempt, deployment, usage, subjects, pico, at } in &self.dropped {
             let Usage { input_tokens, cached_tokens, output_tokens } = usage;
             let index = deployment.index();
-            writeln!(
+            write!(
                 out,
                 "dropped {attempt} {index} {input_tokens} {cached_tokens} {output_tokens}"
             )?;
+            subjects.iter().try_for_each(|number| write!(out, " {number}"))?;
+            writeln!(out, " {pico} {}", at.as_nanos())?;
         }
         // In the order in which their timers were armed, so that ties fall as before.
         let mut seated = self.seated().into_iter();
@@ -155,6 +160,7 @@ impl Router {
             return Err(words.error("as many counts as the retry budget's window has seconds"));
         }
         router.read_learned(&mut lines)?;
+        router.read_accounts(&mut lines)?;
         while let Some(words) = lines.may("peer") {
             router.read_peer(words)?;
         }
@@ -170,7 +176,13 @@ impl Router {
                 cached_tokens: words.number()?,
                 output_tokens: words.number()?,
             };
-            router.dropped.push_back(Dropped { attempt, deployment, usage });
+            let mut subjects = [0; KINDS];
+            for number in &mut subjects {
+                *number = words.number()?;
+            }
+            let (pico, at) = (words.number()?, words.time()?);
+            let dropped = Dropped { attempt, deployment, usage, subjects, pico, at };
+            router.dropped.push_back(dropped);
         }
         while let Some(words) = lines.may("flight") {
             router.read_flight(words, &mut lines)?;

@@ -157,6 +157,8 @@ fn of(quantity: &Quantity) -> String {
         | Quantity::Trip(_)
         | Quantity::Verdict(_)
         | Quantity::Quantile(_)
+        | Quantity::Spend(_)
+        | Quantity::Crowd(_)
         | Quantity::Budget(_) => quoted(&quantity.to_string()),
     }
 }

@@ -6,7 +6,7 @@ mod scan;
 
 use std::fmt;
 
-use router_core::{BreakerWindow, Rate, Ratio, RetryBudgetSpec, Span};
+use router_core::{BreakerWindow, BudgetUnit, Rate, Ratio, RetryBudgetSpec, Span};
 
 pub use range::decimal_within;
 use scan::{Number, number};
@@ -36,6 +36,10 @@ pub enum Unit {
     Delay,
     /// What retries may add: `20 % + 2/s`, or `off`.
     Budget,
+    /// So much money or so many tokens per period: `50 USD/day`, `20M tokens/day`.
+    Spend,
+    /// So many of whom some ask more than others: `10k zipf 1.1`.
+    Crowd,
 }
 
 /// A quantity, read.
@@ -61,6 +65,10 @@ pub enum Quantity {
     Quantile(u32),
     /// What retries may add; `None` is `off`.
     Budget(Option<Budget>),
+    /// So much per period.
+    Spend(Spend),
+    /// So many, of whom some ask more than others.
+    Crowd(Crowd),
     /// A plain number of things.
     Count(u64),
     /// A plain number, in millionths.
@@ -118,6 +126,26 @@ pub struct Budget {
     pub per_second: u32,
 }
 
+/// So many, of whom the kth asks with a weight of `k` to the power of minus the exponent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Crowd {
+    /// How many.
+    pub count: u32,
+    /// The exponent, in millionths; zero is all alike.
+    pub exponent: u32,
+}
+
+/// So much money or so many tokens per period.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Spend {
+    /// Of what.
+    pub unit: BudgetUnit,
+    /// Pico-dollars or tokens.
+    pub amount: u64,
+    /// Per how long.
+    pub period: Span,
+}
+
 impl Budget {
     /// What the router is configured with; `None` (`off`) bounds nothing.
     pub fn spec(budget: Option<Self>, window: Span) -> RetryBudgetSpec {
@@ -158,6 +186,8 @@ impl Unit {
             Self::Verdict => "50 % of 20 in 30 s` or `never",
             Self::Delay => "p95` or `800 ms",
             Self::Budget => "20 % + 2/s` or `off",
+            Self::Spend => "50 USD/day` or `20M tokens/day",
+            Self::Crowd => "10k zipf 1.1",
         }
     }
 
@@ -173,6 +203,8 @@ impl Unit {
             Self::Trip | Self::Verdict => "a share of failures",
             Self::Delay => "a time or a quantile",
             Self::Budget => "a retry budget",
+            Self::Spend => "a budget",
+            Self::Crowd => "a crowd",
         }
     }
 
@@ -189,6 +221,8 @@ impl Unit {
             Self::Trip => r"^\s*(off|[0-9.]+\s*%\s+of\s+[0-9]+\s+in\s+.+)\s*$",
             Self::Verdict => r"^\s*(never|off|[0-9.]+\s*%\s+of\s+[0-9]+[kM]?\s+in\s+.+)\s*$",
             Self::Delay => r"^\s*(p\s*[0-9.]+|[0-9.]+\s*(ns|us|ms|s|min|h|d))\s*$",
+            Self::Crowd => r"^\s*[0-9.]+\s*[kM]?(\s+zipf\s+[0-9.]+)?\s*$",
+            Self::Spend => r"^\s*[0-9.]+\s*[kMG]?\s*(USD|tokens)\s*/.+$",
             Self::Budget => r"^\s*(off|[0-9.]+\s*%(\s*\+\s*[0-9]+/s)?)\s*$",
         }
     }
@@ -221,6 +255,8 @@ impl Unit {
             Self::Verdict => {
                 verdict(text).and_then(range::judicious).map(|v| Quantity::Verdict(Some(v)))
             }
+            Self::Crowd => crowd(text).and_then(range::countable).map(Quantity::Crowd),
+            Self::Spend => spend(text).and_then(range::spendable).map(Quantity::Spend),
             Self::Budget => budget(text).map(|budget| Quantity::Budget(Some(budget))),
         };
         read.map_err(|problem| problem.explain(self, text))
@@ -426,6 +462,37 @@ fn price(text: &str) -> Result<u64, Problem> {
         "USD/Mtok" => number.times(1_000_000, "a pico-dollar per token"),
         other => Err(Problem::UnknownUnit(other.to_owned(), "`USD/Mtok`")),
     }
+}
+
+fn crowd(text: &str) -> Result<Crowd, Problem> {
+    let (count, exponent) = match text.split_once("zipf") {
+        Some((count, exponent)) => {
+            let (number, rest) = number(exponent)?;
+            if !rest.trim().is_empty() {
+                return Err(Problem::Form);
+            }
+            (count, number.times(1_000_000, "a millionth")?)
+        }
+        None => (text, 0),
+    };
+    let exponent = u32::try_from(exponent).map_err(|_| Problem::TooLarge)?;
+    Ok(Crowd { count: number_of(count)?, exponent })
+}
+
+fn spend(text: &str) -> Result<Spend, Problem> {
+    let (number, times, rest) = amount(text)?;
+    let units = "`USD/day`, `tokens/day` and the like";
+    let (unit, after) = rest.split_once('/').ok_or(Problem::NoUnit("USD/day"))?;
+    let (unit, amount) = match unit.trim() {
+        // A dollar is a million million pico-dollars.
+        "USD" => {
+            let pico = times.checked_mul(1_000_000_000_000).ok_or(Problem::TooLarge)?;
+            (BudgetUnit::Usd, number.times(pico, "a pico-dollar")?)
+        }
+        "tokens" => (BudgetUnit::Tokens, number.times(times, "one")?),
+        other => return Err(Problem::UnknownUnit(other.to_owned(), units)),
+    };
+    Ok(Spend { unit, amount, period: period(after)? })
 }
 
 fn trip(text: &str) -> Result<Trip, Problem> {

@@ -1,6 +1,7 @@
 //! Router files: what the gateway and the simulator both load.
 
 mod group;
+mod subject;
 mod warn;
 
 use std::sync::Arc;
@@ -113,6 +114,9 @@ fn interpret(root: &Section, reader: &mut Reader<'_>) -> (Spec, Vec<Endpoint>) {
     for (name, section) in root.sections("group") {
         spec.groups.push(group::group(&name.value, section, reader));
     }
+    for (name, section) in root.sections("subject") {
+        spec.subjects.extend(subject::subject(&name.value, section));
+    }
     (spec, endpoints)
 }
 
@@ -125,6 +129,8 @@ fn router(section: &Section) -> RouterSpec {
         retry_after_max: section.need("retry_after_max"),
         in_flight: section.need("in_flight"),
         output_reserve: section.need("output_reserve"),
+        accounts: section.need("accounts"),
+        periods_began: section.need("periods_began"),
         default_group: section.get("default_group"),
         fallbacks: group::fallbacks(section),
     }
@@ -233,6 +239,8 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
         Some(format!("write `{below}` or `{above}`"))
     } else if let Problem::HedgeTooLate { end, .. } = problem {
         Some(format!("write less than `{}`, or a quantile like `p95`", Quantity::Time(*end)))
+    } else if matches!(problem, Problem::BudgetBelow { .. }) {
+        Some("a request without `max_tokens` reserves `router.output_reserve`".to_owned())
     } else if matches!(problem, Problem::NeverTrips) {
         Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
     } else {

@@ -10,8 +10,8 @@ use crate::quantity::Quantity;
 use crate::read::{Node, Reader, Section, Value, texts};
 use crate::resolve::placed;
 use crate::written::{
-    ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, FlapSpec, LengthSpec, Mistake, Most,
-    NormalSpec, PerTokenSpec, Process, ProviderSpec, QuotaSpec, RandomSpec, ReloadSpec,
+    ClientSpec, DemandSpec, FaultSpec, FirstTokenSpec, FlapSpec, LengthSpec, Mistake, MixSpec,
+    Most, NormalSpec, PerTokenSpec, Process, ProviderSpec, QuotaSpec, RandomSpec, ReloadSpec,
     ReservesSpec, Revoked, ScenarioSpec, ServiceSpec, Spanned, SpikeSpec, StormSpec,
     StreamErrorSpec, TokensSpec,
 };
@@ -88,9 +88,7 @@ fn reload(node: &Node) -> Option<ReloadSpec> {
 }
 
 fn demand(section: &Section) -> DemandSpec {
-    let property = |(name, node): &(Spanned<String>, Node)| {
-        Some((name.clone(), Spanned::new(node.value.of()?, node.at.clone())))
-    };
+    let mixes = |name| section.map(name).iter().filter_map(mix).collect();
     DemandSpec {
         normal: section.section("normal").map(normal).unwrap_or_default(),
         spike: section.section("spike").and_then(spike),
@@ -100,7 +98,8 @@ fn demand(section: &Section) -> DemandSpec {
         region: section.spanned("region"),
         conversations: section.get("conversations"),
         patience: section.spanned("patience"),
-        properties: section.map("properties").iter().filter_map(property).collect(),
+        subjects: mixes("subjects"),
+        properties: mixes("properties"),
     }
 }
 
@@ -127,6 +126,26 @@ fn app(section: &Section, reader: &mut Reader<'_>) -> Option<Application> {
         probe,
         restart: section.need("restart"),
     })
+}
+
+/// Which subject of a kind, or which label, calls have.
+fn mix((name, node): &(Spanned<String>, Node)) -> Option<(Spanned<String>, MixSpec)> {
+    let mix = match &node.value {
+        Value::Map(map) => {
+            let share = |(name, node): &(Spanned<String>, Node)| match node.value {
+                Value::Of(Quantity::Share(ppm)) => {
+                    Some((name.clone(), Spanned::new(ppm, node.at.clone())))
+                }
+                Value::Of(_) | Value::Table(_) | Value::Map(_) | Value::List(_) => None,
+            };
+            MixSpec::Shares(map.iter().filter_map(share).collect())
+        }
+        Value::Of(Quantity::Crowd(crowd)) => MixSpec::Crowd(*crowd),
+        Value::Of(_) | Value::Table(_) | Value::List(_) => {
+            MixSpec::One(Spanned::new(node.value.of()?, node.at.clone()))
+        }
+    };
+    Some((name.clone(), mix))
 }
 
 /// The share of calls that stream.

@@ -50,6 +50,8 @@ fn default(field: &Field) -> Option<Value> {
         | Quantity::Trip(_)
         | Quantity::Verdict(_)
         | Quantity::Quantile(_)
+        | Quantity::Spend(_)
+        | Quantity::Crowd(_)
         | Quantity::Budget(_) => json!(text),
     })
 }
@@ -81,6 +83,11 @@ fn kind(of: &Kind) -> Value {
         }
         Kind::Map(keys, inner) => match keys {
             Keys::Any => json!({ "type": "object", "additionalProperties": kind(inner) }),
+            Keys::Subject => json!({
+                "type": "object",
+                "additionalProperties": kind(inner),
+                "propertyNames": { "pattern": r"^[A-Za-z0-9._/-]+=(\*|[A-Za-z0-9._/-]+)$" },
+            }),
             Keys::Name => json!({
                 "type": "object",
                 "additionalProperties": kind(inner),

@@ -7,6 +7,8 @@ use core::ops::Range;
 use router_core::{Rate, Ratio, Restart, Span};
 use sim::{Abandoned, Algorithm, Application, PromptCache, RetryAfter, WhenFull};
 
+use crate::quantity::Crowd;
+
 /// A value, and the bytes of the file that it was written in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Spanned<T> {
@@ -102,8 +104,21 @@ pub struct DemandSpec {
     pub conversations: Option<u32>,
     /// `patience`: how long a user waits for the first token.
     pub patience: Option<Spanned<Span>>,
-    /// `properties`: at most four labels by name, in the order written.
-    pub properties: Vec<(Spanned<String>, Spanned<String>)>,
+    /// `subjects`: on whose account calls are, by kind, in the order written.
+    pub subjects: Vec<(Spanned<String>, MixSpec)>,
+    /// `properties`: at most four by name, in the order written.
+    pub properties: Vec<(Spanned<String>, MixSpec)>,
+}
+
+/// Which subject of a kind, or which label, calls have.
+#[derive(Clone, Debug)]
+pub enum MixSpec {
+    /// All the same.
+    One(Spanned<String>),
+    /// Each by name for a share of the calls, in parts per million; none for the rest.
+    Shares(Vec<(Spanned<String>, Spanned<u32>)>),
+    /// So many without a name.
+    Crowd(Crowd),
 }
 
 /// `normal = { ... }`: either `arrivals`, or `rate` and `lasts`.

@@ -6,6 +6,7 @@ use router_core::{
     AttemptId, Call, CallEnd, Counter, Key, Outcome, Purpose, Request, RequestId, Span, Time,
 };
 
+use crate::Mix;
 use crate::agenda::{Agenda, Due};
 use crate::arrivals::Clock;
 use crate::cache::Conversations;
@@ -225,7 +226,8 @@ impl Clients {
         let request = Request {
             output_max: demand.output_max,
             stream,
-            properties: demand.properties,
+            subjects: self.keys.drawn(&demand.subjects, id, SUBJECTS),
+            properties: self.keys.labels(demand, id),
             tags: demand.tags,
             region: demand.region,
             affinity: self.conversations.of(id),
@@ -437,7 +439,7 @@ impl Clients {
         Call {
             id: call.id.call(),
             group: demand.group,
-            properties: demand.properties,
+            properties: self.keys.labels(demand, call.id),
             arrived: call.arrived,
             first_token: (call.first_token < Time::MAX).then_some(call.first_token),
             ended: now,
@@ -466,6 +468,9 @@ const UNAVAILABLE: u16 = 503;
 
 /// Which of a client's draws; its waits are 0, its conversation 1, and 3 is the application's.
 const STREAMS: u32 = 2;
+/// The first of four, one for each kind of subject, and of properties.
+const SUBJECTS: u32 = 4;
+const PROPERTIES: u32 = 8;
 
 /// A draw that is the same for every try of a call.
 fn of_call(request: RequestId, index: u32) -> Counter {
@@ -473,6 +478,18 @@ fn of_call(request: RequestId, index: u32) -> Counter {
 }
 
 impl Keys {
+    /// A number from each of four mixes.
+    fn drawn(&self, mixes: &[Mix; 4], id: RequestId, first: u32) -> [u32; 4] {
+        let draw =
+            |kind: u32| mixes[kind as usize].draw(|| self.wait.word(of_call(id, first + kind)));
+        [draw(0), draw(1), draw(2), draw(3)]
+    }
+
+    /// The labels of a call.
+    fn labels(&self, demand: &Demand, id: RequestId) -> [u16; 4] {
+        self.drawn(&demand.properties, id, PROPERTIES).map(|label| label as u16)
+    }
+
     /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.
     fn tokens(&self, demand: &Demand, id: RequestId) -> [u32; 2] {
         let row = match &demand.arrivals {

@@ -20,6 +20,7 @@ mod attempt;
 mod cache;
 mod client;
 mod fault;
+mod mix;
 mod plan;
 mod preset;
 mod provider;
@@ -36,6 +37,7 @@ mod twin;
 mod world;
 
 pub use app::AppLog;
+pub use mix::Mix;
 pub use plan::{
     Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
     Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,

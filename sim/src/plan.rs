@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub use fault::{Answer, BadEnd, ComeBack, Effect, Fault, Outage, Rhythm};
 use router_core::{Config, GroupId, Rate, Ratio, Seed, Span, Time};
 
+use crate::Mix;
+
 /// A world, ready to be run against a router of one configuration.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -90,8 +92,10 @@ pub struct Demand {
     pub client: Client,
     /// How long a user waits for the first token before leaving; for ever if absent.
     pub patience: Option<Span>,
-    /// Labels of every request.
-    pub properties: [u16; 4],
+    /// On whose account calls are, by kind of subject.
+    pub subjects: [Mix; 4],
+    /// Labels of calls, by property; below 65,536.
+    pub properties: [Mix; 4],
 }
 
 /// When calls arrive.

@@ -34,8 +34,11 @@ impl Answer {
                 Rejection::Duplicate => Self::error(409),
                 // What the providers themselves say of a prompt that fits no model.
                 Rejection::TooLong => Self::error(400),
+                Rejection::Accounts => Self::error(503),
                 // In milliseconds, rounded up, so that who obeys is not early.
-                Rejection::NoDeployment(at) => Self {
+                Rejection::NoDeployment(at)
+                | Rejection::Subject { earliest: at, .. }
+                | Rejection::Budget { earliest: at, .. } => Self {
                     retry_after: at
                         .map(|at| Span::from_millis(at.since(now).as_nanos().div_ceil(1_000_000))),
                     ..Self::error(429)

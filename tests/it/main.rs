@@ -21,6 +21,7 @@ mod revise;
 mod routing;
 mod shares;
 mod strategies;
+mod subjects;
 mod swarm;
 mod tidy;
 mod worst;

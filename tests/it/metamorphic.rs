@@ -15,8 +15,22 @@ use tests::world::{Setting, effects, settings, swarm};
 fn moved(output: Output, by: Span) -> Output {
     let later = |time: Time| if time == Time::MAX { time } else { time + by };
     match output {
-        Output::Finish(id, Outcome::Reject(Rejection::NoDeployment(earliest))) => {
-            Output::Finish(id, Outcome::Reject(Rejection::NoDeployment(earliest.map(later))))
+        Output::Finish(id, Outcome::Reject(rejection)) => {
+            let rejection = match rejection {
+                Rejection::NoDeployment(earliest) => Rejection::NoDeployment(earliest.map(later)),
+                Rejection::Subject { kind, what, earliest } => {
+                    Rejection::Subject { kind, what, earliest: earliest.map(later) }
+                }
+                Rejection::Budget { kind, earliest } => {
+                    Rejection::Budget { kind, earliest: earliest.map(later) }
+                }
+                Rejection::Drain
+                | Rejection::Full
+                | Rejection::TooLong
+                | Rejection::Duplicate
+                | Rejection::Accounts => rejection,
+            };
+            Output::Finish(id, Outcome::Reject(rejection))
         }
         Output::Observe(Observation::Stranded { attempt, group, earliest }) => {
             let earliest = earliest.map(later);
@@ -77,6 +91,7 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
+            | Observation::Budget { .. }
             | Observation::Misfit,
         ) => {}
     }
@@ -242,6 +257,8 @@ proptest! {
         let mut calm = setting;
         calm.spec.router.retry_budget.ratio = None;
         calm.spec.router.in_flight = 4_096;
+        // What subjects use is one for all groups.
+        calm.spec.subjects.clear();
         let split = calm.spec.clone();
         let (one, other) = (calm.spec.deployments.len(), calm.spec.groups.len());
         for mut deployment in split.deployments {

@@ -143,6 +143,7 @@ impl Moments {
             | Observation::Spared { .. }
             | Observation::Held { .. }
             | Observation::Page { .. }
+            | Observation::Budget { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

@@ -108,6 +108,9 @@ pub(super) fn gave_up(why: GiveUp, router: &RouterSpec) -> String {
         GiveUp::Deadline => "nothing can be tried before its deadline".to_owned(),
         GiveUp::Stranded => "nobody it may go to will ever be able to take it".to_owned(),
         GiveUp::Drain => "the router drains, and nobody can take it at once".to_owned(),
+        GiveUp::Subject => {
+            "a limit of one of its subjects has no room for another attempt".to_owned()
+        }
     }
 }
 
@@ -122,6 +125,7 @@ pub(super) const fn gave_up_briefly(why: GiveUp) -> &'static str {
         GiveUp::Deadline => "no time before the deadline",
         GiveUp::Stranded => "nobody left, ever",
         GiveUp::Drain => "draining",
+        GiveUp::Subject => "its subject is over a limit",
     }
 }
 
@@ -131,6 +135,7 @@ pub(super) const fn held(why: Hold) -> &'static str {
         Hold::Drain => "the router drains",
         Hold::Attempts => "it had all of its attempts (`router.attempts`)",
         Hold::Budget => "the retry budget is spent",
+        Hold::Subject => "a limit of one of its subjects has no room for it",
         Hold::Utilisation => "too much of the group's parallel limits is in use",
         Hold::Nobody => "nobody else of the group can take it",
     }

@@ -187,7 +187,10 @@ impl Story {
                 format!("the client is told of the last failure: {what}{after}")
             }
             Outcome::Reject(why) => {
-                format!("rejected, without an attempt: {}", rejected(now, *why))
+                format!(
+                    "rejected, without an attempt: {}",
+                    rejected(now, *why, &self.whereabouts.config)
+                )
             }
             Outcome::Expire => "its deadline passed: the client is told 504".to_owned(),
             Outcome::Cancel => "the router forgets it: its client left".to_owned(),
@@ -250,6 +253,7 @@ impl Story {
             Observation::Late { corrected: false, .. }
             | Observation::Closed { .. }
             | Observation::Drained { .. }
+            | Observation::Budget { .. }
             | Observation::Misfit => {}
         }
     }

@@ -350,6 +350,7 @@ impl Trails {
             | Observation::Held { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
+            | Observation::Budget { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

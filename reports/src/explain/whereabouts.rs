@@ -113,6 +113,7 @@ impl Whereabouts {
             | Observation::Held { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
+            | Observation::Budget { .. }
             | Observation::GaveUp { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
@@ -150,6 +151,7 @@ impl Whereabouts {
             Reason::Tags => self.other_tags(group, request),
             Reason::Region => self.other_region(member, request),
             Reason::Context => too_long(member, request),
+            Reason::Budget => "a budget of its subjects cannot pay for it there".to_owned(),
             Reason::Barred => {
                 let what = tried.map_or_else(String::new, |what| format!(" ({what})"));
                 format!("it refused this request for good{what}")

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use router_core::{
-    BreakerState, DeploymentId, End, GroupId, Member, Observation, Reason, Rejection, Request,
-    Strategy, Time, Usage,
+    BreakerState, Config, DeploymentId, End, GroupId, Member, Observation, Reason, Rejection,
+    Request, Strategy, Time, Usage,
 };
 
 use super::say;
@@ -263,6 +263,7 @@ impl Story {
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }
+            | Observation::Budget { .. }
             | Observation::Misfit => return,
         };
         let about_choice = self.selected.is_some_and(|(_, chosen, _)| chosen == deployment);
@@ -273,7 +274,14 @@ impl Story {
 }
 
 /// Why a request was never tried.
-pub(super) fn rejected(now: Time, why: Rejection) -> String {
+pub(super) fn rejected(now: Time, why: Rejection, config: &Config) -> String {
+    let until = |earliest: Option<Time>| match earliest {
+        Some(at) if at > now => {
+            format!(" before {}, which the client is told", say::span(at.since(now)))
+        }
+        Some(_) => ", for what is in flight".to_owned(),
+        None => ", ever".to_owned(),
+    };
     match why {
         Rejection::Drain => "the router drains".to_owned(),
         Rejection::NoDeployment(None) => "nobody could ever take it".to_owned(),
@@ -287,7 +295,23 @@ pub(super) fn rejected(now: Time, why: Rejection) -> String {
         Rejection::TooLong => "the prompt fits nobody's context window".to_owned(),
         Rejection::Full => "the router has `router.in_flight` requests in flight".to_owned(),
         Rejection::Duplicate => "its number is in use".to_owned(),
+        Rejection::Subject { kind, what, earliest } => {
+            let what = what.name();
+            format!("its {}'s limit has no `{what}` left{}", of_kind(config, kind), until(earliest))
+        }
+        Rejection::Budget { kind, earliest } => {
+            format!("its {}'s budget cannot pay for it{}", of_kind(config, kind), until(earliest))
+        }
+        Rejection::Accounts => {
+            let most = config.router().accounts;
+            format!("{most} other subjects have accounts in use (`router.accounts`)")
+        }
     }
+}
+
+/// What a kind of subject is called.
+fn of_kind(config: &Config, kind: u8) -> &str {
+    config.kinds().get(usize::from(kind)).map_or("subject", |kind| kind.name.as_str())
 }
 
 fn plural(reason: Reason) -> &'static str {
@@ -296,6 +320,7 @@ fn plural(reason: Reason) -> &'static str {
         Reason::Tags => "for their tags",
         Reason::Region => "for their region",
         Reason::Context => "for their context windows",
+        Reason::Budget => "which a budget cannot pay",
         Reason::Barred => "which refused it",
         Reason::Cooling => "which cool",
         Reason::Open => "whose breakers are open",

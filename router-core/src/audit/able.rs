@@ -57,6 +57,7 @@ impl Auditor {
             return Able::NOT;
         }
         let fits = self.limits.take(config, deployment, at, flight.take());
+        let fits = fits.and(self.affords(flight, deployment, at));
         if fits == Answer::No {
             return Able::NOT;
         }
@@ -158,6 +159,7 @@ impl Auditor {
             .filter_map(|(index, m)| {
                 let limits = self.limits.latest(config, m.deployment, at, take)?;
                 let opens = self.health.opens(config, group, index, at);
+                let limits = limits.max(self.affords_at(flight, m.deployment)?);
                 Some(limits.max(self.health.latest(m.deployment, at)).max(opens))
             })
             .min()

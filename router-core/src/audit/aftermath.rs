@@ -175,6 +175,9 @@ impl Auditor {
                 let said = Said { to, why, until, streak };
                 self.turned(&config, (group, deployment), said, enforced)
             }
+            Observation::Budget { kind, subject, budget, level, spent } => {
+                self.used_up(((kind, subject), budget, level), spent)
+            }
             Observation::Excluded { .. }
             | Observation::Selected { .. }
             | Observation::Stranded { .. }

@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 use super::able::Able;
 use super::flight::{Attempt, Failed, Flight};
 use super::health::{Place, enforced};
-use super::{Answer, Auditor, Invariant, limits};
+use super::limits::Take;
+use super::{Answer, Auditor, Invariant, accounts, limits, payer};
 use crate::{Cause, Config, Detour, Dispatch, Rejection};
 
 /// An upstream call to judge, and what the books say of it.
@@ -87,7 +88,14 @@ impl Auditor {
             Some(Rejection::NoDeployment(_)) => {
                 return Some((Invariant::Removed, format!("{id}: its group was removed")));
             }
-            Some(Rejection::TooLong | Rejection::Duplicate) | None => {}
+            Some(
+                Rejection::TooLong
+                | Rejection::Duplicate
+                | Rejection::Subject { .. }
+                | Rejection::Budget { .. }
+                | Rejection::Accounts,
+            )
+            | None => {}
         }
         if let Some(live) = &flight.live
             && dispatch.cause != Cause::Hedge
@@ -201,6 +209,9 @@ impl Auditor {
             let detail = format!("{id}: a rate of `{name}` cannot take it");
             return Some((Invariant::RateLimits, detail));
         }
+        if let Some(breach) = self.unpaid(flight, dispatch) {
+            return Some(breach);
+        }
         debug_assert!(panic || able.awake != Answer::No, "each way of being out was looked at");
         None
     }
@@ -311,6 +322,8 @@ impl Auditor {
             breaker.dispatched(at, cause == Cause::Panic)
         };
         let reserved = flight.take();
+        let first = flight.attempts == 0;
+        let cost = accounts::price(config, deployment, reserved);
         flight.enter(Attempt {
             id,
             place,
@@ -322,6 +335,7 @@ impl Auditor {
             first: None,
             tokens: 0,
             reserved,
+            cost,
             epoch: self.epoch,
             probe,
         });
@@ -341,6 +355,9 @@ impl Auditor {
         (flight.waiting, flight.scan, flight.selected) = (None, None, None);
         let capped = flight.attempts == config.router().attempts;
         self.limits.reserve(config, deployment, at, reserved);
+        let take = Take { requests: u64::from(first), ..reserved };
+        self.accounts.reserve(config, &flight.accounts, at, (take, cost));
+        let (subject, budget) = payer::kinds(config, &flight.accounts);
         let (rated, parallel) = limits::kinds(config, deployment);
         for (invariant, met) in [
             (Invariant::AttemptCap, capped),
@@ -348,6 +365,8 @@ impl Auditor {
             (Invariant::Removed, config.group(group).size() < members.len() as u32),
             (Invariant::RateLimits, rated),
             (Invariant::Parallel, parallel),
+            (Invariant::Subjects, subject),
+            (Invariant::Budgets, budget),
             (Invariant::Probes, probe),
             (Invariant::Hedges, hedge),
         ] {

@@ -42,6 +42,7 @@ impl Auditor {
             Observation::Rested { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
+            | Observation::Budget { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }
             | Observation::Breaker { .. }
@@ -114,6 +115,9 @@ impl Auditor {
         let flight = self.flights.get_mut(&id.request)?;
         let (_, told) = flight.scan.filter(|(last, _)| *last == group).unwrap_or((group, 0));
         flight.scan = Some((group, told | mask));
+        if reason == Reason::Budget {
+            self.dear = Some((id.request, group, mask));
+        }
         let flight = self.flights.get(&id.request)?;
         let members = &self.config.group(group).members;
         let everybody = self.config.group(group).present;
@@ -150,6 +154,7 @@ impl Auditor {
             Reason::Disabled | Reason::Tags | Reason::Region | Reason::Context => {
                 (self.unfit(flight, group, index) == Some(reason)).into()
             }
+            Reason::Budget => self.affords(flight, member.deployment, at).not(),
             Reason::Barred => flight.barred.contains(&member.deployment).into(),
             Reason::Cooling => in_spite(self.health.resting(member.deployment, at)),
             Reason::Open => in_spite(self.health.admits(config, group, index, at).not()),

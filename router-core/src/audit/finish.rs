@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Auditor, Invariant};
+use super::{Answer, Auditor, Invariant};
 use crate::{AttemptId, Failure, Outcome, Rejection, RequestId, Span};
 
 type Said = Option<(Invariant, String)>;
@@ -70,6 +70,7 @@ impl Auditor {
         }
         let Some(flight) = self.flights.remove(&id) else { return };
         self.due.remove(&(flight.listed, id));
+        self.accounts.close(&flight.accounts, flight.attempts > 0);
         for live in flight.lives() {
             self.limits.release(&self.config, live.place.deployment);
             self.breach(Invariant::NothingLeaks, Some(id), || {
@@ -87,7 +88,12 @@ impl Auditor {
             let invariant = match rejection {
                 Rejection::Drain => Invariant::DrainHolds,
                 Rejection::NoDeployment(_) => Invariant::Removed,
-                Rejection::Full | Rejection::TooLong | Rejection::Duplicate => Invariant::Parallel,
+                Rejection::Full
+                | Rejection::TooLong
+                | Rejection::Subject { .. }
+                | Rejection::Budget { .. }
+                | Rejection::Accounts
+                | Rejection::Duplicate => Invariant::Parallel,
             };
             return Some((invariant, format!("should have been refused: {rejection:?}")));
         }
@@ -132,9 +138,19 @@ impl Auditor {
         if flight.attempts > 0 {
             return Some((Invariant::Conservation, "is rejected after having been tried".into()));
         }
+        let said = |detail: String| (Invariant::WorkConservation, detail);
         let earliest = match rejection {
             Rejection::NoDeployment(_) if flight.refused == Some(rejection) => return None,
             Rejection::NoDeployment(earliest) => earliest,
+            Rejection::Subject { kind, what, earliest } => {
+                return self.is_refused(flight, kind, what, earliest).map(said);
+            }
+            Rejection::Budget { kind, earliest } => {
+                return self.is_too_dear(flight, kind, earliest).map(said);
+            }
+            Rejection::Accounts => {
+                return self.is_crowded(id).map(said);
+            }
             Rejection::Drain | Rejection::TooLong | Rejection::Full | Rejection::Duplicate => {
                 let long = rejection == Rejection::TooLong && self.too_long(flight);
                 let wrong = flight.refused != Some(rejection) && !long;
@@ -144,6 +160,10 @@ impl Auditor {
         };
         let said = if self.too_long(flight) {
             Some("is not told that it is too long".into())
+        } else if self.has_credit(flight) == Answer::No {
+            Some("is not told that its subject's limit is in the way".into())
+        } else if self.too_dear(flight) == Answer::Yes {
+            Some("is not told that a budget is in the way".into())
         } else {
             self.is_stranded(flight, earliest)
         };

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::accounts::{Spent, Who};
 use super::health::Place;
 use super::limits::Take;
 use crate::{
@@ -26,6 +27,8 @@ pub(super) struct Attempt {
     pub(super) first: Option<Time>,
     pub(super) tokens: u32,
     pub(super) reserved: Take,
+    /// What that costs its subjects' budgets.
+    pub(super) cost: Spent,
     /// Under which configuration it started.
     pub(super) epoch: u32,
     /// Whether it is a half-open breaker's.
@@ -78,6 +81,25 @@ pub(super) fn billed(usage: Usage) -> Take {
     Take { requests: 1, input, output }
 }
 
+/// What an attempt used: tokens, and how many of them the provider read from its cache.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Used {
+    pub(super) take: Take,
+    pub(super) cached: u64,
+}
+
+impl From<Take> for Used {
+    fn from(take: Take) -> Self {
+        Self { take, cached: 0 }
+    }
+}
+
+impl From<Usage> for Used {
+    fn from(usage: Usage) -> Self {
+        Self { take: billed(usage), cached: usage.cached_tokens.into() }
+    }
+}
+
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
@@ -121,6 +143,8 @@ pub(super) struct Ended {
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) request: Request,
+    /// On whose account it is.
+    pub(super) accounts: Vec<Who>,
     pub(super) submitted: Time,
     pub(super) deadline: Time,
     /// The completion tokens to reserve, as configured when it came.
@@ -153,7 +177,7 @@ pub(super) struct Flight {
     ended: [Option<Ended>; 2],
     pub(super) answer: Option<(AttemptId, Usage)>,
     /// The attempt that was answered while another lives.
-    pub(super) won: Option<Box<(Attempt, Take)>>,
+    pub(super) won: Option<Box<(Attempt, Used)>>,
     /// Cut by its total timeout after its first token.
     pub(super) cut: Option<AttemptId>,
     pub(super) cancelled: bool,
@@ -185,6 +209,7 @@ impl Flight {
         };
         Self {
             request,
+            accounts: Vec::new(),
             submitted: at,
             deadline: request.deadline.unwrap_or(Time::MAX).min(deadline),
             output: request.output_max.unwrap_or_else(|| config.router().output_reserve),

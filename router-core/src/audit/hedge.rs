@@ -167,6 +167,7 @@ impl Auditor {
                 let allows = self.budget.allows(&self.config, at);
                 Answer::from(!allows)
             }
+            Hold::Subject => self.has_credit(flight).not(),
             Hold::Utilisation => self.utilised(flight.group, flight.at),
             Hold::Nobody => self.is_there_for_a_hedge(flight).not(),
         }

@@ -27,6 +27,10 @@ pub enum Invariant {
     RateLimits,
     /// Parallel limits hold.
     Parallel,
+    /// Subjects' limits hold.
+    Subjects,
+    /// Budgets that refuse hold.
+    Budgets,
     /// Nothing happens after a deadline.
     Deadline,
     /// A provider's `Retry-After` is honoured.
@@ -55,7 +59,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -65,6 +69,8 @@ impl Invariant {
         Self::Hedges,
         Self::RateLimits,
         Self::Parallel,
+        Self::Subjects,
+        Self::Budgets,
         Self::Deadline,
         Self::RetryAfter,
         Self::FinalFailures,
@@ -116,6 +122,15 @@ impl Invariant {
             }
             Self::Parallel => {
                 "calls in flight never exceed a parallel limit, nor requests `router.in_flight`"
+            }
+            Self::Subjects => {
+                "what is dispatched on a subject's account stays within each rate of its limit, \
+                 its requests in flight within its places, and accounts within `router.accounts`"
+            }
+            Self::Budgets => {
+                "what is spent and reserved on a subject's account never exceeds a budget that \
+                 refuses, but for what attempts used beyond their reservation, which later \
+                 periods pay for"
             }
             Self::Deadline => "no attempt starts and no answer comes after the request's deadline",
             Self::RetryAfter => {
@@ -171,6 +186,8 @@ impl Invariant {
             Self::Hedges => "hedges",
             Self::RateLimits => "rate-limits",
             Self::Parallel => "parallel",
+            Self::Subjects => "subjects",
+            Self::Budgets => "budgets",
             Self::Deadline => "deadline",
             Self::RetryAfter => "retry-after",
             Self::FinalFailures => "final-failures",

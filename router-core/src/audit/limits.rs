@@ -25,13 +25,13 @@ pub(super) struct Take {
 
 impl Take {
     /// In the order of [`rates`].
-    const fn amounts(self) -> [u64; 4] {
+    pub(super) const fn amounts(self) -> [u64; 4] {
         let tokens = self.input.saturating_add(self.output);
         [self.requests, tokens, self.input, self.output]
     }
 }
 
-const fn rates(limit: &LimitSpec) -> [Option<Rate>; 4] {
+pub(super) const fn rates(limit: &LimitSpec) -> [Option<Rate>; 4] {
     [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens]
 }
 
@@ -39,7 +39,7 @@ const fn rates(limit: &LimitSpec) -> [Option<Rate>; 4] {
 const ONE: u64 = 1 << 32;
 
 #[derive(Clone, Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     rate: Option<Rate>,
     low: u128,
     high: u128,
@@ -57,7 +57,7 @@ fn cost(rate: Rate, n: u64) -> (u128, u128) {
 }
 
 impl Bucket {
-    const fn new(rate: Option<Rate>, at: Time) -> Self {
+    pub(super) const fn new(rate: Option<Rate>, at: Time) -> Self {
         Self { rate, low: 0, high: 0, at, empty: Time::ZERO }
     }
 
@@ -71,7 +71,7 @@ impl Bucket {
         self.at = self.at.max(at);
     }
 
-    fn charge(&mut self, at: Time, n: u64) {
+    pub(super) fn charge(&mut self, at: Time, n: u64) {
         let Some(rate) = self.rate.filter(|_| n > 0) else { return };
         self.leak(rate, at);
         let (exact, rounding) = cost(rate, n);
@@ -81,7 +81,7 @@ impl Bucket {
 
     /// From a reservation to what was used. If the reservation was made under another
     /// configuration, either level moves only in its own direction.
-    fn settle(&mut self, at: Time, reserved: u64, used: u64, doubtful: bool) {
+    pub(super) fn settle(&mut self, at: Time, reserved: u64, used: u64, doubtful: bool) {
         let Some(rate) = self.rate.filter(|_| reserved != used) else { return };
         let before = (self.low, self.high, self.at);
         self.leak(rate, at);
@@ -104,7 +104,7 @@ impl Bucket {
         }
     }
 
-    fn takes(&self, at: Time, n: u64) -> Answer {
+    pub(super) fn takes(&self, at: Time, n: u64) -> Answer {
         let Some(rate) = self.rate.filter(|_| n > 0) else { return Answer::Yes };
         let burst = rate.burst.unwrap_or(rate.amount);
         let (low, high) = self.levels(rate, at);
@@ -132,8 +132,18 @@ impl Bucket {
         Range { least: share(low), most: share(high) }
     }
 
+    /// Whether nothing is taken that has not come back.
+    pub(super) fn is_whole(&self, at: Time) -> Answer {
+        let Some(rate) = self.rate else { return Answer::Yes };
+        match self.levels(rate, at) {
+            (_, 0) => Answer::Yes,
+            (0, _) => Answer::Maybe,
+            _ => Answer::No,
+        }
+    }
+
     /// When `n` fit at the latest, if nothing else happens; `None` if they never do.
-    fn latest(&self, at: Time, n: u64) -> Option<Time> {
+    pub(super) fn latest(&self, at: Time, n: u64) -> Option<Time> {
         let Some(rate) = self.rate.filter(|_| n > 0) else { return Some(at) };
         let burst = rate.burst.unwrap_or(rate.amount);
         if n > burst {
@@ -148,7 +158,7 @@ impl Bucket {
     }
 
     /// The level in time is what a change of rates keeps.
-    fn reconfigure(&mut self, at: Time, next: Option<Rate>) {
+    pub(super) fn reconfigure(&mut self, at: Time, next: Option<Rate>) {
         let full = |amount: u64, ns: u128| u128::from(amount).saturating_mul(ns);
         match (self.rate, next) {
             (Some(old), Some(new)) if old != new => {

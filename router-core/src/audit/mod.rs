@@ -12,6 +12,7 @@
 //! done, and finds from its own books what led to each output.
 
 mod able;
+mod accounts;
 mod aftermath;
 mod breaker;
 mod budget;
@@ -26,6 +27,7 @@ mod hedge;
 mod invariant;
 mod limits;
 mod news;
+mod payer;
 mod rest;
 mod revised;
 #[cfg(test)]
@@ -44,9 +46,10 @@ use alloc::vec::Vec;
 pub use invariant::{Invariant, Violation};
 
 use crate::{
-    AttemptId, Config, DeploymentId, Input, Journal, Key, Observation, Output, Purpose, RequestId,
-    Restart, Seed, Time,
+    AttemptId, Config, DeploymentId, GroupId, Input, Journal, Key, Observation, Output, Purpose,
+    RequestId, Restart, Seed, Time,
 };
+use accounts::{Accounts, Spent, Who};
 use budget::Budget;
 use expect::Expectations;
 use flight::Flight;
@@ -96,11 +99,13 @@ impl From<bool> for Answer {
 }
 
 /// An abandoned attempt of which late news may still correct the books.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Abandoned {
     id: AttemptId,
     deployment: DeploymentId,
-    charged: Take,
+    accounts: Vec<Who>,
+    at: Time,
+    charged: (Take, Spent),
     epoch: u32,
 }
 
@@ -143,6 +148,9 @@ pub struct Auditor {
     /// To whom something happened within this input.
     touched: Vec<RequestId>,
     limits: Limits,
+    accounts: Accounts,
+    /// Whom the last exclusion for what they cost was about.
+    dear: Option<(RequestId, GroupId, u64)>,
     health: Health,
     hedges: Hedges,
     expected: Expectations,
@@ -174,6 +182,8 @@ impl Auditor {
             due: BTreeSet::new(),
             touched: Vec::new(),
             limits: Limits::new(&config, start),
+            accounts: Accounts::new(start),
+            dear: None,
             health: Health::new(&config, start),
             hedges: Hedges::new(&config),
             expected: Expectations::new(&config),
@@ -226,6 +236,11 @@ impl Auditor {
         self.apply();
         self.miss_drained();
         let config = Arc::clone(&self.config);
+        if let Some((kind, number)) = self.accounts.unsaid() {
+            self.breach(Invariant::ClaimsHold, None, || {
+                alloc::format!("a budget of subject {number} of kind {kind} is used up, untold")
+            });
+        }
         for id in core::mem::take(&mut self.touched) {
             if let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.deciding) {
                 flight.deciding = false;
@@ -252,7 +267,7 @@ impl Auditor {
         }
         if self.flights.is_empty() && self.premises[Invariant::Conservation as usize] > 0 {
             self.premise(Invariant::NothingLeaks);
-            if !self.limits.idle() {
+            if !self.limits.idle() || !self.accounts.idle() {
                 let detail = "no request is open, but calls are in flight on some limit";
                 self.breach(Invariant::NothingLeaks, None, || detail.into());
                 self.limits = Limits::new(&config, self.now);
@@ -326,6 +341,7 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Drained { .. }
+            | Observation::Budget { .. }
             | Observation::Misfit => return None,
         },
     })

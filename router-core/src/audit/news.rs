@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 
-use super::flight::{Attempt, Ended, Flight, billed, timeout};
+use super::accounts::Spent;
+use super::flight::{Attempt, Ended, Flight, Used, timeout};
 use super::health::Place;
-use super::limits::Take;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
     Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Group, Input, Rejection,
@@ -92,6 +92,7 @@ impl Auditor {
         } else if flight.deadline > self.now {
             // What comes too late earns no retries.
             self.budget.request(&self.config, self.now);
+            flight.accounts = self.accounts.open(&self.config, &request, self.now);
         }
         self.flights.insert(id, flight);
         self.touched.push(id);
@@ -108,7 +109,7 @@ impl Auditor {
             Upstream::Progress(tokens) => attempt.seen(now, tokens),
             Upstream::Complete(usage) => {
                 self.begin(id.request);
-                let used = billed(usage);
+                let used = Used::from(usage);
                 let Some(attempt) = self.leave(id, End::Answered, |_| used) else { return };
                 let Some(flight) = self.flights.get_mut(&id.request) else { return };
                 flight.answer = Some((id, usage));
@@ -124,8 +125,8 @@ impl Auditor {
                 self.begin(id.request);
                 let connected = failure.kind != FailureKind::Connect;
                 let used = |attempt: &Attempt| match failure.usage {
-                    Some(usage) => billed(usage),
-                    None => attempt.used(connected),
+                    Some(usage) => Used::from(usage),
+                    None => attempt.used(connected).into(),
                 };
                 self.fail(id, failure, used);
             }
@@ -134,10 +135,10 @@ impl Auditor {
     }
 
     /// An attempt was answered, and no other lives.
-    pub(super) fn won(&mut self, attempt: &Attempt, used: Take) {
+    pub(super) fn won(&mut self, attempt: &Attempt, used: Used) {
         self.settle_for(attempt, used, self.now);
         let config = Arc::clone(&self.config);
-        self.expected.answered(attempt, used.output, self.now);
+        self.expected.answered(attempt, used.take.output, self.now);
         self.health.completed(&config, attempt, self.now);
         if !attempt.stream || attempt.first.is_none() {
             self.hedges.sample(attempt, self.now);
@@ -145,7 +146,7 @@ impl Auditor {
     }
 
     /// An attempt failed for a reason that speaks of its deployment.
-    fn fail(&mut self, id: AttemptId, failure: Failure, used: impl FnOnce(&Attempt) -> Take) {
+    fn fail(&mut self, id: AttemptId, failure: Failure, used: impl FnOnce(&Attempt) -> Used) {
         let end = End::Failed(failure.kind);
         let Some(attempt) = self.over(id, end, used) else { return };
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
@@ -168,9 +169,9 @@ impl Auditor {
         &mut self,
         id: AttemptId,
         end: End,
-        used: impl FnOnce(&Attempt) -> Take,
+        used: impl FnOnce(&Attempt) -> Used,
     ) -> Option<Attempt> {
-        let mut known = Take::default();
+        let mut known = Used::default();
         let attempt = self.leave(id, end, |attempt| {
             known = used(attempt);
             known
@@ -181,10 +182,14 @@ impl Auditor {
     }
 
     /// Settles what an attempt that is over used.
-    fn settle_for(&mut self, attempt: &Attempt, used: Take, at: Time) {
+    fn settle_for(&mut self, attempt: &Attempt, used: Used, at: Time) {
         let (deployment, doubtful) = (attempt.place.deployment, attempt.epoch != self.epoch);
         self.limits.release(&self.config, deployment);
-        self.limits.settle(&self.config, deployment, at, (attempt.reserved, used), doubtful);
+        self.limits.settle(&self.config, deployment, at, (attempt.reserved, used.take), doubtful);
+        let Some(flight) = self.flights.get(&attempt.id.request) else { return };
+        let cost = Spent::new(self.config.deployment(deployment).price, used.take, used.cached);
+        let both = ((attempt.reserved, attempt.cost), (used.take, cost));
+        self.accounts.settle(&self.config, &flight.accounts, at, both, doubtful);
     }
 
     /// Ends an attempt.
@@ -192,11 +197,11 @@ impl Auditor {
         &mut self,
         id: AttemptId,
         end: End,
-        used: impl FnOnce(&Attempt) -> Take,
+        used: impl FnOnce(&Attempt) -> Used,
     ) -> Option<Attempt> {
         let flight = self.flights.get_mut(&id.request)?;
         let attempt = flight.leave(id)?;
-        let used = used(&attempt);
+        let used = used(&attempt).take;
         let Attempt { place: Place { group, deployment, .. }, at, .. } = attempt;
         let elapsed = flight.at.since(at);
         flight.note_end(Ended { id, group, deployment, at, end, used, elapsed });
@@ -216,11 +221,15 @@ impl Auditor {
         let known = self.abandoned.iter().position(|abandoned| abandoned.id == id);
         self.late = Some((id, usage.is_some() && known.is_some()));
         if let (Some(usage), Some(place)) = (usage, known)
-            && let Some(Abandoned { deployment, charged, epoch, .. }) = self.abandoned.remove(place)
+            && let Some(abandoned) = self.abandoned.remove(place)
         {
+            let Abandoned { deployment, accounts, at, charged, epoch, .. } = abandoned;
             let doubtful = epoch != self.epoch;
-            let both = (charged, billed(usage));
-            self.limits.settle(&self.config, deployment, self.now, both, doubtful);
+            let (config, now, used) = (&*self.config, self.now, Used::from(usage));
+            self.limits.settle(config, deployment, now, (charged.0, used.take), doubtful);
+            let cost = Spent::new(config.deployment(deployment).price, used.take, used.cached);
+            let both = (charged, (used.take, cost));
+            self.accounts.correct(config, &accounts, (at, now), both, doubtful);
         }
     }
 
@@ -290,7 +299,7 @@ impl Auditor {
         let connected = why != Abandon::Connect;
         let charged = live.used(connected);
         if let Some(kind) = timeout(why) {
-            self.fail(id, Failure::new(kind, 504), |_| charged);
+            self.fail(id, Failure::new(kind, 504), |_| charged.into());
             let config: &Config = &self.config;
             if let Some(flight) = self.flights.get_mut(&id.request) {
                 let partial = config.group(live.place.group).timeouts.partial;
@@ -301,7 +310,7 @@ impl Auditor {
         } else {
             let now = self.now;
             let config = Arc::clone(&self.config);
-            self.over(id, End::Abandoned(why), |_| charged);
+            self.over(id, End::Abandoned(why), |_| charged.into());
             self.health.abandoned(&config, &live, now);
             if why == Abandon::Hedged {
                 self.expected.outrun(&live, now);
@@ -311,7 +320,10 @@ impl Auditor {
         if self.abandoned.len() == REMEMBERED {
             self.abandoned.pop_front();
         }
-        let (deployment, epoch) = (live.place.deployment, self.epoch);
-        self.abandoned.push_back(Abandoned { id, deployment, charged, epoch });
+        let (deployment, epoch, at) = (live.place.deployment, self.epoch, self.now);
+        let accounts = self.flights.get(&id.request).map(|flight| flight.accounts.clone());
+        let accounts = accounts.unwrap_or_default();
+        let charged = (charged, Spent::new(self.config.deployment(deployment).price, charged, 0));
+        self.abandoned.push_back(Abandoned { id, deployment, accounts, at, charged, epoch });
     }
 }

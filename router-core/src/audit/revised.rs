@@ -38,6 +38,7 @@ impl Auditor {
             }
         }
         self.abandoned.retain(|abandoned| !moved(abandoned.deployment));
+        self.reprice(&last);
         self.health.reconfigure(now, &last, &config);
         self.expected.reconfigure(&config);
         self.hedges.reconfigure(&config);
@@ -145,6 +146,8 @@ impl Auditor {
             | Invariant::Probes
             | Invariant::Hedges
             | Invariant::Parallel
+            | Invariant::Subjects
+            | Invariant::Budgets
             | Invariant::Deadline
             | Invariant::FinalFailures
             | Invariant::CommitIsFinal

@@ -3,17 +3,18 @@
 mod chosen;
 mod policies;
 mod revised;
+mod subjects;
 
 use std::sync::Arc;
 use std::vec::Vec;
 
 use self::revised::without_d1;
 use crate::{
-    Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, Cause, Config, DeploymentId,
-    DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec, HedgeAfter,
-    HedgeSpec, Input, Invariant, Journal, LimitSpec, MemberSpec, Observation, Outcome, Output,
-    Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Strategy, Time, Upstream,
-    Usage, Wait,
+    Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, BudgetSpec, BudgetUnit, Cause, Config,
+    DeploymentId, DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec,
+    HedgeAfter, HedgeSpec, Input, Invariant, Journal, LimitSpec, Measure, MemberSpec, Observation,
+    Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Strategy,
+    SubjectSpec, Time, Upstream, Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -76,6 +77,12 @@ impl Scene {
 
     fn submit(&mut self, id: u64) -> &mut Self {
         self.hears(&Input::Submit(Request::new(request(id), GroupId::at(0), 100)))
+    }
+
+    /// A submission on account of a tenant.
+    fn submit_for(&mut self, id: u64, tenant: u32) -> &mut Self {
+        let request = Request::new(request(id), GroupId::at(0), 100);
+        self.hears(&Input::Submit(Request { subjects: [tenant, 0, 0, 0], ..request }))
     }
 
     fn submit_until(&mut self, id: u64, deadline: Time) -> &mut Self {
@@ -179,6 +186,25 @@ fn limited() -> Spec {
     spec
 }
 
+/// The first tenant has a request per 10 s, the second a budget of 1,000 tokens a minute; all
+/// others have accounts, two at most, for a request at once.
+fn metered() -> Spec {
+    let mut spec = spec();
+    let subject = |name: Option<&str>| SubjectSpec::new("org".into(), name.map(Into::into));
+    let rate = Rate { amount: 1, period: Span::from_secs(10), burst: None };
+    let requests = LimitSpec { requests: Some(rate), ..LimitSpec::default() };
+    let budget = BudgetSpec::new(BudgetUnit::Tokens, 1_000, Span::from_secs(60));
+    let parallel = LimitSpec { parallel: Some(1), ..LimitSpec::default() };
+    spec.subjects = [
+        SubjectSpec { limit: requests, ..subject(Some("first")) },
+        SubjectSpec { budgets: [budget].into(), ..subject(Some("second")) },
+        SubjectSpec { limit: parallel, ..subject(None) },
+    ]
+    .into();
+    spec.router.accounts = 2;
+    spec
+}
+
 /// Hedges after a second.
 fn hedging() -> Spec {
     let mut spec = spec();
@@ -253,6 +279,20 @@ fn story(invariant: Invariant) -> Scene {
         }
         Invariant::Parallel => {
             scene.begins(1, 1).begins(2, 1).at(1).serves(1, 1).serves(2, 1);
+        }
+        Invariant::Subjects => {
+            scene = Scene::new(&metered());
+            for id in [1, 2] {
+                scene.submit_for(id, 1).goes(id, 1, 0, Cause::Primary);
+            }
+            scene.at(1).serves(1, 1).serves(2, 1);
+        }
+        Invariant::Budgets => {
+            scene = Scene::new(&metered());
+            for id in [1, 2] {
+                scene.submit_for(id, 2).goes(id, 1, 0, Cause::Primary);
+            }
+            scene.at(1).serves(1, 1).serves(2, 1);
         }
         Invariant::Deadline => {
             scene.submit_until(1, Time::from_secs(1)).goes(1, 1, 0, Cause::Primary);
@@ -472,6 +512,7 @@ fn no_reason_is_believed_that_does_not_hold() {
         GiveUp::Deadline,
         GiveUp::Stranded,
         GiveUp::Drain,
+        GiveUp::Subject,
     ];
     for why in whys {
         let mut scene = Scene::new(&spec());
@@ -484,7 +525,16 @@ fn no_reason_is_believed_that_does_not_hold() {
         scene.at(100).hears(&Input::Tick).goes(1, 2, 1, Cause::Retry).serves(1, 2);
         assert_eq!(scene.broken(), [Invariant::WorkConservation], "{why:?}");
     }
-    for why in [Rejection::Drain, Rejection::Full, Rejection::NoDeployment(None)] {
+    let (kind, what, earliest) = (0, Measure::Requests, Some(Time::ZERO));
+    let whys = [
+        Rejection::Drain,
+        Rejection::Full,
+        Rejection::NoDeployment(None),
+        Rejection::Subject { kind, what, earliest },
+        Rejection::Budget { kind, earliest },
+        Rejection::Accounts,
+    ];
+    for why in whys {
         let mut scene = Scene::new(&spec());
         scene.submit(1).rejects(1, why);
         assert_eq!(scene.broken(), [Invariant::WorkConservation], "{why:?}");

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::flight::{Failed, Flight};
-use super::{Auditor, Invariant};
+use super::{Answer, Auditor, Invariant};
 use crate::{GiveUp, Jitter, RequestId, Span, Time, Wait};
 
 /// A request that nobody could take at its wake-up waits at least this much longer.
@@ -32,7 +32,7 @@ impl Auditor {
     pub(super) fn gives_up(&mut self, id: RequestId, why: GiveUp) -> Option<String> {
         self.premise(Invariant::WorkConservation);
         let idle = match why {
-            GiveUp::Committed | GiveUp::Attempts => None,
+            GiveUp::Committed | GiveUp::Attempts | GiveUp::Subject => None,
             GiveUp::Final
             | GiveUp::Retries
             | GiveUp::Budget
@@ -62,11 +62,13 @@ impl Auditor {
             }
             GiveUp::Stranded => self.latest(flight, flight.group).is_none(),
             GiveUp::Drain => self.draining,
+            GiveUp::Subject => self.has_credit(flight) != Answer::Yes,
         };
         match why {
             GiveUp::Final => self.premise(Invariant::FinalFailures),
             GiveUp::Attempts => self.premise(Invariant::AttemptCap),
             GiveUp::Budget | GiveUp::Retries => self.premise(Invariant::RetryBudget),
+            GiveUp::Subject => self.premise(Invariant::Subjects),
             GiveUp::Committed | GiveUp::Deadline | GiveUp::Stranded | GiveUp::Drain => {}
         }
         if holds { idle } else { Some(format!("gives up for `{why:?}`, which does not hold")) }
@@ -76,6 +78,9 @@ impl Auditor {
     fn idles(&mut self, id: RequestId) -> Option<String> {
         let flight = self.flights.get(&id)?;
         let at = flight.at;
+        if self.has_credit(flight) != Answer::Yes {
+            return None;
+        }
         if flight.deadline <= at || flight.failed.as_ref().is_some_and(Failed::is_final) {
             return None;
         }
@@ -104,6 +109,9 @@ impl Auditor {
             return Some(format!("waits, though {} is in flight", live.id));
         }
         let at = flight.at;
+        if self.has_credit(flight) == Answer::No {
+            return Some("waits, though a subject's limit is in its way".into());
+        }
         let most = self.config.router().attempts.max(flight.planned);
         let retries = flight.woken || flight.may_retry(&self.config);
         if failed.is_final() || flight.attempts >= most || !retries {

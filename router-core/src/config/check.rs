@@ -3,6 +3,7 @@
 mod fleet;
 mod policy;
 mod problem;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 
 pub(super) use fleet::TAGS_MAX;
 pub use problem::{ConfigError, Problem};
+pub(super) use subject::KINDS_MAX;
 
 use super::{Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, RouterSpec, Spec, names};
 use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
@@ -35,9 +37,11 @@ pub(super) fn check(spec: &Spec) -> Result<Config, Vec<ConfigError>> {
     checker.router(spec);
     let (limits, deployments) = checker.deployments(spec);
     let groups = checker.groups(spec, &deployments);
+    let kinds = checker.subjects(spec);
     if checker.errors.is_empty() {
         let Checker { tags, regions, .. } = checker;
-        Ok(Config { router: spec.router.clone(), limits, deployments, groups, tags, regions })
+        let router = spec.router.clone();
+        Ok(Config { router, limits, deployments, groups, kinds, tags, regions })
     } else {
         Err(checker.errors)
     }
@@ -125,6 +129,8 @@ impl Checker {
         self.span("router.retry_after_max", router.retry_after_max, Span::ZERO, LONGEST);
         self.range("router.in_flight", u64::from(router.in_flight), 1, 1 << 22);
         self.range("router.output_reserve", u64::from(router.output_reserve), 0, 10_000_000);
+        self.range("router.accounts", u64::from(router.accounts), 1, 1 << 20);
+        self.span("router.periods_began", router.periods_began, Span::ZERO, LONGEST);
         let budget = &router.retry_budget;
         let path = "router.retry_budget";
         if let Some(ratio) = budget.ratio {

@@ -6,6 +6,7 @@ mod names;
 mod policy;
 mod revise;
 mod spec;
+mod subject;
 mod warn;
 mod words;
 mod worst;
@@ -22,6 +23,7 @@ pub use spec::{
     BackoffSpec, ClassRests, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price,
     Rate, RetryBudgetSpec, RouterSpec, Spec, TimeoutsSpec,
 };
+pub use subject::{BudgetSpec, BudgetUnit, Kind, Subject, SubjectSpec};
 
 pub use concern::{Concern, Warning};
 pub use worst::{Longest, WorstCase};
@@ -35,6 +37,7 @@ pub struct Config {
     limits: Vec<Limit>,
     deployments: Vec<Deployment>,
     groups: Vec<Group>,
+    kinds: Vec<Kind>,
     /// Tag and region names; a tag's bit and a region's number less one are its place.
     tags: Vec<String>,
     regions: Vec<String>,
@@ -312,12 +315,36 @@ impl Config {
         self.deployments.iter().position(named).map(DeploymentId::at)
     }
 
+    /// The kinds of subjects; the `i`-th is what [`crate::Request::subjects`] holds at place `i`.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// What goes for a subject; `None` if nothing does.
+    pub fn policy(&self, kind: usize, number: u32) -> Option<&Subject> {
+        self.kinds.get(kind)?.subject(number)
+    }
+
+    /// The place of a kind and the number of the subject `name` among it; `None` if there is no
+    /// such kind, or none of that name has an entry of its own.
+    pub fn subject(&self, kind: &str, name: &str) -> Option<(usize, u32)> {
+        let place = self.kinds.iter().position(|known| known.name == kind)?;
+        Some((place, self.kinds[place].number(name)?))
+    }
+
     /// Whether a router that runs `self` can go on with `next`: every name of `self` is in its
     /// place there, so that every number keeps its meaning. What [`Self::revise`] gives always
     /// fits. Policies, weights, rates, prices, timeouts and sizes may differ.
     pub fn fits(&self, next: &Self) -> bool {
         begins(&self.limits, &next.limits, |a, b| a.name == b.name && a.shared == b.shared)
             && begins(&self.deployments, &next.deployments, |a, b| a.name == b.name)
+            && self.router.periods_began == next.router.periods_began
+            && begins(&self.kinds, &next.kinds, |a, b| {
+                let same = |a: &Subject, b: &Subject| a.name == b.name;
+                a.name == b.name
+                    && a.named.len() == b.named.len()
+                    && begins(&a.named, &b.named, same)
+            })
             && begins(&self.tags, &next.tags, |a, b| a == b)
             && begins(&self.regions, &next.regions, |a, b| a == b)
             && begins(&self.groups, &next.groups, |a, b| {

@@ -5,8 +5,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::check::{self, DEPLOYMENTS_MAX, GROUPS_MAX, MEMBERS_MAX, TAGS_MAX};
-use super::{BreakerMode, Config, ConfigError, Deployment, Group, Limit, Member, Problem, Spec};
+use super::check::{self, DEPLOYMENTS_MAX, GROUPS_MAX, KINDS_MAX, MEMBERS_MAX, TAGS_MAX};
+use super::{
+    BreakerMode, Config, ConfigError, Deployment, Group, Kind, Limit, LimitSpec, Member, Problem,
+    RouterSpec, Spec, Subject,
+};
 use crate::{DeploymentId, GroupId, LimitId};
 
 /// Where the names of two lists are in the list of both: the old ones where they were, then the
@@ -63,14 +66,17 @@ pub(super) fn revise(last: &Config, spec: &Spec) -> Result<Config, Vec<ConfigErr
     let (limits, deployments) = (reviser.limits(), reviser.deployments());
     let mut errors = reviser.crowded();
     let groups = reviser.groups(spec, &deployments, &mut errors);
+    let kinds = kinds(last, &next, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
     let name = |known: &String| known.clone();
     let tags = reviser.tags.merge(&last.tags, &next.tags, name);
     let regions = reviser.regions.merge(&last.regions, &next.regions, name);
-    let router = next.router.clone();
-    let mut config = Config { router, limits, deployments, groups, tags, regions };
+    // When periods began is a fact about the router that runs.
+    let periods_began = last.router.periods_began;
+    let router = RouterSpec { periods_began, ..next.router.clone() };
+    let mut config = Config { router, limits, deployments, groups, kinds, tags, regions };
     for index in 0..config.groups.len() {
         if config.groups[index].removed {
             let heir = config.route(&config.groups[index].name);
@@ -78,6 +84,41 @@ pub(super) fn revise(last: &Config, spec: &Spec) -> Result<Config, Vec<ConfigErr
         }
     }
     Ok(config)
+}
+
+/// Kinds of subjects, the old ones where they were. Whoever is not there any more may use what it
+/// likes; nobody may be named anew, since the number would be that of somebody without a name.
+fn kinds(last: &Config, next: &Config, errors: &mut Vec<ConfigError>) -> Vec<Kind> {
+    fn names(config: &Config) -> impl Iterator<Item = &str> {
+        config.kinds.iter().map(|kind| kind.name.as_str())
+    }
+    let places = Places::of(names(last), names(next));
+    errors.extend(places.crowded("subject".into(), "kinds of subjects", KINDS_MAX));
+    let free = |known: &Subject| Subject {
+        limit: LimitSpec::default(),
+        budgets: Vec::new(),
+        ..known.clone()
+    };
+    let gone = |known: &Kind| Kind {
+        named: known.named.iter().map(free).collect(),
+        others: None,
+        ..known.clone()
+    };
+    let mut kinds = places.merge(&last.kinds, &next.kinds, gone);
+    for (kind, old) in kinds.iter_mut().zip(&last.kinds) {
+        let subjects = |kind: &'_ Kind| kind.named.clone();
+        let (known, new) = (subjects(old), subjects(kind));
+        let both = Places::of(
+            known.iter().map(|subject| subject.name.as_str()),
+            new.iter().map(|subject| subject.name.as_str()),
+        );
+        for subject in new.iter().zip(&both.of_new).filter(|(_, place)| **place >= known.len()) {
+            let path = format!("subject.{}={}", kind.name, subject.0.name);
+            errors.push(ConfigError { path, problem: Problem::NamedAnew });
+        }
+        kind.named = both.merge(&known, &new, free);
+    }
+    kinds
 }
 
 /// A configuration, the one that follows, and where everything goes.

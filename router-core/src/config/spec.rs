@@ -4,6 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::SubjectSpec;
 use super::policy::{
     BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter, RetrySpec,
     Strategy, TagMatch,
@@ -21,6 +22,8 @@ pub struct Spec {
     pub deployments: Vec<DeploymentSpec>,
     /// The model groups.
     pub groups: Vec<GroupSpec>,
+    /// On whose account requests are made.
+    pub subjects: Vec<SubjectSpec>,
 }
 
 /// Bounds of the whole router.
@@ -40,6 +43,12 @@ pub struct RouterSpec {
     pub in_flight: u32,
     /// Output tokens reserved for a request that names no maximum.
     pub output_reserve: u32,
+    /// For how many subjects without an entry of their own accounts are kept, 1 to 1,048,576. An
+    /// account that is whole again needs none. Tables are sized by it at start-up.
+    pub accounts: u32,
+    /// How long before the router was made the periods of budgets began: the time since midnight
+    /// on the first of the month, say.
+    pub periods_began: Span,
     /// The group for names that no group has or claims.
     pub default_group: Option<String>,
     /// The fallbacks of groups that name none of their own, list by list; a group that would
@@ -56,6 +65,8 @@ impl Default for RouterSpec {
             retry_after_max: Span::from_secs(120),
             in_flight: 65_536,
             output_reserve: 512,
+            accounts: 16_384,
+            periods_began: Span::ZERO,
             default_group: None,
             fallbacks: FallbacksSpec::default(),
         }

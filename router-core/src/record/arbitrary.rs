@@ -8,8 +8,9 @@ use proptest::sample::select;
 
 use crate::{
     Abandon, AttemptId, BreakerState, Cached, Cause, Consumption, DeploymentId, Dispatch, End,
-    Failure, FailureKind, GiveUp, GroupId, Hold, Input, LimitId, Observation, Outcome, Output,
-    Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream, Usage, Wait,
+    Failure, FailureKind, GiveUp, GroupId, Hold, Input, Level, LimitId, Measure, Observation,
+    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream,
+    Usage, Wait,
 };
 
 fn requests() -> impl Strategy<Value = RequestId> {
@@ -169,6 +170,10 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         Just(Rejection::Full),
         Just(Rejection::Duplicate),
         Just(Rejection::TooLong),
+        (0_u8..4, select(&Measure::ALL), of(times()))
+            .prop_map(|(kind, what, earliest)| Rejection::Subject { kind, what, earliest }),
+        (0_u8..4, of(times())).prop_map(|(kind, earliest)| Rejection::Budget { kind, earliest }),
+        Just(Rejection::Accounts),
     ];
     prop_oneof![
         (attempts(), usages()).prop_map(|(attempt, usage)| Outcome::Serve(attempt, usage)),
@@ -215,8 +220,9 @@ fn ends() -> impl Strategy<Value = Observation> {
         kinds().prop_map(End::Failed),
         abandons().prop_map(End::Abandoned),
     ];
-    use GiveUp::{Attempts, Budget, Committed, Deadline, Drain, Final, Retries, Stranded};
-    let whys = select(&[Final, Committed, Attempts, Retries, Budget, Deadline, Stranded, Drain]);
+    use GiveUp::{Attempts, Budget, Committed, Deadline, Drain, Final, Retries, Stranded, Subject};
+    let whys =
+        select(&[Final, Committed, Attempts, Retries, Budget, Deadline, Stranded, Drain, Subject]);
     prop_oneof![
         (attempts(), groups(), deployments(), ends, of(spans()), spans(), usages()).prop_map(
             |(attempt, group, deployment, end, first_token, elapsed, usage)| Observation::Ended {
@@ -279,6 +285,14 @@ fn health() -> impl Strategy<Value = Observation> {
             .prop_map(|(deployment, key, failure)| Observation::Page { deployment, key, failure }),
         Just(Observation::Misfit),
         deployments().prop_map(|deployment| Observation::Drained { deployment }),
+        (0_u8..4, any::<u32>(), 0_u8..2, select(&[Level::Soft, Level::Hard]), any::<u64>())
+            .prop_map(|(kind, subject, budget, level, spent)| Observation::Budget {
+                kind,
+                subject,
+                budget,
+                level,
+                spent,
+            }),
     ]
 }
 

@@ -179,15 +179,28 @@ impl Digest {
                 self.failure(failure);
             }
             Outcome::Reject(why) => {
-                let (why, earliest) = match why {
+                let (number, earliest) = match why {
                     Rejection::Drain => (0, None),
                     Rejection::NoDeployment(earliest) => (1, earliest),
                     Rejection::Full => (2, None),
                     Rejection::Duplicate => (3, None),
                     Rejection::TooLong => (4, None),
+                    Rejection::Subject { earliest, .. } => (5, earliest),
+                    Rejection::Budget { earliest, .. } => (6, earliest),
+                    Rejection::Accounts => (7, None),
                 };
-                let head = head.byte(0, 3).byte(1, why).present(0, earliest.is_some());
-                self.event(head, now);
+                let of = match why {
+                    Rejection::Subject { kind, what, .. } => kind << 3 | what as u8,
+                    Rejection::Budget { kind, .. } => kind,
+                    Rejection::Drain
+                    | Rejection::NoDeployment(_)
+                    | Rejection::Full
+                    | Rejection::Duplicate
+                    | Rejection::TooLong
+                    | Rejection::Accounts => 0,
+                };
+                let head = head.byte(0, 3).byte(1, number).byte(2, of);
+                self.event(head.present(0, earliest.is_some()), now);
                 self.0.word(id);
                 if let Some(earliest) = earliest {
                     self.0.time(earliest);
@@ -275,6 +288,12 @@ impl Digest {
             Observation::Drained { deployment } => {
                 self.event(head(14), now);
                 self.0.word(deployment.index() as u64);
+            }
+            Observation::Budget { kind, subject, budget, level, spent } => {
+                let head = head(15).byte(0, level as u8).byte(1, kind).byte(2, budget);
+                self.event(head, now);
+                self.0.word(u64::from(subject));
+                self.0.word(spent);
             }
             Observation::Breaker { group, deployment, to, why, until, streak, enforced } => {
                 let head = head(12).byte(0, to as u8).byte(1, why as u8).byte(2, streak);

@@ -3,9 +3,9 @@
 use super::RECORD_VERSION;
 use super::mix::{Mixer, pair};
 use crate::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, Config,
-    CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, Member, Rate,
-    RestAfter, RouterSpec, Strategy, TagMatch, TimeoutsSpec,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest, ClassRests,
+    Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind, LimitSpec, Load,
+    Member, Rate, RestAfter, RouterSpec, Span, Strategy, Subject, TagMatch, TimeoutsSpec,
 };
 
 /// A number for a configuration: equal configurations have equal ones, and different ones
@@ -19,6 +19,8 @@ pub fn fingerprint(config: &Config) -> u64 {
         retry_after_max,
         in_flight,
         output_reserve,
+        accounts,
+        periods_began,
         default_group,
         // What it means is in each group's own.
         fallbacks: _,
@@ -30,6 +32,9 @@ pub fn fingerprint(config: &Config) -> u64 {
     mixer.word(pair(retry_budget.per_second, *output_reserve));
     mixer.span(retry_budget.window);
     mixer.span(*retry_after_max);
+    if !config.kinds().is_empty() {
+        subject_words(&mut mixer, config, (*accounts, *periods_began));
+    }
     mixer.word(config.limits().len() as u64);
     for limit in config.limits() {
         name(&mut mixer, &limit.name);
@@ -84,6 +89,27 @@ fn limit_words(mixer: &mut Mixer, limit: &LimitSpec) {
         }
     }
     mixer.option(parallel.map(u64::from));
+}
+
+/// Kinds of subjects; a configuration without any has none of these words.
+fn subject_words(mixer: &mut Mixer, config: &Config, (accounts, began): (u32, Span)) {
+    mixer.word(pair(accounts, config.kinds().len() as u32));
+    mixer.span(began);
+    for Kind { name: called, named, others } in config.kinds() {
+        name(mixer, called);
+        mixer.word(pair(named.len() as u32, u32::from(others.is_some())));
+        for Subject { name: called, limit, budgets, weight } in named.iter().chain(others) {
+            name(mixer, called);
+            limit_words(mixer, limit);
+            mixer.word(pair(*weight, budgets.len() as u32));
+            for BudgetSpec { unit, amount, period, soft, hard } in budgets {
+                mixer.word(pair(*unit as u32, u32::from(*hard)));
+                mixer.word(*amount);
+                mixer.span(*period);
+                mixer.ratio(*soft);
+            }
+        }
+    }
 }
 
 fn deployment_words(mixer: &mut Mixer, deployment: &Deployment) {
@@ -210,7 +236,7 @@ fn cooldown_words(mixer: &mut Mixer, cooldown: &CooldownSpec) {
             RestAfter::Never => 0,
             RestAfter::Count(count) => u64::from(count) << 1 | 1,
         });
-        mixer.option(rest.map(crate::Span::as_nanos));
+        mixer.option(rest.map(Span::as_nanos));
     }
 }
 

@@ -8,8 +8,9 @@ use core::str::FromStr;
 use super::{BadLine, fingerprint};
 use crate::{
     Abandon, AttemptId, BreakerState, Cached, Cause, Config, Consumption, DeploymentId, Dispatch,
-    End, Failure, FailureKind, GiveUp, GroupId, Hold, Input, LimitId, Observation, Outcome, Output,
-    Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream, Usage, Wait,
+    End, Failure, FailureKind, GiveUp, GroupId, Hold, Input, Level, LimitId, Measure, Observation,
+    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream,
+    Usage, Wait,
 };
 
 /// The words of a line that is being read.
@@ -405,6 +406,20 @@ enums! {
         "too-long" = TooLong;
         "full" = Full;
         "duplicate" = Duplicate;
+        "subject" = Subject { kind, what, earliest };
+        "budget" = Budget { kind, earliest };
+        "accounts" = Accounts;
+    }
+    Measure, "a part of a limit" {
+        "requests" = Requests;
+        "tokens" = Tokens;
+        "input_tokens" = InputTokens;
+        "output_tokens" = OutputTokens;
+        "parallel" = Parallel;
+    }
+    Level, "how far a budget is used up" {
+        "soft" = Soft;
+        "hard" = Hard;
     }
     Observation, "an observation" {
         "excluded" = Excluded { attempt, group, reason, mask };
@@ -422,12 +437,14 @@ enums! {
         "late" = Late { attempt, corrected };
         "misfit" = Misfit;
         "drained" = Drained { deployment };
+        "budget" = Budget { kind, subject, budget, level, spent };
     }
     Reason, "a reason of exclusion" {
         "disabled" = Disabled;
         "tags" = Tags;
         "region" = Region;
         "context" = Context;
+        "budget" = Budget;
         "barred" = Barred;
         "cooling" = Cooling;
         "open" = Open;
@@ -454,6 +471,7 @@ enums! {
         "drain" = Drain;
         "attempts" = Attempts;
         "budget" = Budget;
+        "subject" = Subject;
         "utilisation" = Utilisation;
         "nobody" = Nobody;
     }
@@ -476,6 +494,7 @@ enums! {
         "deadline" = Deadline;
         "stranded" = Stranded;
         "drain" = Drain;
+        "subject" = Subject;
     }
 }
 

@@ -1,10 +1,13 @@
 //! The flights of a snapshot: a line each, with what some have beside it on lines of their own.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt::{self, Write as _};
 
 use super::RestoreError;
+use super::accounts::write_payer;
 use super::words::{Lines, Words};
+use crate::account::Payer;
 use crate::flight::{Aside, FLAGS, Flight, NEVER, PROBE, Phase, Tally, Try};
 use crate::router::Router;
 use crate::{FailureKind, RequestId};
@@ -19,8 +22,11 @@ impl Router {
         write!(out, " {} {status} {home} {}", tally.0, *kind as u8)?;
         write_try(out, lead)?;
         if !self.asides.get(*aside).is_none() {
-            let Aside { tags, affinity, region, twin } = self.aside(flight);
+            let Aside { tags, affinity, region, payer, twin } = self.aside(flight);
             writeln!(out, "aside {tags} {affinity} {region}")?;
+            if *payer != Payer::NONE {
+                write_payer(out, payer)?;
+            }
             if let Some(twin) = twin {
                 write!(out, "twin")?;
                 write_try(out, twin)?;
@@ -43,6 +49,9 @@ impl Router {
             (aside.tags, aside.affinity) = (words.number()?, words.number()?);
             aside.region = words.number()?;
         }
+        if let Some(mut words) = lines.may("payer") {
+            aside.payer = self.read_payer(&mut words, flight.tally.made() > 0)?;
+        }
         if let Some(mut words) = lines.may("twin") {
             let twin = self.try_of(&mut words)?;
             if !flight.is_live() || twin.group != flight.lead.group {
@@ -51,6 +60,8 @@ impl Router {
             aside.twin = Some(twin);
         }
         let slot = self.seat(flight, aside);
+        let (config, seated) = (Arc::clone(&self.config), *self.flight(slot));
+        self.set_aside(&config, &seated, [Some(seated.lead), aside.twin]);
         for attempt in [Some(flight.lead), aside.twin].into_iter().flatten() {
             if attempt.is_live() {
                 for limit in &self.config.deployment(attempt.deployment).limits {

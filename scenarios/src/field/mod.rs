@@ -84,6 +84,8 @@ pub enum Kind {
 pub enum Keys {
     /// Letters, digits and `. _ / -`.
     Name,
+    /// `KIND=NAME`, or `KIND=*` for all others of a kind.
+    Subject,
     /// Anything.
     Any,
 }

@@ -19,9 +19,14 @@ pub static ROUTER_FILE: Table = Table {
             "a model behind an endpoint",
         ),
         nested("group", Kind::Map(Keys::Name, &Kind::Table(&GROUP)), "what clients ask for"),
-        later("tenant", "limits and budgets of a tenant"),
-        later("budget", "money per period, by property"),
-        later("subjects", "what a request is charged to"),
+        nested(
+            "subject",
+            Kind::Map(Keys::Subject, &Kind::Table(&SUBJECT)),
+            "what `KIND=NAME`, or each other one of a kind (`KIND=*`), may use",
+        ),
+        elsewhere("tenant", "write `[subject.\"tenant=NAME\"]`"),
+        elsewhere("budget", "`budget` is a key of each `[subject.\"KIND=NAME\"]`"),
+        elsewhere("subjects", "write `[subject.\"KIND=NAME\"]`; demand says who asks"),
         later("properties", "labels of requests in figures"),
         later("store", "what replicas share"),
     ],
@@ -47,6 +52,18 @@ static ROUTER: Table = Table {
             "512",
             "output tokens reserved for a request that names no maximum",
         ),
+        given(
+            "accounts",
+            count(1, 1 << 20),
+            "16384",
+            "accounts kept for subjects without an entry of their own",
+        ),
+        given(
+            "periods_began",
+            TIME,
+            "0 s",
+            "how long before the start the periods of budgets began",
+        ),
         optional("default_group", Kind::Text, "the group for names that no group has or claims"),
         nested(
             "fallbacks",
@@ -66,6 +83,32 @@ static LIMIT: Table = Table {
         optional("input_tokens", RATE, "prompt tokens per period"),
         optional("output_tokens", RATE, "completion tokens per period"),
         optional("parallel", count(1, 1_000_000), "calls at once"),
+    ],
+};
+
+static SUBJECT: Table = Table {
+    doc: "What a subject may use, over all deployments. An overrun is paid by what comes after it.",
+    fields: &[
+        nested(
+            "limit",
+            Kind::Table(&LIMIT),
+            "how much at once; `parallel` counts requests from their first attempt to their end",
+        ),
+        nested(
+            "budget",
+            Kind::Many(&Kind::Short(&SPEND, "amount")),
+            "how much per period, reservations included; two at most",
+        ),
+        given("weight", count(1, 1_000_000), "1", "its share of a queue that is fair by its kind"),
+    ],
+};
+
+static SPEND: Table = Table {
+    doc: "So much per period.",
+    fields: &[
+        required("amount", Kind::Quantity(Unit::Spend), "dollars or tokens per period"),
+        given("soft", SHARE, "80 %", "from which share on somebody is told"),
+        given("hard", Kind::Flag, "true", "whether what does not fit is refused, not only told of"),
     ],
 };
 

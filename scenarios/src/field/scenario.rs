@@ -108,11 +108,23 @@ static DEMAND: Table = Table {
             "how many there are; each call belongs to one, and asks to stay with it",
         ),
         optional("patience", LASTS, "how long a user waits for the first token"),
-        nested("properties", Kind::Map(Keys::Name, &Kind::Text), "labels, four at most"),
-        later("subjects", "what requests are charged to"),
+        nested(
+            "subjects",
+            Kind::Map(Keys::Name, &Kind::Either(CROWD)),
+            "on whose account calls are, by kind: shares by name, or so many others",
+        ),
+        nested(
+            "properties",
+            Kind::Map(Keys::Name, &Kind::Either(LABELS)),
+            "labels, four at most: one for all calls, or shares",
+        ),
         later("priority", "who goes first"),
     ],
 };
+
+const SHARES: Kind = Kind::Map(Keys::Name, &SHARE);
+const CROWD: &[Kind] = &[Kind::Quantity(Unit::Crowd), SHARES];
+const LABELS: &[Kind] = &[Kind::Text, SHARES];
 
 /// True unless given; the first of these is what a flag is.
 const STREAM: &[Kind] = &[Kind::Flag, SHARE];

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use router_core::{BreakerWindow, Rate, Span};
+use router_core::{BreakerWindow, BudgetUnit, Rate, Span};
 
-use super::{Budget, Frequency, Quantity, TIMES, Trip, Verdict};
+use super::{Budget, Crowd, Frequency, Quantity, Spend, TIMES, Trip, Verdict};
 
 /// A time in its largest whole unit: `10 min`, `1500 ms`; [`Span::MAX`] is `off`.
 fn span(span: Span) -> String {
@@ -84,6 +84,17 @@ impl fmt::Display for Quantity {
                 }
             }
             Self::Quantile(ppm) => write!(f, "p{}", decimal(u64::from(*ppm), 10_000)),
+            Self::Crowd(Crowd { count, exponent: 0 }) => f.write_str(&amount((*count).into())),
+            Self::Crowd(Crowd { count, exponent }) => {
+                let exponent = decimal((*exponent).into(), 1_000_000);
+                write!(f, "{} zipf {exponent}", amount((*count).into()))
+            }
+            Self::Spend(Spend { unit, amount: count, period: time }) => match unit {
+                BudgetUnit::Usd => {
+                    write!(f, "{} USD/{}", decimal(*count, 1_000_000_000_000), period(*time))
+                }
+                BudgetUnit::Tokens => write!(f, "{} tokens/{}", amount(*count), period(*time)),
+            },
             Self::Budget(Some(Budget { ratio, per_second })) => {
                 write!(f, "{} + {per_second}/s", percent(*ratio))
             }

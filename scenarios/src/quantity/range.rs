@@ -4,11 +4,13 @@ use std::ops::RangeInclusive;
 
 use router_core::{BreakerWindow, Rate, Span};
 
-use super::{Bad, Problem, Quantity, Trip, Unit, Verdict, decimal};
+use super::{Bad, Crowd, Problem, Quantity, Spend, Trip, Unit, Verdict, decimal};
 
 /// As `router-core` bounds the limits of a router.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 const AMOUNTS: &str = "from 1 to 1000G";
+/// Ten million dollars.
+const SPEND_MAX: u64 = 10_000_000_000_000_000_000;
 const PERIOD_LEAST: Span = Span::from_millis(1);
 const PERIOD_MOST: Span = Span::from_secs(31 * 86_400);
 const WINDOWS: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(86_400);
@@ -29,6 +31,25 @@ pub(super) fn admissible(rate: Rate) -> Result<Rate, Problem> {
     // The bucket's depth in time must fit the clock.
     let refill = u128::from(burst) * u128::from(period.as_nanos()) / u128::from(amount);
     if refill > u128::from(REFILL_MOST.as_nanos()) { Err(Problem::TooSlow) } else { Ok(rate) }
+}
+
+/// Refuses a crowd of nobody, or one whose first is everybody.
+pub(super) fn countable(crowd: Crowd) -> Result<Crowd, Problem> {
+    parts(&[
+        ("number", "from 1 to 1M", (1..=1_000_000).contains(&crowd.count)),
+        ("exponent", "from 0 to 4", crowd.exponent <= 4_000_000),
+    ])?;
+    Ok(crowd)
+}
+
+/// Refuses a budget that no subject could have.
+pub(super) fn spendable(spend: Spend) -> Result<Spend, Problem> {
+    let most = Span::from_secs(366 * 86_400);
+    parts(&[
+        ("amount", "from above 0 to 10M USD", (1..=SPEND_MAX).contains(&spend.amount)),
+        ("period", "from 1 s to 366 d", (Span::from_secs(1)..=most).contains(&spend.period)),
+    ])?;
+    Ok(spend)
 }
 
 /// Refuses what no cooldown of a router could have.
@@ -121,6 +142,8 @@ fn size(quantity: &Quantity) -> u128 {
         | Quantity::Verdict(_)
         | Quantity::Quantile(_)
         | Quantity::Budget(_)
+        | Quantity::Spend(_)
+        | Quantity::Crowd(_)
         | Quantity::Flag(_)
         | Quantity::Text(_) => unreachable!("`{quantity}` is neither more nor less than another"),
     }

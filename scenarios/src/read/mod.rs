@@ -18,7 +18,7 @@ use crate::quantity::{self, Bad, Quantity};
 use crate::written::{Mistake, Spanned};
 
 pub(crate) use scalar::is_name;
-use scalar::{chosen, counted, has_shape, is_reference, is_url, measured};
+use scalar::{chosen, counted, has_shape, is_reference, is_subject, is_url, measured};
 pub(crate) use section::{Entry, Node, Section, Value, texts};
 
 /// A file while it is being read.
@@ -330,6 +330,12 @@ impl<'t> Reader<'t> {
             if keys == Keys::Name && !is_name(name) {
                 let message = format!("`{name}` is not a name");
                 let hint = "a name is made of letters, digits and `. _ / -`".to_owned();
+                self.complain(key.span(), message, Some(hint));
+            }
+            if keys == Keys::Subject && !is_subject(name) {
+                let message = format!("`{name}` is no kind and name of a subject");
+                let hint =
+                    "write `[subject.\"org=acme\"]`, or `\"org=*\"` for all others".to_owned();
                 self.complain(key.span(), message, Some(hint));
             }
             let before = self.found.len();

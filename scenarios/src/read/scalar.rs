@@ -14,6 +14,11 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Whether `text` says where a secret is, instead of being one.
+/// Whether it is `KIND=NAME` or `KIND=*`.
+pub(super) fn is_subject(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(kind, name)| is_name(kind) && (name == "*" || is_name(name)))
+}
+
 pub(super) fn is_reference(text: &str) -> bool {
     let variable = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

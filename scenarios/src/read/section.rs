@@ -5,7 +5,7 @@ use std::ops::Range;
 use router_core::{Rate, Ratio, Span};
 
 use crate::field::{Field, Kind, Table};
-use crate::quantity::{Budget, Frequency, Quantity, Trip, Verdict};
+use crate::quantity::{Budget, Crowd, Frequency, Quantity, Spend, Trip, Verdict};
 use crate::written::Spanned;
 
 /// A value and where it stands; a default stands where its table does.
@@ -61,6 +61,8 @@ take! {
     Ratio: Quantity::Share(ppm) => Some(Self::from_ppm(*ppm));
     Option<Trip>: Quantity::Trip(trip) => Some(*trip);
     Option<Verdict>: Quantity::Verdict(verdict) => Some(*verdict);
+    Spend: Quantity::Spend(spend) => Some(*spend);
+    Crowd: Quantity::Crowd(crowd) => Some(*crowd);
     Option<Budget>: Quantity::Budget(budget) => Some(*budget);
     u64: Quantity::Count(count) | Quantity::Price(count) => Some(*count);
     u32: Quantity::Count(count) => (*count).try_into().ok();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use router_core::{Config, GroupId, Ratio, Span, Time};
 use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
 
+use super::mix::{self, Subjects};
 use super::{Fleet, Override, Property, Said, reserve};
 use crate::diagnostic::{did_you_mean, nearest};
 use crate::read::WHOLE;
@@ -24,6 +25,8 @@ pub(super) struct Demands {
     /// Each spike from the start of its rise until an eighth of the excess is left.
     pub(super) spikes: Vec<(Time, Time)>,
     pub(super) properties: Vec<Property>,
+    /// By kind: names of subjects that the router does not have.
+    pub(super) subjects: Vec<Vec<String>>,
 }
 
 /// The built-in twin of a public trace, which is also a table of token lengths.
@@ -46,12 +49,15 @@ pub(super) fn demands(
         calls: 0.0,
         spikes: Vec::new(),
         properties: Vec::new(),
+        subjects: Vec::new(),
     };
+    let subjects = Subjects::new(scenario, fleet.config);
     let traced = traced(scenario, instead);
     for (index, (name, spec)) in scenario.demands.iter().enumerate() {
         let trace = traced.as_ref().filter(|(at, _)| *at == index).map(|(_, rows)| rows);
-        demand(name, spec, fleet, trace, &mut all, said);
+        demand(name, spec, (fleet, &subjects), trace, &mut all, said);
     }
+    all.subjects = subjects.into_names();
     if all.demands.is_empty() && said.is_silent() {
         match scenario.demands.first() {
             Some((name, _)) => {
@@ -82,7 +88,7 @@ fn traced(scenario: &ScenarioSpec, instead: &Override) -> Option<(usize, Arc<[Tr
 fn demand(
     name: &Spanned<String>,
     spec: &DemandSpec,
-    fleet: Fleet<'_>,
+    (fleet, subjects): (Fleet<'_>, &Subjects<'_>),
     trace: Option<&Arc<[TraceRow]>>,
     all: &mut Demands,
     said: &mut Said,
@@ -92,7 +98,8 @@ fn demand(
         model => fleet.config.route(model),
     };
     let wishes = wishes(spec, fleet.config, said);
-    let properties = properties(spec, &mut all.properties, said);
+    let properties = mix::properties(spec, &mut all.properties, said);
+    let subjects = subjects.of(&name.value, spec, said);
     let client = client(spec.normal.client.as_ref(), said);
     let (input, output) = lengths(&spec.normal, said);
     let written = arrivals(name, spec, said);
@@ -140,6 +147,7 @@ fn demand(
         conversations: spec.conversations.unwrap_or(0),
         client,
         patience: spec.patience.as_ref().map(|patience| patience.value),
+        subjects,
         properties,
     });
 }
@@ -383,29 +391,4 @@ fn client(written: Option<&ClientSpec>, said: &mut Said) -> Client {
             }
         }
     }
-}
-
-/// A demand's labels by number. A property keeps its place through the whole scenario.
-fn properties(spec: &DemandSpec, known: &mut Vec<Property>, said: &mut Said) -> [u16; 4] {
-    let mut numbers = [0; 4];
-    for (name, label) in &spec.properties {
-        let place = known.iter().position(|p| p.name == name.value).unwrap_or_else(|| {
-            known.push(Property { name: name.value.clone(), labels: Vec::new() });
-            known.len() - 1
-        });
-        let Some(number) = numbers.get_mut(place) else {
-            said.wrong(&name.at, "requests carry at most four properties");
-            continue;
-        };
-        let labels = &mut known[place].labels;
-        let index = labels.iter().position(|l| *l == label.value).unwrap_or_else(|| {
-            labels.push(label.value.clone());
-            labels.len() - 1
-        });
-        match u16::try_from(index + 1) {
-            Ok(found) => *number = found,
-            Err(_) => said.wrong(&label.at, "a property has at most 65,535 labels"),
-        }
-    }
-    numbers
 }

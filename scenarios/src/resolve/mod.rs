@@ -10,6 +10,7 @@ mod effect;
 mod expect;
 mod fault;
 mod frame;
+mod mix;
 mod provider;
 mod reload;
 mod reserve;
@@ -46,6 +47,9 @@ pub struct Resolved {
     /// What the numbers of [`sim::Demand::properties`] stand for, by their place there; at most
     /// four.
     pub properties: Vec<Property>,
+    /// By kind of subject: the names that only the scenario has; their numbers follow those of
+    /// the router's own.
+    pub subjects: Vec<Vec<String>>,
 }
 
 /// A named expectation: all that is asked must hold.
@@ -207,6 +211,7 @@ fn resolve_all(
         not_applicable: core::mem::take(&mut said.not_applicable),
         warnings: core::mem::take(&mut said.warnings),
         properties: demands.properties,
+        subjects: demands.subjects,
     }
 }
 

@@ -3,12 +3,13 @@ mod nearly;
 use router_core::{
     DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Rate, Ratio, RouterSpec, Span, Spec, Time,
 };
-use sim::{Arrivals, Effect, Shape};
+use sim::{Arrivals, Effect, Mix, Shape};
 
 use super::select::Selector;
 use super::*;
 use crate::written::{
-    DemandSpec, FaultSpec, Most, NormalSpec, ProviderSpec, QuotaSpec, SpikeSpec, TokensSpec,
+    DemandSpec, FaultSpec, MixSpec, Most, NormalSpec, ProviderSpec, QuotaSpec, SpikeSpec,
+    TokensSpec,
 };
 
 fn at<T>(value: T) -> Spanned<T> {
@@ -47,7 +48,8 @@ fn reserving(output_reserve: u32) -> (Config, Vec<Endpoint>) {
     let tokens = Some(Rate { amount: 60_000, ..rate });
     let limits = vec![("org".to_owned(), LimitSpec { tokens, ..limit })];
     let router = RouterSpec { output_reserve, ..RouterSpec::default() };
-    let spec = Spec { router, limits, deployments, groups: vec![chat, backup] };
+    let groups = vec![chat, backup];
+    let spec = Spec { router, limits, deployments, groups, ..Spec::default() };
     let endpoint = |provider: &str, model: &str, region: Option<&str>| Endpoint {
         provider: provider.to_owned(),
         model: model.to_owned(),
@@ -244,13 +246,19 @@ fn a_trace_takes_the_place_of_the_twin() {
 #[test]
 fn labels_are_numbered_by_property_across_demands() {
     let mut scenario = steady();
-    scenario.demands[0].1.properties = vec![(named("feature"), named("chat"))];
+    let one = |label| MixSpec::One(named(label));
+    scenario.demands[0].1.properties = vec![(named("feature"), one("chat"))];
     let mut other = scenario.demands[0].1.clone();
-    other.properties = vec![(named("plan"), named("free")), (named("feature"), named("search"))];
+    other.properties = vec![(named("plan"), one("free")), (named("feature"), one("search"))];
     scenario.demands.push((named("backup"), other));
     let found = resolved(&scenario).unwrap();
-    assert_eq!(found.plan.demands[0].properties, [1, 0, 0, 0]);
-    assert_eq!(found.plan.demands[1].properties, [2, 1, 0, 0]);
+    let numbers = |demand: usize| {
+        found.plan.demands[demand].properties.clone().map(|mix| match mix {
+            Mix::Always(number) => number,
+            Mix::Drawn(_) => panic!("every call has the same"),
+        })
+    };
+    assert_eq!((numbers(0), numbers(1)), ([1, 0, 0, 0], [2, 1, 0, 0]));
     assert_eq!(found.properties[0].labels, ["chat", "search"]);
 }
 

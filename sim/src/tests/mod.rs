@@ -18,8 +18,8 @@ use router_core::{
 };
 
 use crate::{
-    Abandoned, Arrivals, Client, Demand, Effect, Fault, Lengths, Plan, Provider, Quota, Rhythm,
-    Service, WhenFull, World,
+    Abandoned, Arrivals, Client, Demand, Effect, Fault, Lengths, Mix, Plan, Provider, Quota,
+    Rhythm, Service, WhenFull, World,
 };
 
 /// A brain that does what it is told: attempt `n` of a request goes to deployment `to[n - 1]`
@@ -213,7 +213,8 @@ pub(super) fn demand(gap_ms: u64, count: u64) -> Demand {
         conversations: 0,
         client: Client::ONCE,
         patience: None,
-        properties: [0; 4],
+        subjects: [Mix::NONE; 4],
+        properties: [Mix::NONE; 4],
     }
 }
 

@@ -73,8 +73,8 @@ fn a_hedge_held_back_is_counted_for_the_group_that_was_asked_for() {
     let attempt = AttemptId { request: r(1), ordinal: 2 };
     told.submit(r(1), CHAT).say(Observation::Held { attempt, why: Hold::Utilisation });
     let groups = told.figures().whole.groups;
-    assert_eq!(groups[0].held, [0, 0, 0, 1, 0]);
-    assert_eq!(groups[1].held, [0; 5]);
+    assert_eq!(groups[0].held, [0, 0, 0, 0, 1, 0]);
+    assert_eq!(groups[1].held, [0; 6]);
 }
 
 #[test]

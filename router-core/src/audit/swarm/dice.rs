@@ -6,10 +6,10 @@ use std::string::String;
 mod names;
 
 use crate::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, ClassRests, CooldownSpec,
-    DeploymentSpec, Failure, FailureKind, FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter,
-    LimitSpec, Load, MemberSpec, Rate, Ratio, RestAfter, Span, Spec, Strategy, Stream, TagMatch,
-    TimeoutsSpec, Upstream, Usage,
+    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
+    ClassRests, CooldownSpec, DeploymentSpec, Failure, FailureKind, FallbacksSpec, GroupSpec,
+    HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price, Rate, Ratio, RestAfter,
+    Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -172,7 +172,12 @@ impl Dice {
         let region = self.pick(&[None, None, Some("east"), Some("west")]);
         deployment.region = region.map(String::from);
         deployment.breaker = self.once_in(6).then(|| self.mode());
-        deployment.price.output = self.below(100);
+        deployment.price = self.price();
+    }
+
+    fn price(&mut self) -> Price {
+        let most = self.pick(&[1, 100]);
+        Price { input: self.below(most), cached: self.below(most), output: self.below(most) }
     }
 
     fn timeouts(&mut self) -> TimeoutsSpec {
@@ -224,6 +229,38 @@ impl Dice {
         deployment
     }
 
+    /// What one subject may use: mostly little, though no less than one request may cost.
+    fn subject(&mut self, subject: &mut SubjectSpec) {
+        subject.limit = if self.once_in(4) { LimitSpec::default() } else { self.limit() };
+        subject.budgets.clear();
+        for _ in 0..self.below(3) {
+            let (usd, tokens) = (70_000 + self.below(500_000), 700 + self.below(20_000));
+            let unit = self.pick(&[BudgetUnit::Usd, BudgetUnit::Tokens]);
+            let amount = if unit == BudgetUnit::Usd { usd } else { tokens };
+            let period = Span::from_secs(1) + self.ms(20_000);
+            let soft = Ratio::from_ppm(1 + self.below(1_000_000) as u32);
+            let hard = !self.once_in(4);
+            subject.budgets.push(BudgetSpec { unit, amount, period, soft, hard });
+        }
+    }
+
+    fn subjects(&mut self, spec: &mut Spec) {
+        spec.router.accounts = self.pick(&[1, 3, 50, 1_000, 1_000]);
+        spec.router.periods_began = self.ms(50_000);
+        if self.once_in(2) {
+            return;
+        }
+        for kind in ["org", "user"].iter().take(1 + self.below(2) as usize) {
+            let named = self.below(3);
+            let names = (0..named).map(|name| Some(format!("s{name}")));
+            for name in names.chain((named == 0 || !self.once_in(3)).then_some(None)) {
+                let mut subject = SubjectSpec::new((*kind).into(), name);
+                self.subject(&mut subject);
+                spec.subjects.push(subject);
+            }
+        }
+    }
+
     pub(super) fn spec(&mut self) -> Spec {
         let mut spec = Spec::default();
         let (deployments, groups) = (1 + self.below(5), 1 + self.below(3));
@@ -247,6 +284,7 @@ impl Dice {
         budget.ratio = (!self.once_in(4)).then(|| self.ratio());
         budget.per_second = self.below(3) as u32;
         budget.window = Span::from_secs(1 + self.below(10));
+        self.subjects(&mut spec);
         prune(&mut spec);
         spec
     }
@@ -263,6 +301,16 @@ impl Dice {
             if self.once_in(4) {
                 deployment.breaker = self.once_in(2).then(|| self.mode());
             }
+        }
+        for subject in &mut next.subjects {
+            match self.below(4) {
+                0 => self.subject(subject),
+                1 => subject.budgets.iter_mut().for_each(|budget| budget.amount += 700),
+                _ => {}
+            }
+        }
+        if self.once_in(4) {
+            next.deployments.iter_mut().for_each(|d| d.price = self.price());
         }
         for group in &mut next.groups {
             let window = group.cooldown.window;
@@ -311,7 +359,8 @@ impl Dice {
     fn usage(&mut self) -> Usage {
         let tokens = self.pick(&[100, 1_000, 5_000]);
         let (input, output) = (self.below(tokens) as u32, self.below(tokens) as u32);
-        Usage { input_tokens: input, cached_tokens: 0, output_tokens: output }
+        let cached_tokens = if self.once_in(4) { self.below(tokens) as u32 } else { 0 };
+        Usage { input_tokens: input, cached_tokens, output_tokens: output }
     }
 
     pub(super) fn news(&mut self, tokens: &mut Option<u32>, ill: bool) -> Upstream {

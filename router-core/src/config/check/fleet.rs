@@ -14,7 +14,7 @@ const CONTEXT_MAX: u64 = 1_000_000_000;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 impl Checker {
-    fn limit(&mut self, path: &str, limit: &LimitSpec) {
+    pub(super) fn limit(&mut self, path: &str, limit: &LimitSpec) {
         let rates = [
             ("requests", limit.requests),
             ("tokens", limit.tokens),

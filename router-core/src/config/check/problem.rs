@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::Span;
+use super::subject::worth;
 use crate::config::words::Time;
+use crate::{BudgetUnit, Span};
 
 /// One thing wrong with a [`crate::Spec`], and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -120,6 +121,22 @@ pub enum Problem {
         /// How many are kept.
         kept: u32,
     },
+    /// One kind of subject too many.
+    Kinds {
+        /// How many a request can name.
+        most: usize,
+    },
+    /// A subject that a router which runs does not know by name.
+    NamedAnew,
+    /// A budget that no request fits into.
+    BudgetBelow {
+        /// Of what.
+        unit: BudgetUnit,
+        /// How much.
+        amount: u64,
+        /// The least that a request reserves.
+        least: u64,
+    },
     /// A hedge that would start when its attempt has ended.
     HedgeTooLate {
         /// When it would start.
@@ -181,6 +198,18 @@ impl fmt::Display for Problem {
             Self::FewCalls { calls_min, kept } => {
                 write!(f, "judges at least {calls_min} calls, but keeps the last {kept} only")
             }
+            Self::Kinds { most } => {
+                write!(f, "is of one kind too many: a request is on account of {most} at most")
+            }
+            Self::NamedAnew => f.write_str(
+                "has no entry in the router that runs: its number may be somebody's by now",
+            ),
+            Self::BudgetBelow { unit, amount, least } => write!(
+                f,
+                "is {}, but one request reserves at least {}: none would fit",
+                worth(*unit, *amount),
+                worth(*unit, *least)
+            ),
             Self::HedgeTooLate { after, end, by } => write!(
                 f,
                 "is {}, but an attempt ends after {} (`{by}`), so no hedge would be made",
