@@ -43,7 +43,7 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
 /// # Panics
 /// If the library is broken.
 pub fn thousand_rps() -> (Arc<Config>, Resolved) {
-    thousand_rps_with("")
+    thousand_rps_with("", "", "")
 }
 
 /// The same with a breaker, hedges at the 95th percentile and routing by latency.
@@ -51,16 +51,40 @@ pub fn thousand_rps() -> (Arc<Config>, Resolved) {
 /// # Panics
 /// As above.
 pub fn thousand_rps_with_policies() -> (Arc<Config>, Resolved) {
-    thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n")
+    thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n", "", "")
 }
 
-/// The same, with more lines in its first group.
-fn thousand_rps_with(policies: &str) -> (Arc<Config>, Resolved) {
+/// The same on account of an organisation and of one of ten thousand users each, with rates,
+/// places and budgets.
+///
+/// # Panics
+/// As above.
+pub fn thousand_rps_with_subjects() -> (Arc<Config>, Resolved) {
+    let subjects = "
+        [subject.\"org=acme\"]
+        limit = { requests = \"100k/min\", tokens = \"100M/min\", parallel = 20_000 }
+        budget = [\"1000 USD/day\", { amount = \"1G tokens/day\", hard = false }]
+        [subject.\"user=*\"]
+        limit = { requests = \"10k/min\", tokens = \"10M/min\" }
+        budget = \"10 USD/day\"
+        ";
+    let demand = "
+        [demand.\"*\".subjects]
+        org = { acme = \"70 %\", other = \"30 %\" }
+        user = \"10k zipf 0.8\"
+        ";
+    thousand_rps_with("", subjects, demand)
+}
+
+/// The same, with more lines in its first group and at the end of the router and the scenario.
+fn thousand_rps_with(policies: &str, subjects: &str, demand: &str) -> (Arc<Config>, Resolved) {
     let entry = library::find("thousand-rps").expect("it is in the library");
-    let scenario = scenarios::scenario::read(entry.name, entry.text).expect("it is valid");
+    let text = format!("{}{demand}", entry.text);
+    let scenario = scenarios::scenario::read(entry.name, &text).expect("it is valid");
     let entry = library::router("thousand-rps").expect("it is in the library");
     let group = "[group.chat]\n";
     let text = entry.text.replace(group, &format!("{group}{policies}"));
+    let text = format!("{text}{subjects}");
     let router = scenarios::router::read(entry.name, &text).expect("it is valid");
     let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
     let resolved = resolve(&scenario, fleet, &Override::default()).expect("it is valid");

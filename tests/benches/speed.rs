@@ -21,6 +21,7 @@ fn main() {
     divan::main();
     tell("thousand_rps", simulate);
     tell("thousand_rps_policies", simulate_policies);
+    tell("thousand_rps_subjects", simulate_subjects);
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark speaks to its terminal")]
@@ -59,6 +60,11 @@ fn simulate_policies() -> u64 {
     run(stage::thousand_rps_with_policies())
 }
 
+/// Runs it with subjects, their limits and budgets.
+fn simulate_subjects() -> u64 {
+    run(stage::thousand_rps_with_subjects())
+}
+
 fn run((config, resolved): (Arc<Config>, Resolved)) -> u64 {
     let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
     let brain = Router::new(Arc::clone(&config), resolved.plan.seed, Time::ZERO);
@@ -87,6 +93,13 @@ fn thousand_rps(bencher: Bencher<'_, '_>) {
 fn thousand_rps_policies(bencher: Bencher<'_, '_>) {
     let requests = simulate_policies();
     bencher.counter(ItemsCount::new(requests)).bench_local(simulate_policies);
+}
+
+/// The same on account of an organisation and a user each, with limits and budgets.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn thousand_rps_subjects(bencher: Bencher<'_, '_>) {
+    let requests = simulate_subjects();
+    bencher.counter(ItemsCount::new(requests)).bench_local(simulate_subjects);
 }
 
 /// Six deployments with limits of requests, tokens and calls at once, and a fallback group.

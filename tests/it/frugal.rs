@@ -5,7 +5,7 @@ use std::sync::Arc;
 use router_core::{Config, Driver, Router, Time};
 use scenarios::resolve::Resolved;
 use sim::World;
-use tests::stage::{thousand_rps, thousand_rps_with_policies};
+use tests::stage::{thousand_rps, thousand_rps_with_policies, thousand_rps_with_subjects};
 
 #[test]
 fn a_request_in_flight_takes_at_most_256_bytes() {
@@ -21,6 +21,11 @@ fn a_request_allocates_nothing() {
 #[test]
 fn a_request_allocates_nothing_with_breaker_hedges_and_estimates() {
     allocates_nothing(thousand_rps_with_policies());
+}
+
+#[test]
+fn a_request_allocates_nothing_on_account_of_subjects() {
+    allocates_nothing(thousand_rps_with_subjects());
 }
 
 /// After warm-up, which is when tables have grown to the run's peak.

@@ -145,6 +145,15 @@ pub enum Concern {
         /// The group whose alias is `*`.
         group: String,
     },
+    /// A budget counts dollars, but something it might pay for costs nothing in this file.
+    Unpriced {
+        /// The subject: `org=acme`.
+        subject: String,
+        /// The first such deployment.
+        deployment: String,
+        /// How many others there are.
+        others: usize,
+    },
     /// A member without limits among others, in a group that goes by what is unused.
     UsageUnlimited {
         /// The deployment.
@@ -254,6 +263,12 @@ impl fmt::Display for Concern {
             Self::DefaultMoot { group } => {
                 write!(f, "no name goes to the default group: `*` means `{group}`")
             }
+            Self::Unpriced { subject, deployment, others } => write!(
+                f,
+                "a budget of `{subject}` counts dollars, but `{deployment}`{} costs nothing here: \
+                 what it serves is never counted",
+                Others(*others)
+            ),
             Self::UsageUnlimited { deployment } => write!(
                 f,
                 "`{deployment}` has no limit, so all of it is always unused: `usage` prefers it \

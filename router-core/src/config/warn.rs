@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::concern::{Concern, Warning};
 use super::{
-    BreakerMode, BreakerWindow, Config, CooldownSpec, Group, Member, Rate, RestAfter, RetrySpec,
-    Strategy, TimeoutsSpec,
+    BreakerMode, BreakerWindow, BudgetUnit, Config, CooldownSpec, Group, Member, Price, Rate,
+    RestAfter, RetrySpec, Strategy, TimeoutsSpec,
 };
 use crate::{DeploymentId, Detour, FailureClass, GroupId, Span};
 
@@ -24,6 +24,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
     for group in config.groups.iter().filter(|group| !group.removed) {
         finder.group(group);
     }
+    finder.subjects();
     finder.found
 }
 
@@ -47,6 +48,32 @@ impl Finder<'_> {
         self.panic(&path, group);
         self.hedge(&path, group);
         self.contexts(&path, group);
+    }
+
+    /// Budgets of dollars that something is free of charge for.
+    fn subjects(&mut self) {
+        let free: Vec<&str> = {
+            let deployments = self.config.deployments.iter().enumerate();
+            let serves = |index| {
+                let mut groups = self.config.groups.iter();
+                groups.any(|g| g.members.iter().any(|m| m.deployment.index() == index))
+            };
+            let free = deployments.filter(|(index, d)| d.price == Price::FREE && serves(*index));
+            free.map(|(_, deployment)| deployment.name.as_str()).collect()
+        };
+        let Some((&first, others)) = free.split_first() else { return };
+        let config = self.config;
+        for kind in &config.kinds {
+            for known in kind.named.iter().chain(&kind.others) {
+                if known.budgets.iter().any(|budget| budget.unit == BudgetUnit::Usd) {
+                    let name = if known.name.is_empty() { "*" } else { &known.name };
+                    let subject = format!("{}={name}", kind.name);
+                    let path = format!("subject.{subject}.budget");
+                    let (deployment, others) = (first.into(), others.len());
+                    self.found(path, Concern::Unpriced { subject, deployment, others });
+                }
+            }
+        }
     }
 
     fn deployment_name(&self, deployment: DeploymentId) -> String {

@@ -289,7 +289,13 @@ impl<'t> Reader<'t> {
             }
             (Kind::Short(table, name), _) => {
                 let field = table.field(name).expect("a short form stands for one of its keys");
+                let before = self.found.len();
                 let mut section = self.table(table, path, at.clone(), &DeTable::new());
+                if table.now().all(|f| f.name == *name || !matches!(f.absent, Absent::Refused)) {
+                    // What it lacks is what is written instead of it.
+                    self.found.truncate(before);
+                    section.flawed = false;
+                }
                 let inner = self.value(&field.kind, &join(path, name), toml)?;
                 section.set(name, inner);
                 Value::Table(section)

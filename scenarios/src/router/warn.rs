@@ -129,6 +129,7 @@ fn hint(concern: &Concern) -> String {
         Concern::DefaultMoot { group } => {
             format!("leave one out: the default group or the alias `*` of `{group}`")
         }
+        Concern::Unpriced { .. } => format!("{PRICE} of the deployment"),
         Concern::UsageUnlimited { .. } => "give it a limit".into(),
     }
 }

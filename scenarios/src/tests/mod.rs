@@ -8,6 +8,7 @@ mod gallery;
 mod policies;
 mod quantities;
 mod round_trip;
+mod subjects;
 
 use router_core::{GroupSpec, RouterSpec};
 

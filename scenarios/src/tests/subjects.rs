@@ -1,0 +1,107 @@
+//! Subjects in router files and in scenarios.
+
+use router_core::{BudgetSpec, BudgetUnit, Ratio, Span};
+
+use super::SMALL;
+use crate::quantity::Unit;
+use crate::router;
+
+const DAY: Span = Span::from_secs(86_400);
+
+fn with(more: &str) -> String {
+    format!("{SMALL}{more}")
+}
+
+fn complaints(more: &str) -> Vec<String> {
+    let found = router::read("router.toml", &with(more)).expect_err("it is wrong");
+    found.iter().map(|said| said.message.clone()).collect()
+}
+
+#[test]
+fn subjects_are_read_as_they_are_written() {
+    let text = with(
+        r#"
+[subject."org=*"]
+limit = { requests = "600/min", parallel = 20 }
+budget = ["50 USD/day", { amount = "20M tokens/day", soft = "90 %", hard = false }]
+[subject."user=*"]
+budget = "0.5 USD/h"
+[subject."org=acme"]
+weight = 3
+"#,
+    );
+    let file = router::read("router.toml", &text).expect("it is right");
+    let kinds: Vec<&str> = file.config.kinds().iter().map(|kind| kind.name.as_str()).collect();
+    assert_eq!(kinds, ["org", "user"]);
+    assert_eq!(file.config.subject("org", "acme"), Some((0, 1)));
+    let others = file.config.policy(0, 2).expect("all others have an entry");
+    let usd = BudgetSpec::new(BudgetUnit::Usd, 50_000_000_000_000, DAY);
+    let tokens = BudgetSpec::new(BudgetUnit::Tokens, 20_000_000, DAY);
+    let tokens = BudgetSpec { soft: Ratio::from_ppm(900_000), hard: false, ..tokens };
+    assert_eq!(others.budgets, [usd, tokens]);
+    assert_eq!((others.limit.parallel, others.weight), (Some(20), 1));
+    let acme = file.config.policy(0, 1).expect("it has an entry");
+    assert!(!acme.is_metered() && acme.weight == 3);
+    assert_eq!(file.config.policy(1, 9).map(|user| user.budgets[0].amount), Some(500_000_000_000));
+}
+
+#[test]
+fn what_no_subject_can_have_is_refused_with_its_numbers() {
+    let budget = |text: &str| complaints(&format!("[subject.\"org=a\"]\nbudget = \"{text}\"\n"));
+    assert_eq!(
+        budget("0.0003 USD/day"),
+        [
+            "`subject.org=a.budget` is 0.0003 USD, but one request reserves at least 0.00030735 USD: \
+          none would fit"
+        ]
+    );
+    assert_eq!(
+        budget("512 tokens/day"),
+        ["`subject.org=a.budget` is 512 tokens, but one request reserves at least 513 tokens: \
+          none would fit"]
+    );
+    for wrong in ["5 EUR/day", "5 USD", "0 USD/day", "5 USD/0 s", "1.5 tokens/day"] {
+        assert_eq!(budget(wrong).len(), 1, "{wrong}");
+    }
+    let kinds: String = (0..5).map(|k| format!("[subject.\"k{k}=*\"]\n")).collect();
+    let said = complaints(&kinds);
+    assert_eq!(
+        said,
+        ["`subject.k4=*` is of one kind too many: a request is on account of 4 at most"]
+    );
+    let zero = complaints("[subject.\"org=a\"]\nlimit = { requests = \"0/min\" }\n");
+    assert!(zero[0].contains("out of range"), "{zero:?}");
+    let name = complaints("[subject.acme]\n");
+    assert_eq!(name, ["`acme` is no kind and name of a subject"]);
+    let soft = "budget = { amount = \"1 USD/day\", soft = \"101 %\" }\n";
+    assert!(complaints(&format!("[subject.\"org=a\"]\n{soft}"))[0].contains("more than 100 %"));
+    let none = complaints("[subject.\"org=a\"]\nbudget = { soft = \"10 %\" }\n");
+    assert_eq!(none, ["[subject.org=a.budget] needs `amount`"]);
+}
+
+#[test]
+fn dollars_for_what_has_no_price_are_warned_of() {
+    let text = with("[subject.\"org=*\"]\nbudget = \"5 USD/day\"\n");
+    let text = text.replace("gpt-4o-mini", "a-model-of-ones-own");
+    let file = router::read("router.toml", &text).expect("it is right");
+    let said: Vec<&str> = file.warnings.iter().map(|said| said.message.as_str()).collect();
+    let expected = "a budget of `org=*` counts dollars, but `oai` costs nothing here: what it \
+                    serves is never counted";
+    assert!(said.contains(&expected), "{said:?}");
+}
+
+#[test]
+fn budgets_and_crowds_are_printed_as_they_are_read() {
+    for (unit, text) in [
+        (Unit::Spend, "50 USD/day"),
+        (Unit::Spend, "0.000001 USD/10 s"),
+        (Unit::Spend, "20M tokens/h"),
+        (Unit::Crowd, "10k zipf 1.1"),
+        (Unit::Crowd, "7"),
+    ] {
+        assert_eq!(unit.parse(text).map(|read| read.to_string()), Ok(text.to_owned()));
+    }
+    for wrong in ["0", "2M", "10 zipf", "10 zipf 5", "many"] {
+        assert!(Unit::Crowd.parse(wrong).is_err(), "{wrong}");
+    }
+}
