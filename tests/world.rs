@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use router_core::{
-    BackoffSpec, BreakerMode, CooldownSpec, DeploymentSpec, FailureKind, GroupId, GroupSpec,
-    LimitSpec, MemberSpec, Rate, Ratio, RetryBudgetSpec, Seed, Span, Spec, Time, TimeoutsSpec,
+    BackoffSpec, BreakerMode, Config, CooldownSpec, DeploymentSpec, FailureKind, GroupId,
+    GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, Ratio, RetryBudgetSpec, Seed,
+    Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
@@ -156,6 +157,16 @@ fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
     })
 }
 
+/// Peers that are never heard of.
+fn peers() -> impl Strategy<Value = PeersSpec> {
+    let policy = prop::sample::select(OnOutage::ALL.to_vec());
+    (2_u16..4, millis(500..20_000), policy).prop_map(|(replicas, stale, on_outage)| PeersSpec {
+        replicas,
+        stale,
+        on_outage,
+    })
+}
+
 /// Random routers of at most five deployments and three groups.
 pub fn specs() -> impl Strategy<Value = Spec> {
     let facts = (prop::bits::u8::masked(7), prop::option::of(1_u8..3), 0_u8..12);
@@ -166,7 +177,8 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         let count = deployments.len();
         let budget = (prop::option::weighted(0.8, percent(0..=60)), 0_u32..4, 1_u64..12);
         let router = (millis(500..6_000), 1_u8..6, budget, 4_u32..64);
-        (router, groups(count), subjects()).prop_map(move |(router, groups, subjects)| {
+        let router = (router, prop::option::weighted(0.2, peers()));
+        (router, groups(count), subjects()).prop_map(move |((router, peers), groups, subjects)| {
             let mut spec = Spec { groups, ..Spec::default() };
             let (deadline, attempts, (ratio, per_second, window), in_flight) = router;
             spec.router.deadline = deadline;
@@ -197,6 +209,11 @@ pub fn specs() -> impl Strategy<Value = Spec> {
                 spec.deployments.push(deployment);
             }
             subjects.adorn(&mut spec);
+            spec.router.peers = peers;
+            if Config::new(&spec).is_err() {
+                // There is too little of some limit to divide.
+                spec.router.peers = None;
+            }
             spec
         })
     })

@@ -403,6 +403,23 @@ pub enum Consumption {
         /// Completion tokens, cumulative.
         output_tokens: u64,
     },
+    /// It is there: for when it has nothing else to say. [`Self::Used`] says as much.
+    Alive {
+        /// Which replica.
+        replica: u16,
+    },
+    /// What this very replica had used before it was started anew, as the store remembers it.
+    /// It counts until something is sent that takes from the limit: from then on it is an echo.
+    Own {
+        /// Of which limit.
+        limit: LimitId,
+        /// Requests, cumulative.
+        requests: u64,
+        /// Prompt tokens, cumulative.
+        input_tokens: u64,
+        /// Completion tokens, cumulative.
+        output_tokens: u64,
+    },
     /// It rests a deployment.
     Resting {
         /// Which deployment.

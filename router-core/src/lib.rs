@@ -104,8 +104,9 @@ pub use config::{
     BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
     ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
     FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Limit, LimitSpec, Load,
-    Longest, Member, MemberSpec, Price, Problem, Rate, RestAfter, RetryBudgetSpec, RetrySpec,
-    RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch, TimeoutsSpec, Warning, WorstCase,
+    Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
+    RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch,
+    TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{

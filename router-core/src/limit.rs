@@ -4,6 +4,7 @@
 //! I.371, annex A, "virtual scheduling"). It is exact, slides by nature, and tells the earliest
 //! time at which something would pass.
 
+use crate::peers::grown;
 use crate::{LimitSpec, Measure, Rate, Span, Time, Usage};
 
 /// What one attempt reserves, and is later settled for.
@@ -104,6 +105,17 @@ pub(crate) struct Limit {
     output: Option<Bucket>,
     parallel_max: u32,
     parallel: u32,
+    used: Used,
+}
+
+/// What this replica has used of a limit since it was started: requests, input and output tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) counters: [u64; 3],
+    /// Whether the store has told what it had used before.
+    pub(crate) told: bool,
+    /// Whether it has sent something itself.
+    pub(crate) begun: bool,
 }
 
 impl Limit {
@@ -115,16 +127,17 @@ impl Limit {
             output: spec.output_tokens.map(Bucket::new),
             parallel_max: spec.parallel.unwrap_or(u32::MAX),
             parallel: 0,
+            used: Used::default(),
         }
     }
 
     /// The same state under another specification.
     pub(crate) fn revise(&mut self, spec: &LimitSpec) {
         let spent = self.spent();
-        let parallel = self.parallel;
+        let (parallel, used) = (self.parallel, self.used);
         *self = Self::new(spec);
         self.restore(spent);
-        self.parallel = parallel;
+        (self.parallel, self.used) = (parallel, used);
     }
 
     /// The buckets and what `charge` means to each.
@@ -181,6 +194,30 @@ impl Limit {
     pub(crate) fn reserve(&mut self, charge: Charge, now: Time) {
         self.charge(charge, now);
         self.parallel += 1;
+        self.used.begun = true;
+        let Charge { requests, input, output } = charge;
+        for (counter, more) in self.used.counters.iter_mut().zip([requests, input, output]) {
+            *counter = counter.saturating_add(more);
+        }
+    }
+
+    /// Hears what this replica had used before it was started anew. The first word says where its
+    /// counters stood; what they have grown by since then is charged.
+    pub(crate) fn resume(&mut self, counters: [u64; 3], now: Time) {
+        if self.used.begun {
+            return;
+        }
+        let [requests, input, output] = grown(&mut self.used.counters, counters);
+        if self.used.told {
+            self.charge(Charge { requests, input, output }, now);
+        }
+        self.used.told = true;
+    }
+
+    /// Whether it has a rate.
+    pub(crate) fn is_rated(&self) -> bool {
+        let rates = [&self.requests, &self.tokens, &self.input, &self.output];
+        rates.into_iter().any(Option::is_some)
     }
 
     /// Takes `charge`, whether it passes or not: an overrun becomes debt.
@@ -224,6 +261,10 @@ impl Limit {
 
     /// Corrects what was `charged` to what was `used`; requests are never given back.
     pub(crate) fn correct(&mut self, charged: Charge, used: Charge, now: Time) {
+        // An account's limit counts nothing: the saturation leaves its counters at zero.
+        let [_, input, output] = &mut self.used.counters;
+        *input = input.saturating_add(used.input).saturating_sub(charged.input);
+        *output = output.saturating_add(used.output).saturating_sub(charged.output);
         let charged = Charge { requests: 0, ..charged };
         let used = self.each(used).map(|(_, n)| n);
         for ((bucket, charged), used) in self.each_mut(charged).into_iter().zip(used).skip(1) {
@@ -236,6 +277,16 @@ impl Limit {
     /// Up to when each rate is spent, in the order of the specification.
     pub(crate) fn spent(&self) -> [Option<Time>; 4] {
         [self.requests, self.tokens, self.input, self.output].map(|b| b.map(|b| b.spent))
+    }
+
+    /// What this replica has used.
+    pub(crate) const fn used(&self) -> Used {
+        self.used
+    }
+
+    /// Puts back what [`Self::used`] told.
+    pub(crate) const fn restore_used(&mut self, used: Used) {
+        self.used = used;
     }
 
     /// Puts back what [`Self::spent`] told; rates that are not there any more are passed over.

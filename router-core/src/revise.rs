@@ -25,6 +25,10 @@ impl Router {
         for (limit, checked) in self.limits.iter_mut().zip(next.limits()) {
             limit.revise(&checked.spec);
         }
+        if last.router().peers != next.router().peers {
+            self.peers.since = self.now;
+        }
+        self.peers.look(&next);
         let new = next.limits()[self.limits.len()..].iter();
         self.limits.extend(new.map(|limit| Limit::new(&limit.spec)));
         self.move_calls(&last, &next);

@@ -124,7 +124,7 @@ impl Router {
             accounts: Accounts::new(&config),
             health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
-            peers: Peers::default(),
+            peers: Peers::new(&config, now),
             estimates: Estimates::new(&config),
             credits: Credits::new(&config),
             barred: Vec::with_capacity(BARRED_ROOM),

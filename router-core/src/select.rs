@@ -156,6 +156,9 @@ impl Router {
     /// Whether a limit has no room.
     #[inline]
     fn shortage(&self, flight: &Flight, member: &Member) -> Option<Reason> {
+        if self.is_withheld(member.deployment) {
+            return Some(Reason::Limit);
+        }
         let charge = flight.charge();
         let limits = &self.config.deployment(member.deployment).limits;
         if limits.iter().any(|l| !self.limits[l.index()].admits(charge, self.now)) {
@@ -207,7 +210,8 @@ impl Router {
             }
     }
 
-    /// When somebody of a group could serve, if nothing else changes. A full parallel limit or a
+    /// When somebody of a group could serve, if nothing else changes: never where only a word of
+    /// a silent peer would help. A full parallel limit or a
     /// probe in flight opens at no time that could be told; it counts as now, so that the wait is
     /// the backoff alone.
     #[cold]
@@ -222,6 +226,7 @@ impl Router {
                 && (aside.region == 0 || aside.region == member.region)
                 && flight.length() <= u64::from(member.context)
                 && !self.is_barred(flight.id, member.deployment)
+                && !self.is_withheld(member.deployment)
         });
         able.filter_map(|(index, member)| {
             let mut awake = self.now.max(self.health.of(member.deployment).cooling_until());

@@ -19,6 +19,7 @@ use words::{Lines, Words};
 
 use crate::account::KINDS;
 use crate::health::Rest;
+use crate::limit::Used;
 use crate::router::{Dropped, Router};
 use crate::{Config, LimitId, Seed, Usage, fingerprint};
 
@@ -68,7 +69,8 @@ impl Router {
                     None => write!(out, " -")?,
                 }
             }
-            writeln!(out)?;
+            let Used { counters: [requests, input, output], told, begun } = limit.used();
+            writeln!(out, " {requests} {input} {output} {} {}", u8::from(told), u8::from(begun))?;
         }
         for state in &self.health.deployments {
             write!(out, "rest")?;
@@ -89,6 +91,10 @@ impl Router {
         pairs(out, slots)?;
         self.write_learned(out)?;
         self.write_accounts(out)?;
+        writeln!(out, "silence {}", self.peers.since.as_nanos())?;
+        for (at, replica) in &self.peers.signs {
+            writeln!(out, "sign {replica} {}", at.as_nanos())?;
+        }
         for ((replica, limit), [requests, input, output]) in &self.peers.heard {
             writeln!(out, "peer {replica} {} {requests} {input} {output}", limit.index())?;
         }
@@ -137,6 +143,9 @@ impl Router {
                 *spent = words.maybe_time()?;
             }
             limit.restore(spent);
+            let counters = [words.number()?, words.number()?, words.number()?];
+            let (told, begun) = (words.number::<u8>()? != 0, words.number::<u8>()? != 0);
+            limit.restore_used(Used { counters, told, begun });
         }
         for state in &mut router.health.deployments {
             let mut words = lines.must("rest")?;
@@ -161,6 +170,12 @@ impl Router {
         }
         router.read_learned(&mut lines)?;
         router.read_accounts(&mut lines)?;
+        router.peers.since = lines.must("silence")?.time()?;
+        while let Some(mut words) = lines.may("sign") {
+            let (replica, at) = (words.number()?, words.time()?);
+            router.peers.signs.push((at, replica));
+        }
+        router.peers.look(&config);
         while let Some(words) = lines.may("peer") {
             router.read_peer(words)?;
         }

@@ -7,7 +7,8 @@ mod warn;
 use std::sync::Arc;
 
 use router_core::{
-    Config, ConfigError, DeploymentSpec, LimitSpec, Price, Problem, RouterSpec, Span, Spec,
+    Config, ConfigError, DeploymentSpec, LimitSpec, OnOutage, PeersSpec, Price, Problem,
+    RouterSpec, Span, Spec,
 };
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -133,6 +134,13 @@ fn router(section: &Section) -> RouterSpec {
         periods_began: section.need("periods_began"),
         default_group: section.get("default_group"),
         fallbacks: group::fallbacks(section),
+        peers: section.section("peers").map(|peers| PeersSpec {
+            replicas: peers.get("replicas").unwrap_or(1),
+            stale: peers.need("stale"),
+            on_outage: peers
+                .word("on_outage", &OnOutage::ALL.map(|it| (it.name(), it)))
+                .unwrap_or(OnOutage::Open),
+        }),
     }
 }
 
@@ -241,6 +249,10 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
         Some(format!("write less than `{}`, or a quantile like `p95`", Quantity::Time(*end)))
     } else if matches!(problem, Problem::BudgetBelow { .. }) {
         Some("a request without `max_tokens` reserves `router.output_reserve`".to_owned())
+    } else if let Problem::Indivisible { replicas, .. } = problem {
+        Some(format!("at least {replicas}, or fewer replicas in `router.peers`"))
+    } else if matches!(problem, Problem::NoPeers) {
+        Some("leave `router.peers` out, or count the other replicas, too".to_owned())
     } else if matches!(problem, Problem::NeverTrips) {
         Some("write `breaker = \"disabled\"`, or let it count something".to_owned())
     } else {

@@ -16,6 +16,7 @@ mod cooldown;
 mod failing;
 mod frugal;
 mod metamorphic;
+mod peers;
 mod play;
 mod revise;
 mod routing;

@@ -53,6 +53,7 @@ impl Auditor {
         if self.unfit(flight, group, index).is_some()
             || flight.barred.contains(&deployment)
             || self.limits.full(config, deployment)
+            || self.limits.closed(config, deployment, at)
         {
             return Able::NOT;
         }
@@ -156,6 +157,7 @@ impl Auditor {
             .filter(|(index, _)| self.unfit(flight, group, *index).is_none())
             .filter(|(_, m)| !flight.barred.contains(&m.deployment))
             .filter(|(_, m)| !self.limits.full(config, m.deployment))
+            .filter(|(_, m)| !self.limits.closed(config, m.deployment, at))
             .filter_map(|(index, m)| {
                 let limits = self.limits.latest(config, m.deployment, at, take)?;
                 let opens = self.health.opens(config, group, index, at);

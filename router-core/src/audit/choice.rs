@@ -9,7 +9,7 @@ use super::flight::{Attempt, Failed, Flight};
 use super::health::{Place, enforced};
 use super::limits::Take;
 use super::{Answer, Auditor, Invariant, accounts, limits, payer};
-use crate::{Cause, Config, Detour, Dispatch, Rejection};
+use crate::{Cause, Config, Detour, Dispatch, OnOutage, Rejection};
 
 /// An upstream call to judge, and what the books say of it.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +205,10 @@ impl Auditor {
         if self.limits.full(config, deployment) {
             return Some((Invariant::Parallel, format!("{id}: `{name}` is full")));
         }
+        if self.limits.closed(config, deployment, at) {
+            let detail = format!("{id}: `{name}` has a rate, and peers that share it are silent");
+            return Some((Invariant::Peers, detail));
+        }
         if self.limits.take(config, deployment, at, flight.take()) == Answer::No {
             let detail = format!("{id}: a rate of `{name}` cannot take it");
             return Some((Invariant::RateLimits, detail));
@@ -359,11 +363,13 @@ impl Auditor {
         self.accounts.reserve(config, &flight.accounts, at, (take, cost));
         let (subject, budget) = payer::kinds(config, &flight.accounts);
         let (rated, parallel) = limits::kinds(config, deployment);
+        let closes = config.router().peers.is_some_and(|peers| peers.on_outage == OnOutage::Closed);
         for (invariant, met) in [
             (Invariant::AttemptCap, capped),
             (Invariant::OnlyEligible, members.len() > 1),
             (Invariant::Removed, config.group(group).size() < members.len() as u32),
             (Invariant::RateLimits, rated),
+            (Invariant::Peers, rated && closes),
             (Invariant::Parallel, parallel),
             (Invariant::Subjects, subject),
             (Invariant::Budgets, budget),

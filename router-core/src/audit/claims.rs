@@ -158,7 +158,11 @@ impl Auditor {
             Reason::Barred => flight.barred.contains(&member.deployment).into(),
             Reason::Cooling => in_spite(self.health.resting(member.deployment, at)),
             Reason::Open => in_spite(self.health.admits(config, group, index, at).not()),
-            Reason::Limit => self.limits.take(config, member.deployment, at, flight.take()).not(),
+            Reason::Limit => {
+                let closed = self.limits.closed(config, member.deployment, at);
+                let taken = self.limits.take(config, member.deployment, at, flight.take());
+                Answer::from(closed).or(taken.not())
+            }
             Reason::Parallel => self.limits.full(config, member.deployment).into(),
             Reason::Weight => Answer::from(member.weight == 0).and(any(&|other| {
                 members[other].weight > 0 && members[other].tier == member.tier && fresh(other)

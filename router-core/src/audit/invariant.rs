@@ -25,6 +25,8 @@ pub enum Invariant {
     Hedges,
     /// Rates and bursts hold.
     RateLimits,
+    /// Nothing that takes from a rate is sent while peers are silent.
+    Peers,
     /// Parallel limits hold.
     Parallel,
     /// Subjects' limits hold.
@@ -59,7 +61,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -68,6 +70,7 @@ impl Invariant {
         Self::Probes,
         Self::Hedges,
         Self::RateLimits,
+        Self::Peers,
         Self::Parallel,
         Self::Subjects,
         Self::Budgets,
@@ -119,6 +122,10 @@ impl Invariant {
             Self::RateLimits => {
                 "requests and tokens dispatched stay within each rate and its burst; an overrun \
                  becomes debt, and a refund never lifts a bucket above its burst"
+            }
+            Self::Peers => {
+                "nothing that takes from a rate is dispatched while fewer of the other replicas \
+                 are heard than there are, where the configuration closes for that"
             }
             Self::Parallel => {
                 "calls in flight never exceed a parallel limit, nor requests `router.in_flight`"
@@ -185,6 +192,7 @@ impl Invariant {
             Self::Probes => "probes",
             Self::Hedges => "hedges",
             Self::RateLimits => "rate-limits",
+            Self::Peers => "peers",
             Self::Parallel => "parallel",
             Self::Subjects => "subjects",
             Self::Budgets => "budgets",

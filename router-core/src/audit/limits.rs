@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use super::Answer;
 use super::expect::Range;
-use crate::{Config, DeploymentId, LimitId, LimitSpec, Rate, Time};
+use crate::{Config, DeploymentId, LimitId, LimitSpec, OnOutage, PeersSpec, Rate, Time};
 
 /// What one attempt takes from each kind of rate.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -190,11 +190,28 @@ struct Book {
     buckets: [Bucket; 4],
     /// Attempts in flight on it.
     live: u32,
+    /// What this replica is told that it had used before it was started anew.
+    own: Option<[u64; 3]>,
+    /// Whether it has sent something since: then it is told no more.
+    begun: bool,
 }
 
 impl Book {
     fn new(limit: &crate::Limit, at: Time) -> Self {
-        Self { buckets: rates(&limit.spec).map(|rate| Bucket::new(rate, at)), live: 0 }
+        let buckets = rates(&limit.spec).map(|rate| Bucket::new(rate, at));
+        Self { buckets, live: 0, own: None, begun: false }
+    }
+
+    fn charge(&mut self, at: Time, take: Take) {
+        for (bucket, n) in self.buckets.iter_mut().zip(take.amounts()) {
+            bucket.charge(at, n);
+        }
+    }
+
+    fn reserve(&mut self, at: Time, take: Take) {
+        self.charge(at, take);
+        self.live += 1;
+        self.begun = true;
     }
 }
 
@@ -206,6 +223,9 @@ pub(super) struct Limits {
     in_flight: Vec<u32>,
     /// What each replica said last that it had used of each limit.
     peers: BTreeMap<(u16, LimitId), [u64; 3]>,
+    /// When each replica was last heard of, and from when silence counts.
+    heard: BTreeMap<u16, Time>,
+    silence: Time,
 }
 
 impl Limits {
@@ -214,10 +234,15 @@ impl Limits {
             books: config.limits().iter().map(|limit| Book::new(limit, start)).collect(),
             in_flight: vec![0; config.deployments().len()],
             peers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            silence: start,
         }
     }
 
-    pub(super) fn reconfigure(&mut self, at: Time, next: &Config) {
+    pub(super) fn reconfigure(&mut self, at: Time, last: &Config, next: &Config) {
+        if last.router().peers != next.router().peers {
+            self.silence = at;
+        }
         for (book, limit) in self.books.iter_mut().zip(next.limits()) {
             for (bucket, rate) in book.buckets.iter_mut().zip(rates(&limit.spec)) {
                 bucket.reconfigure(at, rate);
@@ -235,11 +260,7 @@ impl Limits {
             book.live = book.live.saturating_sub(1);
         }
         for limit in to.iter().filter(|limit| !from.contains(limit)) {
-            let book = &mut self.books[limit.index()];
-            book.live += 1;
-            for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
-                bucket.charge(at, n);
-            }
+            self.books[limit.index()].reserve(at, take);
         }
     }
 
@@ -252,11 +273,7 @@ impl Limits {
     pub(super) fn reserve(&mut self, config: &Config, to: DeploymentId, at: Time, take: Take) {
         self.in_flight[to.index()] += 1;
         for limit in &config.deployment(to).limits {
-            let book = &mut self.books[limit.index()];
-            book.live += 1;
-            for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
-                bucket.charge(at, n);
-            }
+            self.books[limit.index()].reserve(at, take);
         }
     }
 
@@ -289,17 +306,52 @@ impl Limits {
         }
     }
 
-    pub(super) fn peer(&mut self, at: Time, replica: u16, limit: LimitId, now: [u64; 3]) {
+    /// What a peer has used since it was last heard of counts here, unless each has its own part.
+    pub(super) fn peer(
+        &mut self,
+        config: &Config,
+        at: Time,
+        (replica, limit): (u16, LimitId),
+        now: [u64; 3],
+    ) {
+        self.alive(at, replica);
         let Some(book) = self.books.get_mut(limit.index()) else { return };
         // What it had used before it was first heard of may be long past.
         let last = self.peers.entry((replica, limit)).or_insert(now);
-        let [requests, input, output] =
-            core::array::from_fn(|index| now[index].saturating_sub(last[index]));
-        *last = core::array::from_fn(|index| now[index].max(last[index]));
-        let take = Take { requests, input, output };
-        for (bucket, n) in book.buckets.iter_mut().zip(take.amounts()) {
-            bucket.charge(at, n);
+        let take = growth(last, now);
+        if config.router().peers.is_none_or(|peers| peers.on_outage != OnOutage::Share) {
+            book.charge(at, take);
         }
+    }
+
+    pub(super) fn alive(&mut self, at: Time, replica: u16) {
+        self.heard.insert(replica, at);
+    }
+
+    /// What this replica itself used before it was started anew.
+    pub(super) fn own(&mut self, at: Time, limit: LimitId, now: [u64; 3]) {
+        let Some(book) = self.books.get_mut(limit.index()).filter(|book| !book.begun) else {
+            return;
+        };
+        match &mut book.own {
+            Some(last) => {
+                let take = growth(last, now);
+                book.charge(at, take);
+            }
+            none => *none = Some(now),
+        }
+    }
+
+    /// Whether peers are silent for too long for anything to be sent there that takes from a rate.
+    pub(super) fn closed(&self, config: &Config, to: DeploymentId, at: Time) -> bool {
+        let Some(PeersSpec { replicas, stale, on_outage }) = config.router().peers else {
+            return false;
+        };
+        let heard = self.heard.values().filter(|last| **last + stale > at).count();
+        on_outage == OnOutage::Closed
+            && self.silence + stale <= at
+            && heard + 1 < usize::from(replicas)
+            && kinds(config, to).0
     }
 
     /// Whether every rate of every limit of `to` can take this now.
@@ -369,6 +421,14 @@ impl Limits {
     pub(super) fn idle(&self) -> bool {
         self.books.iter().all(|book| book.live == 0)
     }
+}
+
+/// By how much counters are above the last ones, which become the greater of both.
+fn growth(last: &mut [u64; 3], now: [u64; 3]) -> Take {
+    let [requests, input, output] =
+        core::array::from_fn(|index| now[index].saturating_sub(last[index]));
+    *last = core::array::from_fn(|index| now[index].max(last[index]));
+    Take { requests, input, output }
 }
 
 /// Whether `to` has a rate to keep, and whether it has a parallel limit.

@@ -256,7 +256,12 @@ impl Auditor {
         match consumption {
             Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {
                 let now = [requests, input_tokens, output_tokens];
-                self.limits.peer(self.now, replica, limit, now);
+                self.limits.peer(&self.config, self.now, (replica, limit), now);
+            }
+            Consumption::Alive { replica } => self.limits.alive(self.now, replica),
+            Consumption::Own { limit, requests, input_tokens, output_tokens } => {
+                let now = [requests, input_tokens, output_tokens];
+                self.limits.own(self.now, limit, now);
             }
             Consumption::Resting { deployment, key, remaining, asked } => {
                 let config = Arc::clone(&self.config);

@@ -25,7 +25,7 @@ impl Auditor {
     pub(super) fn reconfigured(&mut self, next: Arc<Config>) {
         let last = core::mem::replace(&mut self.config, next);
         let (now, config) = (self.now, Arc::clone(&self.config));
-        self.limits.reconfigure(now, &config);
+        self.limits.reconfigure(now, &last, &config);
         let limits = |config: &Config, of: DeploymentId| -> Vec<LimitId> {
             config.deployment(of).limits.clone()
         };
@@ -145,6 +145,7 @@ impl Auditor {
             | Invariant::Chosen
             | Invariant::Probes
             | Invariant::Hedges
+            | Invariant::Peers
             | Invariant::Parallel
             | Invariant::Subjects
             | Invariant::Budgets

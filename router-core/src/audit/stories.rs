@@ -1,6 +1,7 @@
 //! For every invariant a story that breaks it and only it, and stories that break none.
 
 mod chosen;
+mod peers;
 mod policies;
 mod revised;
 mod subjects;
@@ -8,6 +9,7 @@ mod subjects;
 use std::sync::Arc;
 use std::vec::Vec;
 
+use self::peers::closing;
 use self::revised::without_d1;
 use crate::{
     Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, BudgetSpec, BudgetUnit, Cause, Config,
@@ -276,6 +278,10 @@ fn story(invariant: Invariant) -> Scene {
         }
         Invariant::RateLimits => {
             scene.begins(1, 0).begins(2, 0).at(1).serves(1, 1).serves(2, 1);
+        }
+        Invariant::Peers => {
+            scene = Scene::new(&closing());
+            scene.at(999).begins(1, 0).serves(1, 1).at(1_000).begins(2, 0).serves(2, 1);
         }
         Invariant::Parallel => {
             scene.begins(1, 1).begins(2, 1).at(1).serves(1, 1).serves(2, 1);

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use self::dice::Dice;
 use crate::{
     Abandon, AttemptId, Auditor, Brain, Config, Consumption, DeploymentId, Dispatch, Driver,
-    Effects, GroupId, Input, Invariant, LimitId, Line, Observation, Outcome, Purpose, Recorder,
-    Request, RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
+    Effects, GroupId, Input, Invariant, Line, Observation, Outcome, Purpose, Recorder, Request,
+    RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
 
 mod dice;
@@ -169,13 +169,7 @@ impl Run {
                     asked: dice.once_in(3),
                 })
             }
-            38 if dice.once_in(4) && limits > 0 => Input::Peers(Consumption::Used {
-                replica: dice.below(2) as u16,
-                limit: LimitId::at(dice.below(limits) as usize),
-                requests: dice.below(20),
-                input_tokens: dice.below(5_000),
-                output_tokens: dice.below(5_000),
-            }),
+            38 if dice.once_in(2) => Input::Peers(dice.peer(limits)),
             39 if dice.once_in(100) => Input::Drain,
             _ => Input::Tick,
         }

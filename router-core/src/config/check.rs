@@ -15,7 +15,10 @@ pub(super) use fleet::TAGS_MAX;
 pub use problem::{ConfigError, Problem};
 pub(super) use subject::KINDS_MAX;
 
-use super::{Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, RouterSpec, Spec, names};
+use super::{
+    Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, OnOutage, PeersSpec, RouterSpec,
+    Spec, names,
+};
 use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
 
 /// The longest time a file may name, but for "off": a year.
@@ -23,6 +26,8 @@ const LONGEST: Span = Span::from_secs(366 * 86_400);
 pub(super) const MEMBERS_MAX: usize = 64;
 pub(super) const GROUPS_MAX: usize = 64;
 pub(super) const DEPLOYMENTS_MAX: usize = 4096;
+/// As many processes as anybody runs of one gateway.
+pub(crate) const REPLICAS_MAX: u64 = 1_000;
 /// Aliases of one group.
 const ALIASES_MAX: usize = 1_000;
 
@@ -151,6 +156,13 @@ impl Checker {
         }
         let (_, errors) = lists("router", &router.fallbacks, spec);
         self.errors.extend(errors);
+        if let Some(PeersSpec { replicas, stale, on_outage }) = router.peers {
+            self.range("router.peers.replicas", u64::from(replicas), 1, REPLICAS_MAX);
+            self.span("router.peers.stale", stale, ms, LONGEST);
+            if replicas == 1 && on_outage == OnOutage::Closed {
+                self.fault("router.peers.on_outage", Problem::NoPeers);
+            }
+        }
     }
 
     fn groups(&mut self, spec: &Spec, deployments: &[Deployment]) -> Vec<Group> {

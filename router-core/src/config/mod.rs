@@ -3,6 +3,7 @@
 mod check;
 mod concern;
 mod names;
+mod peers;
 mod policy;
 mod revise;
 mod spec;
@@ -15,6 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use check::{ConfigError, Problem};
+pub use peers::{OnOutage, PeersSpec};
 pub use policy::{
     BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter, HedgeSpec,
     Jitter, Load, RestAfter, RetrySpec, Strategy, TagMatch,
@@ -51,8 +53,10 @@ pub struct Limit {
     pub name: String,
     /// Whether several deployments may take from it.
     pub shared: bool,
-    /// What it holds.
+    /// What this router may take of it: its part where replicas divide it.
     pub spec: LimitSpec,
+    /// What all replicas may take of it together.
+    pub whole: LimitSpec,
     /// Whether a revision has removed it: see [`Config::revise`].
     pub removed: bool,
 }

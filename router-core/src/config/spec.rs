@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::SubjectSpec;
+use super::peers::PeersSpec;
 use super::policy::{
     BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter, RetrySpec,
     Strategy, TagMatch,
@@ -54,6 +55,8 @@ pub struct RouterSpec {
     /// The fallbacks of groups that name none of their own, list by list; a group that would
     /// fall back to itself skips itself.
     pub fallbacks: FallbacksSpec,
+    /// The other replicas that keep to the same limits; absent, what they say counts all the same.
+    pub peers: Option<PeersSpec>,
 }
 
 impl Default for RouterSpec {
@@ -69,6 +72,7 @@ impl Default for RouterSpec {
             periods_began: Span::ZERO,
             default_group: None,
             fallbacks: FallbacksSpec::default(),
+            peers: None,
         }
     }
 }

@@ -116,6 +116,15 @@ fn consumptions() -> impl Strategy<Value = Consumption> {
                 output_tokens,
             }
         ),
+        any::<u16>().prop_map(|replica| Consumption::Alive { replica }),
+        (0_usize..4096, any::<[u64; 3]>()).prop_map(
+            |(limit, [requests, input_tokens, output_tokens])| Consumption::Own {
+                limit: LimitId::at(limit),
+                requests,
+                input_tokens,
+                output_tokens,
+            }
+        ),
         (deployments(), any::<Option<u8>>(), spans(), any::<bool>()).prop_map(
             |(deployment, key, remaining, asked)| Consumption::Resting {
                 deployment,

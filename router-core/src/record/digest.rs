@@ -144,6 +144,17 @@ impl Digest {
                 self.0.word(input_tokens);
                 self.0.word(output_tokens);
             }
+            Consumption::Alive { replica } => {
+                self.event(Head::input(5).byte(0, 2 << 2), now);
+                self.0.word(u64::from(replica));
+            }
+            Consumption::Own { limit, requests, input_tokens, output_tokens } => {
+                self.event(Head::input(5).byte(0, 3 << 2), now);
+                self.0.word(limit.index() as u64);
+                self.0.word(requests);
+                self.0.word(input_tokens);
+                self.0.word(output_tokens);
+            }
             Consumption::Resting { deployment, key, remaining, asked } => {
                 let head = Head::input(5).byte(0, 1 << 2).byte(1, key.unwrap_or(0));
                 self.event(head.present(0, key.is_some()).present(1, asked), now);

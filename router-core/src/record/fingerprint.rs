@@ -5,7 +5,8 @@ use super::mix::{Mixer, pair};
 use crate::{
     BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest, ClassRests,
     Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind, LimitSpec, Load,
-    Member, Rate, RestAfter, RouterSpec, Span, Strategy, Subject, TagMatch, TimeoutsSpec,
+    Member, PeersSpec, Rate, RestAfter, RouterSpec, Span, Strategy, Subject, TagMatch,
+    TimeoutsSpec,
 };
 
 /// A number for a configuration: equal configurations have equal ones, and different ones
@@ -24,6 +25,7 @@ pub fn fingerprint(config: &Config) -> u64 {
         default_group,
         // What it means is in each group's own.
         fallbacks: _,
+        peers,
     } = config.router();
     name(&mut mixer, default_group.as_deref().unwrap_or_default());
     mixer.span(*deadline);
@@ -34,6 +36,10 @@ pub fn fingerprint(config: &Config) -> u64 {
     mixer.span(*retry_after_max);
     if !config.kinds().is_empty() {
         subject_words(&mut mixer, config, (*accounts, *periods_began));
+    }
+    if let Some(PeersSpec { replicas, stale, on_outage }) = *peers {
+        mixer.word(pair(u32::from(replicas), on_outage as u32));
+        mixer.span(stale);
     }
     mixer.word(config.limits().len() as u64);
     for limit in config.limits() {

@@ -363,8 +363,10 @@ enums! {
         "content-policy" = ContentPolicy;
         "invalid-output" = InvalidOutput;
     }
-    Consumption, "`used` or `resting`" {
+    Consumption, "`used`, `alive`, `own` or `resting`" {
         "used" = Used { replica, limit, requests, input_tokens, output_tokens };
+        "alive" = Alive { replica };
+        "own" = Own { limit, requests, input_tokens, output_tokens };
         "resting" = Resting { deployment, key, remaining, asked };
     }
     Output, "an output" {

@@ -28,7 +28,7 @@ pub static ROUTER_FILE: Table = Table {
         elsewhere("budget", "`budget` is a key of each `[subject.\"KIND=NAME\"]`"),
         elsewhere("subjects", "write `[subject.\"KIND=NAME\"]`; demand says who asks"),
         later("properties", "labels of requests in figures"),
-        later("store", "what replicas share"),
+        elsewhere("store", "what replicas do without word of each other is `router.peers`"),
     ],
 };
 
@@ -70,8 +70,24 @@ static ROUTER: Table = Table {
             Kind::Short(&FALLBACKS, "any"),
             "those of groups that name none of their own, list by list",
         ),
+        optional("peers", Kind::Table(&PEERS), "other replicas of it that keep to the same limits"),
         later("queue", "admission when nothing is free"),
         elsewhere("panic", "`panic` is a key of each group"),
+    ],
+};
+
+static PEERS: Table = Table {
+    doc: "Replicas of the router that keep to the same limits. `parallel` is divided among them.",
+    fields: &[
+        required("replicas", count(1, 1_000), "how many there are, this one included"),
+        given("stale", TIME, "5 s", "after how long without a word of one that is an outage"),
+        given(
+            "on_outage",
+            Kind::Choice(&["closed", "open", "share"]),
+            "open",
+            "then send nothing that takes from a rate, or go on; or have each replica keep to its \
+             part of every rate from the start",
+        ),
     ],
 };
 

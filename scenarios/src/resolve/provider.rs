@@ -131,7 +131,7 @@ fn size(
 ) -> bool {
     let deployment = config.deployment(id);
     let rated = deployment.limits.iter().filter(|&&id| {
-        let limit = &config.limit(id).spec;
+        let limit = &config.limit(id).whole;
         let rates = [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens];
         rates.iter().any(Option::is_some)
     });
@@ -147,10 +147,10 @@ fn size(
             deployment.name, limit.name
         ));
     }
-    quota.requests = limit.spec.requests;
-    quota.tokens = limit.spec.tokens;
-    quota.input_tokens = limit.spec.input_tokens;
-    quota.output_tokens = limit.spec.output_tokens;
+    quota.requests = limit.whole.requests;
+    quota.tokens = limit.whole.tokens;
+    quota.input_tokens = limit.whole.input_tokens;
+    quota.output_tokens = limit.whole.output_tokens;
     quota.shared = limit.shared.then(|| {
         let known = shared.iter().position(|known| *known == first);
         let number = known.unwrap_or_else(|| {

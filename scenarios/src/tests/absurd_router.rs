@@ -8,11 +8,15 @@ use crate::file::FileKind;
 use crate::router;
 
 /// One line of each of these, or none; `<t>` and so on become numbers.
-const ROUTER: [&[&str]; 5] = [
+const ROUTER: [&[&str]; 6] = [
     &["deadline = \"<t>\"", "deadline = \"off\""],
     &["retry_budget = \"<s> + <c>/s\"", "retry_budget = \"off\"", "retry_budget = \"<s>\""],
     &["attempts = <a>"],
     &["retry_after_max = \"<t>\""],
+    &[
+        "peers = { replicas = <c>, stale = \"<t>\", on_outage = \"closed\" }",
+        "peers = { replicas = <a>, on_outage = \"share\" }",
+    ],
     &["default_group = \"backup\"", "fallbacks = [\"chat\", \"backup\", \"mine\"]"],
 ];
 const DEPLOYMENT: [&[&str]; 4] = [

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use router_core::{
     BreakerMode, BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec, HedgeAfter,
-    HedgeSpec, Jitter, Load, Ratio, RestAfter, RetrySpec, RouterSpec, Span, Strategy as Choice,
-    TagMatch,
+    HedgeSpec, Jitter, Load, OnOutage, PeersSpec, Ratio, RestAfter, RetrySpec, RouterSpec, Span,
+    Strategy as Choice, TagMatch,
 };
 
 use crate::quantity::Quantity;
@@ -176,6 +176,8 @@ impl Policies {
         if self.flags[1] {
             router.default_group = Some("chat".to_owned());
             router.fallbacks.any = names(&["chat"]);
+            let stale = Span::from_secs(2);
+            router.peers = Some(PeersSpec { replicas: 3, stale, on_outage: OnOutage::Closed });
         }
     }
 
@@ -190,7 +192,12 @@ impl Policies {
 
     /// Lines of `[router]`.
     pub(super) fn router_text(&self) -> &'static str {
-        if self.flags[1] { "default_group = \"chat\"\nfallbacks = \"chat\"\n" } else { "" }
+        if self.flags[1] {
+            "default_group = \"chat\"\nfallbacks = \"chat\"\n\
+             peers = { replicas = 3, stale = \"2 s\", on_outage = \"closed\" }\n"
+        } else {
+            ""
+        }
     }
 
     /// Lines of a deployment.

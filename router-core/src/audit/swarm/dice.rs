@@ -4,12 +4,13 @@ use std::format;
 use std::string::String;
 
 mod names;
+mod peers;
 
 use crate::{
     BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
-    ClassRests, CooldownSpec, DeploymentSpec, Failure, FailureKind, FallbacksSpec, GroupSpec,
-    HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price, Rate, Ratio, RestAfter,
-    Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec, Upstream, Usage,
+    ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind, FallbacksSpec,
+    GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price, Rate, Ratio,
+    RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -285,6 +286,7 @@ impl Dice {
         budget.per_second = self.below(3) as u32;
         budget.window = Span::from_secs(1 + self.below(10));
         self.subjects(&mut spec);
+        spec.router.peers = self.peers();
         prune(&mut spec);
         spec
     }
@@ -334,6 +336,9 @@ impl Dice {
         }
         next.router.attempts = 1 + self.below(5) as u8;
         next.router.output_reserve = self.below(600) as u32;
+        if self.once_in(4) {
+            next.router.peers = self.peers();
+        }
         prune(&mut next);
         next
     }
@@ -386,7 +391,8 @@ impl Dice {
     }
 }
 
-/// Takes out hedges that would come too late, which a configuration may not have.
+/// Takes out what a configuration may not have: hedges that would come too late, and replicas
+/// that would have nothing of a limit.
 fn prune(spec: &mut Spec) {
     for group in &mut spec.groups {
         let TimeoutsSpec { first_token, total, .. } = group.timeouts;
@@ -395,5 +401,8 @@ fn prune(spec: &mut Spec) {
             HedgeAfter::Delay(delay) => delay < end,
             HedgeAfter::Quantile(_) => true,
         });
+    }
+    if spec.router.peers.is_some() && Config::new(spec).is_err() {
+        spec.router.peers = None;
     }
 }

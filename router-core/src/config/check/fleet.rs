@@ -5,7 +5,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Checker, DEPLOYMENTS_MAX, LONGEST, Problem, is_name};
-use crate::config::{Deployment, DeploymentSpec, Limit, LimitSpec, Rate, Spec};
+use crate::config::{
+    Deployment, DeploymentSpec, Limit, LimitSpec, OnOutage, PeersSpec, Rate, Spec,
+};
 use crate::{LimitId, Span};
 
 pub(in crate::config) const TAGS_MAX: usize = 64;
@@ -14,7 +16,7 @@ const CONTEXT_MAX: u64 = 1_000_000_000;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 impl Checker {
-    pub(super) fn limit(&mut self, path: &str, limit: &LimitSpec) {
+    pub(super) fn limit(&mut self, path: &str, limit: &LimitSpec, peers: Option<PeersSpec>) {
         let rates = [
             ("requests", limit.requests),
             ("tokens", limit.tokens),
@@ -42,6 +44,15 @@ impl Checker {
         if let Some(parallel) = limit.parallel {
             self.range(format!("{path}.parallel"), u64::from(parallel), 1, 1_000_000);
         }
+        let Some(PeersSpec { replicas, on_outage, .. }) = peers else { return };
+        let bursts = rates.map(|(name, rate)| (name, rate.map(|r| r.burst.unwrap_or(r.amount))));
+        let shared = bursts.into_iter().filter(|_| on_outage == OnOutage::Share);
+        let parallel = [("parallel", limit.parallel.map(u64::from))];
+        for (name, value) in shared.chain(parallel) {
+            if let Some(value) = value.filter(|value| (1..u64::from(replicas)).contains(value)) {
+                self.fault(format!("{path}.{name}"), Problem::Indivisible { value, replicas });
+            }
+        }
     }
 
     pub(super) fn deployments(&mut self, spec: &Spec) -> (Vec<Limit>, Vec<Deployment>) {
@@ -57,24 +68,20 @@ impl Checker {
         self.names("limit", spec.limits.iter().map(|(name, _)| name.as_str()));
         self.names("deployment", spec.deployments.iter().map(|d| d.name.as_str()));
         for (name, limit) in &spec.limits {
-            self.limit(&format!("limit.{name}"), limit);
+            self.limit(&format!("limit.{name}"), limit, spec.router.peers);
         }
-        let owners = spec.deployments.iter().filter(|d| d.limit.is_some());
-        let mut limits: Vec<Limit> = owners
-            .map(|d| Limit {
-                name: d.name.clone(),
-                shared: false,
-                spec: d.limit.clone().unwrap_or_default(),
-                removed: false,
-            })
-            .collect();
-        let own = limits.len();
-        limits.extend(spec.limits.iter().map(|(name, limit)| Limit {
+        let peers = spec.router.peers;
+        let limit = |name: &String, whole: &LimitSpec, shared| Limit {
             name: name.clone(),
-            shared: true,
-            spec: limit.clone(),
+            shared,
+            spec: peers.map_or_else(|| whole.clone(), |peers| peers.share(whole)),
+            whole: whole.clone(),
             removed: false,
-        }));
+        };
+        let owners = spec.deployments.iter().filter_map(|d| Some((&d.name, d.limit.as_ref()?)));
+        let mut limits: Vec<Limit> = owners.map(|(name, own)| limit(name, own, false)).collect();
+        let own = limits.len();
+        limits.extend(spec.limits.iter().map(|(name, whole)| limit(name, whole, true)));
         if let Some(extra) = self.tags.get(TAGS_MAX).cloned()
             && let Some(first) = spec.deployments.iter().find(|d| d.tags.contains(&extra))
         {
@@ -107,7 +114,7 @@ impl Checker {
         }
         let mut limits = Vec::new();
         if let Some(limit) = &written.limit {
-            self.limit(&format!("{path}.limit"), limit);
+            self.limit(&format!("{path}.limit"), limit, spec.router.peers);
             limits.push(LimitId::at(*next_own));
             *next_own += 1;
         }

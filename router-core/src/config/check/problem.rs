@@ -137,6 +137,15 @@ pub enum Problem {
         /// The least that a request reserves.
         least: u64,
     },
+    /// A limit of which the replicas' shares are nothing.
+    Indivisible {
+        /// What is divided.
+        value: u64,
+        /// Among how many.
+        replicas: u16,
+    },
+    /// One replica that waits for a word of the others.
+    NoPeers,
     /// A hedge that would start when its attempt has ended.
     HedgeTooLate {
         /// When it would start.
@@ -209,6 +218,12 @@ impl fmt::Display for Problem {
                 "is {}, but one request reserves at least {}: none would fit",
                 worth(*unit, *amount),
                 worth(*unit, *least)
+            ),
+            Self::Indivisible { value, replicas } => {
+                write!(f, "is {value}, of which each of {replicas} replicas would have nothing")
+            }
+            Self::NoPeers => f.write_str(
+                "closes when the other replicas are silent, but with `replicas = 1` there are none",
             ),
             Self::HedgeTooLate { after, end, by } => write!(
                 f,

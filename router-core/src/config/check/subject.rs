@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Checker, LONGEST, Problem, is_name};
-use crate::config::{Kind, Price, Spec, Subject, SubjectSpec};
+use crate::config::{Kind, PeersSpec, Price, Spec, Subject, SubjectSpec};
 use crate::{BudgetSpec, BudgetUnit, Span, Usage};
 
 /// As many subjects as a request can name.
@@ -43,7 +43,7 @@ impl Checker {
             } else if twice {
                 self.fault(path.clone(), Problem::Twice);
             }
-            let subject = self.subject(&path, written, least);
+            let subject = self.subject(&path, written, (least, spec.router.peers));
             match &written.name {
                 Some(_) => kind.named.push(subject),
                 None => kind.others = Some(subject),
@@ -57,21 +57,29 @@ impl Checker {
         kinds
     }
 
-    fn subject(&mut self, path: &str, written: &SubjectSpec, least: [u64; 2]) -> Subject {
-        self.limit(&format!("{path}.limit"), &written.limit);
+    fn subject(
+        &mut self,
+        path: &str,
+        written: &SubjectSpec,
+        (least, peers): ([u64; 2], Option<PeersSpec>),
+    ) -> Subject {
+        self.limit(&format!("{path}.limit"), &written.limit, peers);
         self.range(format!("{path}.weight"), u64::from(written.weight), 1, 1_000_000);
         let path = format!("{path}.budget");
         if written.budgets.len() > BUDGETS_MAX {
             let (what, count, most) = ("budgets", written.budgets.len(), BUDGETS_MAX);
             self.fault(path.clone(), Problem::TooMany { what, count, most });
         }
-        for budget in &written.budgets {
+        let part = |budget| peers.map_or(budget, |peers| peers.part(budget));
+        let budgets: Vec<BudgetSpec> = written.budgets.iter().copied().map(part).collect();
+        for budget in &budgets {
             self.budget(&path, budget, least);
         }
+        let whole = &written.limit;
         Subject {
             name: written.name.clone().unwrap_or_default(),
-            limit: written.limit.clone(),
-            budgets: written.budgets.clone(),
+            limit: peers.map_or_else(|| whole.clone(), |peers| peers.share(whole)),
+            budgets,
             weight: written.weight,
         }
     }

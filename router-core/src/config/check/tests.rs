@@ -7,7 +7,7 @@ use std::vec;
 use super::*;
 use crate::{
     BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec, HedgeAfter, HedgeSpec,
-    MemberSpec, RestAfter, Span, Strategy,
+    LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, RestAfter, Span, Strategy,
 };
 
 fn spec() -> Spec {
@@ -22,6 +22,38 @@ fn spec() -> Spec {
 fn said(spec: &Spec) -> Vec<String> {
     let errors = Config::new(spec).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn replicas_that_would_have_nothing_or_wait_for_nobody_are_refused() {
+    let mut spec = spec();
+    let rate = |amount, burst| Some(Rate { amount, period: Span::from_secs(60), burst });
+    spec.deployments[0].limit = Some(LimitSpec {
+        requests: rate(2, None),
+        tokens: rate(900, Some(2)),
+        parallel: Some(1),
+        ..LimitSpec::default()
+    });
+    let peers = PeersSpec::new(3);
+    let limit = "deployment.oai.limit";
+    let nothing = "of which each of 3 replicas would have nothing";
+    let parallel = format!("{limit}.parallel: is 1, {nothing}");
+    let requests = format!("{limit}.requests: is 2, {nothing}");
+    let tokens = format!("{limit}.tokens: is 2, {nothing}");
+    spec.router.peers = Some(peers);
+    assert_eq!(said(&spec), [parallel.as_str()]);
+    spec.router.peers = Some(PeersSpec { on_outage: OnOutage::Share, ..peers });
+    assert_eq!(said(&spec), [requests, tokens, parallel]);
+    spec.deployments[0].limit = None;
+    let stale = Span::ZERO;
+    spec.router.peers = Some(PeersSpec { replicas: 0, stale, on_outage: OnOutage::Open });
+    let said_of = said(&spec);
+    assert_eq!(said_of[0], "router.peers.replicas: is 0, but must be between 1 and 1000");
+    assert!(said_of[1].starts_with("router.peers.stale: is 0 s, but must be between 1 ms and "));
+    spec.router.peers = Some(PeersSpec { on_outage: OnOutage::Closed, ..PeersSpec::new(1) });
+    let alone = "router.peers.on_outage: closes when the other replicas are silent, but with \
+                 `replicas = 1` there are none";
+    assert_eq!(said(&spec), [alone]);
 }
 
 #[test]
