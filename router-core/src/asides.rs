@@ -49,6 +49,17 @@ impl Asides {
         self.free.reserve_exact(room.saturating_sub(self.free.len()));
     }
 
+    /// Whether there is something to keep of a request. Most requests have nothing, and an
+    /// [`Aside`] is large enough to be felt if each is asked.
+    #[inline]
+    pub(crate) const fn wants(&self, request: &Request) -> bool {
+        let [a, b, c, d] = request.subjects;
+        request.tags != 0
+            || request.region != 0
+            || self.sticky && request.affinity != 0
+            || self.kinds > 0 && a | b | c | d != 0
+    }
+
     /// What there is to keep of a request. Its affinity and its subjects only if somebody looks
     /// at them.
     pub(crate) const fn of(&self, request: &Request) -> Aside {

@@ -253,15 +253,15 @@ impl Router {
         }
         self.budget.deposit(now);
         let reserve = self.config.router().output_reserve;
-        let slot = self.seat(Flight::new(request, now, deadline, reserve), self.asides.of(request));
+        let slot = self.seat(Flight::new(request, now, deadline, reserve));
+        if self.asides.wants(request) {
+            self.put_aside(slot, self.asides.of(request));
+        }
         self.launch(slot);
     }
 
     /// Puts a flight into a slot.
-    pub(crate) fn seat(&mut self, mut flight: Flight, aside: Aside) -> u32 {
-        if !aside.is_none() {
-            *self.asides.make(&mut flight.aside) = aside;
-        }
+    pub(crate) fn seat(&mut self, flight: Flight) -> u32 {
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.flights[slot as usize] = flight;
@@ -274,6 +274,14 @@ impl Router {
         };
         self.slots.insert(flight.id.as_u64(), slot);
         slot
+    }
+
+    /// Keeps what only some flights have, if this one has any of it.
+    #[inline(never)]
+    pub(crate) fn put_aside(&mut self, slot: u32, aside: Aside) {
+        if !aside.is_none() {
+            *self.asides.make(&mut self.flights[slot as usize].aside) = aside;
+        }
     }
 
     /// Ends a request that never had a slot.

@@ -59,7 +59,8 @@ impl Router {
             }
             aside.twin = Some(twin);
         }
-        let slot = self.seat(flight, aside);
+        let slot = self.seat(flight);
+        self.put_aside(slot, aside);
         let (config, seated) = (Arc::clone(&self.config), *self.flight(slot));
         self.set_aside(&config, &seated, [Some(seated.lead), aside.twin]);
         for attempt in [Some(flight.lead), aside.twin].into_iter().flatten() {
