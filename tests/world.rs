@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use router_core::{
-    BackoffSpec, BreakerMode, Config, CooldownSpec, DeploymentSpec, FailureKind, GroupId,
-    GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, Ratio, RetryBudgetSpec, Seed,
-    Span, Spec, Time, TimeoutsSpec,
+    AdaptiveSpec, BackoffSpec, BreakerMode, Config, CooldownSpec, DeploymentSpec, FailureKind,
+    GroupId, GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, Ratio, RetryBudgetSpec,
+    Seed, Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
@@ -66,6 +66,12 @@ fn rate(amounts: core::ops::Range<u64>) -> impl Strategy<Value = Option<Rate>> {
             burst: burst.map(|burst| burst * amount.div_ceil(50)),
         }),
     )
+}
+
+/// Those with a window have an adaptive limit, too, whatever it is.
+fn adaptive(context: Option<u32>) -> Option<AdaptiveSpec> {
+    let max = 1 + context? % 30;
+    Some(AdaptiveSpec { min: 1, max, start: 1 + max / 2 })
 }
 
 pub(crate) fn limits() -> impl Strategy<Value = LimitSpec> {
@@ -192,6 +198,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
                 let mut deployment = DeploymentSpec::new(format!("d{index}"));
                 deployment.keys = *keys;
                 deployment.limit = limit.clone();
+                deployment.adaptive = adaptive(*context);
                 if *shares && shared.is_some() {
                     deployment.shared.push("org".to_owned());
                 }

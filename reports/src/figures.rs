@@ -65,6 +65,9 @@ pub struct Figures {
     /// Every stretch of time in which a membership's breaker was not plainly closed, in order
     /// of start.
     pub spells: Vec<Spell>,
+    /// The adaptive limit of each deployment, from when on it was what; nothing of those that
+    /// have none. By [`DeploymentId`].
+    pub concurrency: Vec<Vec<(Time, u32)>>,
     /// When nobody was eligible.
     pub stranded: Seconds,
     /// When an attempt was sent to a member that was out, since too many were; by the group that
@@ -107,6 +110,7 @@ impl Figures {
             rests: Vec::new(),
             resting: vec![Span::ZERO; deployments],
             spells: Vec::new(),
+            concurrency: vec![Vec::new(); deployments],
             stranded: Seconds::new(groups),
             panicked: Seconds::new(groups),
             late: 0,
@@ -114,6 +118,13 @@ impl Figures {
             application: None,
             frame,
         }
+    }
+
+    /// The adaptive limit of the `deployment`th, as last told before `ns` from the start.
+    pub(crate) fn concurrency_until(&self, deployment: usize, ns: u64) -> Option<u32> {
+        let limits = self.concurrency.get(deployment)?;
+        let known = limits.partition_point(|(from, _)| from.as_nanos() < ns);
+        limits[..known].last().map(|(_, limit)| *limit)
     }
 
     /// The phase called `name`.

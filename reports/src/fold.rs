@@ -86,6 +86,9 @@ impl Fold {
             *keys = deployment.keys.max(*keys);
         }
         figures.priced |= has_price(&config);
+        for (limits, deployment) in figures.concurrency.iter_mut().zip(config.deployments()) {
+            limits.extend(deployment.adaptive.map(|adaptive| (Time::ZERO, adaptive.start)));
+        }
         let mut breakers = Breakers::new(whole);
         breakers.reconfigure(Time::ZERO, &config);
         Self {
@@ -258,6 +261,10 @@ impl Fold {
             Observation::Breaker { group, deployment, to, why, until, streak, enforced } => {
                 let turned = Turned { to, why, until, streak, enforced };
                 self.turned(group, deployment, turned);
+            }
+            Observation::Concurrency { deployment, limit } => {
+                let now = self.cursor.now;
+                self.figures.concurrency[deployment.index()].push((now, limit));
             }
             Observation::Held { attempt, why } => {
                 let home = self.home(attempt.request);

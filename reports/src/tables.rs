@@ -31,7 +31,8 @@ const OPENERS: [Turn; 4] = [Turn::Consecutive, Turn::Failures, Turn::Slow, Turn:
 /// Of a deployment's attempts, `retried` are those that the retry budget pays for: not the first
 /// of their request and in the group of the one before, hedges included. `resting_s` is how much
 /// of the bin it rested, or all of its keys did; `not_closed_s` how much of it its breaker was
-/// open, half-open or forced open, added up over its groups.
+/// open, half-open or forced open, added up over its groups. `concurrency` is its adaptive limit as
+/// last told by the end of the bin.
 pub fn series_csv(figures: &Figures) -> String {
     let mut table = Rows::new(&[
         "from_s",
@@ -53,6 +54,7 @@ pub fn series_csv(figures: &Figures) -> String {
         "probes",
         "resting_s",
         "not_closed_s",
+        "concurrency",
     ]);
     let out = Out::over_bins(figures);
     let none = String::new;
@@ -66,7 +68,7 @@ pub fn series_csv(figures: &Figures) -> String {
                 let quantiles = [histogram.p50(), histogram.p95(), histogram.p99()];
                 row.extend(quantiles.map(rows::maybe_millis));
             }
-            row.extend(core::iter::repeat_with(none).take(5));
+            row.extend(core::iter::repeat_with(none).take(6));
             table.row(row);
         }
         for (d, (name, attempts)) in figures.deployments.iter().zip(&bin.deployments).enumerate() {
@@ -76,6 +78,8 @@ pub fn series_csv(figures: &Figures) -> String {
             row.extend(core::iter::repeat_with(none).take(6));
             row.extend([attempts.retried, attempts.hedges, attempts.probes].map(|n| n.to_string()));
             row.extend([out[d].resting[i], out[d].not_closed[i]].map(rows::seconds));
+            let limit = figures.concurrency_until(d, (i as u64 + 1) * figures.frame.bin.as_nanos());
+            row.push(limit.map_or_else(none, |limit| limit.to_string()));
             table.row(row);
         }
     }

@@ -33,6 +33,7 @@ impl Router {
             self.limits[limit.index()].reserve(flight.charge(), now);
         }
         let key = self.health.seize(deployment, now, cause == Cause::Panic);
+        self.adapt_to_load(deployment);
         if again {
             self.budget.withdraw(now);
         }

@@ -78,6 +78,7 @@ impl Router {
         let tightest = serving.filter_map(|(_, member)| {
             let limits = self.config.deployment(member.deployment).limits.iter();
             let places = limits.filter_map(|limit| self.limits[limit.index()].places());
+            let places = places.chain(self.adaptive_places(member.deployment));
             places.min_by_key(|(used, most)| most.saturating_sub(*used))
         });
         tightest.fold((0, 0), |(used, places), (more, most)| {

@@ -18,12 +18,14 @@ impl Router {
     /// The first token of a stream goes to the client.
     pub(crate) fn saw_first_token(&mut self, attempt: &Try) {
         self.learn_first_token(attempt);
+        self.adapt_to_first_token(attempt);
         self.note_wait(attempt);
     }
 
     /// An attempt was answered.
     pub(crate) fn answered(&mut self, id: RequestId, ended: &Try, usage: Usage) {
         self.learn_answer(ended, usage);
+        self.adapt_to_answer(ended, usage);
         if !ended.is(STREAMS) {
             self.note_wait(ended);
         }
@@ -130,6 +132,7 @@ impl Router {
     #[cold]
     pub(crate) fn judge(&mut self, id: RequestId, ended: &Try, failure: &Failure) {
         self.learn_failure(ended, failure.kind);
+        self.adapt_to_failure(ended, failure);
         // A `Retry-After` of zero says nothing of when to come back.
         let asked = failure.retry_after.filter(|span| !span.is_zero());
         let asked = asked.map(|span| Length::Asked(span.min(self.config.router().retry_after_max)));

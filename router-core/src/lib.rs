@@ -67,6 +67,7 @@ extern crate alloc;
 extern crate std;
 
 mod account;
+mod adaptive;
 mod asides;
 mod attempt;
 mod audit;
@@ -101,8 +102,8 @@ mod window;
 
 pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
-    ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
+    AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
+    ClassRest, ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
     FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Limit, LimitSpec, Load,
     Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
     RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch,

@@ -174,12 +174,17 @@ impl Limit {
         (self.parallel_max != u32::MAX).then_some((self.parallel, self.parallel_max))
     }
 
+    /// The share of places that is free, with 32 bits below the point; all, if there is no limit.
+    pub(crate) fn unused_places(places: Option<(u32, u32)>) -> u64 {
+        places.map_or(1 << 32, |(used, most)| {
+            (u64::from(most.saturating_sub(used)) << 32) / u64::from(most.max(1))
+        })
+    }
+
     /// The least share that a rate or the calls at once have left, with 32 bits below the point.
     pub(crate) fn unused(&self, now: Time) -> u64 {
         let rates = [&self.requests, &self.tokens, &self.input, &self.output].into_iter().flatten();
-        let places = self.places().map_or(1 << 32, |(used, most)| {
-            (u64::from(most.saturating_sub(used)) << 32) / u64::from(most.max(1))
-        });
+        let places = Self::unused_places(self.places());
         rates.map(|rate| rate.unused(now)).fold(places, u64::min)
     }
 

@@ -103,6 +103,13 @@ pub enum Observation {
         /// Whether that holds; a breaker that only observes says what it would do.
         enforced: bool,
     },
+    /// A deployment's adaptive limit has changed by a tenth or more since it was told last.
+    Concurrency {
+        /// Which.
+        deployment: DeploymentId,
+        /// How many calls at once it allows.
+        limit: u32,
+    },
     /// A hedge was due and held back.
     Held {
         /// The attempt that it would have been.

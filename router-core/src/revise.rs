@@ -37,6 +37,7 @@ impl Router {
         self.estimates.revise(&next);
         self.asides.revise(&next);
         self.health.revise(&last, &next, (self.start, self.now));
+        self.adaptives.revise(&next, self.now, |of| self.health.of(of).in_flight);
         if last.router().retry_budget.window != next.router().retry_budget.window {
             self.budget = Budget::new(&next.router().retry_budget, self.start);
         }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::account::{Accounts, KINDS};
+use crate::adaptive::Adaptives;
 use crate::asides::Asides;
 use crate::budget::Budget;
 use crate::flight::{Aside, Flight, NEVER, Try};
@@ -43,6 +44,8 @@ pub struct Router {
     pub(crate) timers: Timers,
     pub(crate) limits: Vec<Limit>,
     pub(crate) accounts: Accounts,
+    /// What deployments are found to bear.
+    pub(crate) adaptives: Adaptives,
     pub(crate) health: Health,
     pub(crate) budget: Budget,
     pub(crate) peers: Peers,
@@ -122,6 +125,7 @@ impl Router {
             timers: Timers::with_capacity(capacity),
             limits: config.limits().iter().map(|l| Limit::new(&l.spec)).collect(),
             accounts: Accounts::new(&config),
+            adaptives: Adaptives::new(&config, now),
             health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
             peers: Peers::new(&config, now),

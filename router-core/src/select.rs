@@ -167,6 +167,9 @@ impl Router {
         if limits.iter().any(|l| !self.limits[l.index()].has_room()) {
             return Some(Reason::Parallel);
         }
+        if self.is_saturated(member.deployment) {
+            return Some(Reason::Parallel);
+        }
         None
     }
 

@@ -86,6 +86,7 @@ impl Router {
             writeln!(out)?;
         }
         self.write_counts(out)?;
+        self.write_adaptive(out)?;
         let (latest, slots) = self.budget.counts();
         write!(out, "budget {latest}")?;
         pairs(out, slots)?;
@@ -162,6 +163,7 @@ impl Router {
             state.refresh();
         }
         router.read_counts(&mut lines)?;
+        router.read_adaptive(&mut lines)?;
         let mut words = lines.must("budget")?;
         let latest = words.number()?;
         let counts = words.pairs()?;

@@ -7,8 +7,8 @@ mod warn;
 use std::sync::Arc;
 
 use router_core::{
-    Config, ConfigError, DeploymentSpec, LimitSpec, OnOutage, PeersSpec, Price, Problem,
-    RouterSpec, Span, Spec,
+    AdaptiveSpec, Config, ConfigError, DeploymentSpec, LimitSpec, OnOutage, PeersSpec, Price,
+    Problem, RouterSpec, Span, Spec,
 };
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -90,6 +90,11 @@ fn settle(root: &mut Section) {
     for deployment in root.sections_mut("deployment") {
         let word = |name| deployment.get::<String>(name).unwrap_or_default();
         let known = price::lookup(&word("provider"), &word("model"));
+        if let Some(adaptive) = deployment.section_mut("adaptive") {
+            let [least, most] = ["min", "max"].map(|name| adaptive.get(name).unwrap_or(1_u64));
+            let start = u64::from(AdaptiveSpec::START).min(most).max(least);
+            adaptive.settle("start", Quantity::Count(start));
+        }
         if let Some(price) = known.filter(|_| !deployment.is_written("price")) {
             let [input, cached, output] = [price.input, price.cached, price.output];
             let values = [("input", input), ("cached", cached), ("output", output)];
@@ -192,6 +197,10 @@ fn deployment(
             cached: price.get("cached").unwrap_or(input),
             output: price.get("output").unwrap_or_default(),
         }
+    });
+    spec.adaptive = section.section("adaptive").map(|adaptive| {
+        let [min, max] = ["min", "max"].map(|name| adaptive.get(name).unwrap_or(1));
+        AdaptiveSpec { min, max, start: adaptive.get("start").unwrap_or(min) }
     });
     spec.context = section.get("context");
     spec.tags = group::texts(section, "tags");

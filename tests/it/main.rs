@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module per subject.
 
+mod adaptive;
 mod breaker;
 #[cfg(not(debug_assertions))]
 mod closed_form;

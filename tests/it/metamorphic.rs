@@ -78,6 +78,7 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             | Observation::Rested { deployment, .. }
             | Observation::Breaker { deployment, .. }
             | Observation::Spared { deployment, .. }
+            | Observation::Concurrency { deployment, .. }
             | Observation::Page { deployment, .. }
             | Observation::Drained { deployment },
         ) => *deployment = name(*deployment),

@@ -3,6 +3,7 @@
 
 mod axis;
 mod breakers;
+mod concurrency;
 pub(crate) mod fonts;
 mod lines;
 mod losses;
@@ -72,6 +73,9 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
     ];
     charts.extend(shares(figures, &backdrop, merged));
     charts.push(chart("rests", rests(figures, &backdrop)));
+    if figures.concurrency.iter().any(|limits| !limits.is_empty()) {
+        charts.push(chart("concurrency", concurrency::concurrency(figures, &backdrop)));
+    }
     if let Some(app) = &figures.application {
         charts.push(chart("replicas", replicas(figures, app, &backdrop)));
     }

@@ -140,6 +140,7 @@ impl Moments {
             Observation::Ended { .. }
             | Observation::Rested { .. }
             | Observation::Breaker { .. }
+            | Observation::Concurrency { .. }
             | Observation::Spared { .. }
             | Observation::Held { .. }
             | Observation::Page { .. }

@@ -248,6 +248,7 @@ impl Story {
             }
             Observation::Rested { .. }
             | Observation::Breaker { .. }
+            | Observation::Concurrency { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. } => self.consequence(now, observation),
             Observation::Late { corrected: false, .. }

@@ -348,6 +348,7 @@ impl Trails {
             | Observation::Rested { .. }
             | Observation::Breaker { .. }
             | Observation::Held { .. }
+            | Observation::Concurrency { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Budget { .. }

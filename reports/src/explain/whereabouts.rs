@@ -111,6 +111,7 @@ impl Whereabouts {
             | Observation::Stranded { .. }
             | Observation::Waiting { .. }
             | Observation::Held { .. }
+            | Observation::Concurrency { .. }
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Budget { .. }

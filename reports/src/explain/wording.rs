@@ -243,6 +243,10 @@ impl Story {
                 let (name, why) = (self.name(deployment), self.whereabouts.turn(group, why));
                 (deployment, format!("the breaker of {name} {would} {}, {why}{until}", to.name()))
             }
+            Observation::Concurrency { deployment, limit } => {
+                let name = self.name(deployment);
+                (deployment, format!("{name} is found to bear {limit} calls at once"))
+            }
             Observation::Spared { deployment, group } => {
                 let alone = self.whereabouts.config.group(group).members.len() == 1;
                 let why = if alone { "it stands alone" } else { "too many of its group are out" };

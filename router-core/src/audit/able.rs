@@ -52,7 +52,7 @@ impl Auditor {
         let deployment = config.group(group).members[index].deployment;
         if self.unfit(flight, group, index).is_some()
             || flight.barred.contains(&deployment)
-            || self.limits.full(config, deployment)
+            || self.is_full(deployment)
             || self.limits.closed(config, deployment, at)
         {
             return Able::NOT;
@@ -156,7 +156,7 @@ impl Auditor {
         members
             .filter(|(index, _)| self.unfit(flight, group, *index).is_none())
             .filter(|(_, m)| !flight.barred.contains(&m.deployment))
-            .filter(|(_, m)| !self.limits.full(config, m.deployment))
+            .filter(|(_, m)| !self.is_full(m.deployment))
             .filter(|(_, m)| !self.limits.closed(config, m.deployment, at))
             .filter_map(|(index, m)| {
                 let limits = self.limits.latest(config, m.deployment, at, take)?;

@@ -178,6 +178,9 @@ impl Auditor {
             Observation::Budget { kind, subject, budget, level, spent } => {
                 self.used_up(((kind, subject), budget, level), spent)
             }
+            Observation::Concurrency { deployment, limit } => {
+                return self.told_limit(deployment, limit);
+            }
             Observation::Excluded { .. }
             | Observation::Selected { .. }
             | Observation::Stranded { .. }

@@ -209,6 +209,9 @@ impl Auditor {
             let detail = format!("{id}: `{name}` has a rate, and peers that share it are silent");
             return Some((Invariant::Peers, detail));
         }
+        if self.is_saturated(deployment) {
+            return Some((Invariant::Adaptive, format!("{id}: `{name}` bears no more calls")));
+        }
         if self.limits.take(config, deployment, at, flight.take()) == Answer::No {
             let detail = format!("{id}: a rate of `{name}` cannot take it");
             return Some((Invariant::RateLimits, detail));
@@ -362,6 +365,7 @@ impl Auditor {
         let take = Take { requests: u64::from(first), ..reserved };
         self.accounts.reserve(config, &flight.accounts, at, (take, cost));
         let (subject, budget) = payer::kinds(config, &flight.accounts);
+        self.adaptive.dispatched(deployment, self.limits.in_flight(deployment));
         let (rated, parallel) = limits::kinds(config, deployment);
         let closes = config.router().peers.is_some_and(|peers| peers.on_outage == OnOutage::Closed);
         for (invariant, met) in [
@@ -373,6 +377,7 @@ impl Auditor {
             (Invariant::Parallel, parallel),
             (Invariant::Subjects, subject),
             (Invariant::Budgets, budget),
+            (Invariant::Adaptive, config.deployment(deployment).adaptive.is_some()),
             (Invariant::Probes, probe),
             (Invariant::Hedges, hedge),
         ] {

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::choice::Choice;
 use super::expect::{Ask, Range, Until};
 use super::flight::Flight;
-use super::{Answer, Auditor};
+use super::{Answer, Auditor, limits};
 use crate::{Counter, DeploymentId, GroupId, Load, Purpose, Ratio, Seed, Strategy, Usage};
 
 /// One, with 32 bits below the point.
@@ -261,7 +261,9 @@ impl Auditor {
     fn uses(&self, field: Field<'_>) -> Vec<Cost> {
         let cost = |member| {
             let deployment = self.whose(field.group, member);
-            let Range { least, most } = self.limits.used(&self.config, deployment, field.flight.at);
+            let used = self.limits.used(&self.config, deployment, field.flight.at);
+            let places = self.found_places(deployment).map(limits::used_places);
+            let Range { least, most } = used.with(places.unwrap_or_default(), u64::max);
             Cost { member, value: (least.into(), most.into()), share: 1 }
         };
         bits(field.eligible).map(cost).collect()

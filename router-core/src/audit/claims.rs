@@ -41,6 +41,7 @@ impl Auditor {
             }
             Observation::Rested { .. }
             | Observation::Spared { .. }
+            | Observation::Concurrency { .. }
             | Observation::Page { .. }
             | Observation::Budget { .. }
             | Observation::Late { .. }
@@ -163,7 +164,7 @@ impl Auditor {
                 let taken = self.limits.take(config, member.deployment, at, flight.take());
                 Answer::from(closed).or(taken.not())
             }
-            Reason::Parallel => self.limits.full(config, member.deployment).into(),
+            Reason::Parallel => self.is_full(member.deployment).into(),
             Reason::Weight => Answer::from(member.weight == 0).and(any(&|other| {
                 members[other].weight > 0 && members[other].tier == member.tier && fresh(other)
             })),

@@ -38,6 +38,7 @@ impl Auditor {
             self.won(&attempt, used);
         }
         if let Some(live) = live.filter(|_| spoken) {
+            self.responded(&live);
             self.expected.first_token(&live, now);
             self.hedges.sample(&live, now);
         }

@@ -223,9 +223,11 @@ impl Auditor {
                 let deployment = group.members[index].deployment;
                 let limits = &self.config.deployment(deployment).limits;
                 let mut tightest: Option<(u32, u32)> = None;
-                for &limit in limits {
-                    let Some(most) = self.config.limit(limit).spec.parallel else { continue };
-                    let live = self.limits.live(limit);
+                let written = limits.iter().filter_map(|&limit| {
+                    let most = self.config.limit(limit).spec.parallel?;
+                    Some((self.limits.live(limit), most))
+                });
+                for (live, most) in written.chain(self.found_places(deployment)) {
                     let room = |(live, most): (u32, u32)| most.saturating_sub(live);
                     let least = tightest.is_none_or(|tightest| {
                         let (here, there) = (room((live, most)), room(tightest));

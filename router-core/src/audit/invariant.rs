@@ -33,6 +33,8 @@ pub enum Invariant {
     Subjects,
     /// Budgets that refuse hold.
     Budgets,
+    /// Limits that are learned are learned right, and hold.
+    Adaptive,
     /// Nothing happens after a deadline.
     Deadline,
     /// A provider's `Retry-After` is honoured.
@@ -61,7 +63,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -74,6 +76,7 @@ impl Invariant {
         Self::Parallel,
         Self::Subjects,
         Self::Budgets,
+        Self::Adaptive,
         Self::Deadline,
         Self::RetryAfter,
         Self::FinalFailures,
@@ -139,6 +142,10 @@ impl Invariant {
                  refuses, but for what attempts used beyond their reservation, which later \
                  periods pay for"
             }
+            Self::Adaptive => {
+                "an adaptive limit moves as the first tokens, answers and failures of its \
+                 deployment say, within its bounds, and nothing is dispatched above it"
+            }
             Self::Deadline => "no attempt starts and no answer comes after the request's deadline",
             Self::RetryAfter => {
                 "nothing is dispatched where a provider's `Retry-After`, capped, has not passed, \
@@ -196,6 +203,7 @@ impl Invariant {
             Self::Parallel => "parallel",
             Self::Subjects => "subjects",
             Self::Budgets => "budgets",
+            Self::Adaptive => "adaptive",
             Self::Deadline => "deadline",
             Self::RetryAfter => "retry-after",
             Self::FinalFailures => "final-failures",

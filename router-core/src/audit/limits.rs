@@ -409,9 +409,7 @@ impl Limits {
                 used = used.with(bucket.used(at), u64::max);
             }
             if let Some(most) = config.limit(limit).spec.parallel {
-                let left =
-                    (u64::from(most.saturating_sub(book.live)) << 32) / u64::from(most.max(1));
-                used = used.with(Range::exactly(ONE - left), u64::max);
+                used = used.with(used_places((book.live, most)), u64::max);
             }
         }
         used
@@ -429,6 +427,12 @@ fn growth(last: &mut [u64; 3], now: [u64; 3]) -> Take {
         core::array::from_fn(|index| now[index].saturating_sub(last[index]));
     *last = core::array::from_fn(|index| now[index].max(last[index]));
     Take { requests, input, output }
+}
+
+/// Which share of so many places is in use, with 32 bits below the point.
+pub(super) fn used_places((live, most): (u32, u32)) -> Range {
+    let left = (u64::from(most.saturating_sub(live)) << 32) / u64::from(most.max(1));
+    Range::exactly(ONE - left)
 }
 
 /// Whether `to` has a rate to keep, and whether it has a parallel limit.

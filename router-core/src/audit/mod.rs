@@ -13,6 +13,7 @@
 
 mod able;
 mod accounts;
+mod adaptive;
 mod aftermath;
 mod breaker;
 mod budget;
@@ -50,6 +51,7 @@ use crate::{
     RequestId, Restart, Seed, Time,
 };
 use accounts::{Accounts, Spent, Who};
+use adaptive::Adaptive;
 use budget::Budget;
 use expect::Expectations;
 use flight::Flight;
@@ -151,6 +153,7 @@ pub struct Auditor {
     accounts: Accounts,
     /// Whom the last exclusion for what they cost was about.
     dear: Option<(RequestId, GroupId, u64)>,
+    adaptive: Adaptive,
     health: Health,
     hedges: Hedges,
     expected: Expectations,
@@ -184,6 +187,7 @@ impl Auditor {
             limits: Limits::new(&config, start),
             accounts: Accounts::new(start),
             dear: None,
+            adaptive: Adaptive::new(&config, start),
             health: Health::new(&config, start),
             hedges: Hedges::new(&config),
             expected: Expectations::new(&config),
@@ -235,6 +239,12 @@ impl Auditor {
         }
         self.apply();
         self.miss_drained();
+        if let Some(deployment) = self.adaptive.take_untold().filter(|_| self.told) {
+            let name = self.config.deployment(deployment).name.clone();
+            self.breach(Invariant::Adaptive, None, || {
+                alloc::format!("the limit of `{name}` has changed, and that is not told")
+            });
+        }
         let config = Arc::clone(&self.config);
         if let Some((kind, number)) = self.accounts.unsaid() {
             self.breach(Invariant::ClaimsHold, None, || {
@@ -339,6 +349,7 @@ fn subject(output: &Output) -> Option<RequestId> {
             Observation::Rested { .. }
             | Observation::Breaker { .. }
             | Observation::Spared { .. }
+            | Observation::Concurrency { .. }
             | Observation::Page { .. }
             | Observation::Drained { .. }
             | Observation::Budget { .. }

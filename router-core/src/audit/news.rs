@@ -136,7 +136,17 @@ impl Auditor {
 
     /// An attempt was answered, and no other lives.
     pub(super) fn won(&mut self, attempt: &Attempt, used: Used) {
+        if attempt.stream && attempt.first.is_none() {
+            // Its first token came with all the others.
+            self.responded(attempt);
+        }
         self.settle_for(attempt, used, self.now);
+        if attempt.stream {
+            let in_flight = self.limits.in_flight(attempt.place.deployment);
+            self.adaptive.streamed(attempt, used.take.output, self.now, in_flight);
+        } else {
+            self.responded(attempt);
+        }
         let config = Arc::clone(&self.config);
         self.expected.answered(attempt, used.take.output, self.now);
         self.health.completed(&config, attempt, self.now);
@@ -161,6 +171,8 @@ impl Auditor {
         }
         let config = Arc::clone(&self.config);
         self.expected.failed(&config, &attempt, failure.kind, self.now);
+        let left = self.limits.in_flight(attempt.place.deployment);
+        self.adaptive.failed(&attempt, &failure, self.now, left);
         self.health.failed(&config, &attempt, at, &failure);
     }
 

@@ -40,6 +40,7 @@ impl Auditor {
         self.abandoned.retain(|abandoned| !moved(abandoned.deployment));
         self.reprice(&last);
         self.health.reconfigure(now, &last, &config);
+        self.adaptive.reconfigure(now, &config, |of| self.limits.in_flight(of));
         self.expected.reconfigure(&config);
         self.hedges.reconfigure(&config);
         if last.router().retry_budget.window != config.router().retry_budget.window {
@@ -149,6 +150,7 @@ impl Auditor {
             | Invariant::Parallel
             | Invariant::Subjects
             | Invariant::Budgets
+            | Invariant::Adaptive
             | Invariant::Deadline
             | Invariant::FinalFailures
             | Invariant::CommitIsFinal

@@ -12,11 +12,11 @@ use std::vec::Vec;
 use self::peers::closing;
 use self::revised::without_d1;
 use crate::{
-    Abandon, AttemptId, Auditor, BreakerMode, BreakerSpec, BudgetSpec, BudgetUnit, Cause, Config,
-    DeploymentId, DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp, GroupId, GroupSpec,
-    HedgeAfter, HedgeSpec, Input, Invariant, Journal, LimitSpec, Measure, MemberSpec, Observation,
-    Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId, Span, Spec, Strategy,
-    SubjectSpec, Time, Upstream, Usage, Wait,
+    Abandon, AdaptiveSpec, AttemptId, Auditor, BreakerMode, BreakerSpec, BudgetSpec, BudgetUnit,
+    Cause, Config, DeploymentId, DeploymentSpec, Dispatch, End, Failure, FailureKind, GiveUp,
+    GroupId, GroupSpec, HedgeAfter, HedgeSpec, Input, Invariant, Journal, LimitSpec, Measure,
+    MemberSpec, Observation, Outcome, Output, Rate, Ratio, Reason, Rejection, Request, RequestId,
+    Span, Spec, Strategy, SubjectSpec, Time, Upstream, Usage, Wait,
 };
 
 const USAGE: Usage = Usage { input_tokens: 100, cached_tokens: 0, output_tokens: 20 };
@@ -299,6 +299,12 @@ fn story(invariant: Invariant) -> Scene {
                 scene.submit_for(id, 2).goes(id, 1, 0, Cause::Primary);
             }
             scene.at(1).serves(1, 1).serves(2, 1);
+        }
+        Invariant::Adaptive => {
+            let mut spec = spec();
+            spec.deployments[1].adaptive = Some(AdaptiveSpec { min: 1, max: 9, start: 1 });
+            scene = Scene::new(&spec);
+            scene.begins(1, 1).begins(2, 1).at(1).serves(1, 1).serves(2, 1);
         }
         Invariant::Deadline => {
             scene.submit_until(1, Time::from_secs(1)).goes(1, 1, 0, Cause::Primary);

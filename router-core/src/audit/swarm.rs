@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod dice;
+mod learned;
 
 /// What the world knows of the router's calls.
 #[derive(Default)]

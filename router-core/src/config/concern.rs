@@ -154,6 +154,15 @@ pub enum Concern {
         /// How many others there are.
         others: usize,
     },
+    /// An adaptive limit may grow beyond what a limit of calls at once allows.
+    AdaptiveMoot {
+        /// The deployment.
+        deployment: String,
+        /// How far it may grow.
+        max: u32,
+        /// What is allowed.
+        parallel: u32,
+    },
     /// A member without limits among others, in a group that goes by what is unused.
     UsageUnlimited {
         /// The deployment.
@@ -268,6 +277,11 @@ impl fmt::Display for Concern {
                 "a budget of `{subject}` counts dollars, but `{deployment}`{} costs nothing here: \
                  what it serves is never counted",
                 Others(*others)
+            ),
+            Self::AdaptiveMoot { deployment, max, parallel } => write!(
+                f,
+                "the adaptive limit of `{deployment}` may grow to {max}, but its limits allow \
+                 {parallel} calls at once"
             ),
             Self::UsageUnlimited { deployment } => write!(
                 f,

@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 pub use check::{ConfigError, Problem};
 pub use peers::{OnOutage, PeersSpec};
 pub use policy::{
-    BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter, HedgeSpec,
-    Jitter, Load, RestAfter, RetrySpec, Strategy, TagMatch,
+    AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter,
+    HedgeSpec, Jitter, Load, RestAfter, RetrySpec, Strategy, TagMatch,
 };
 pub use spec::{
     BackoffSpec, ClassRests, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price,
@@ -81,6 +81,8 @@ pub struct Deployment {
     pub region: u16,
     /// Whether a revision has removed it: it is sent nothing new.
     pub removed: bool,
+    /// How many calls at once it is found to bear, if that is to be found out.
+    pub adaptive: Option<AdaptiveSpec>,
 }
 
 /// A checked group.

@@ -219,6 +219,27 @@ pub enum BreakerWindow {
     Calls(u32),
 }
 
+/// A limit of calls at once that moves with how long calls take: see `docs/routing.md`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AdaptiveSpec {
+    /// The least it may be, 1 to 1,000,000.
+    pub min: u32,
+    /// The most it may be, 1 to 1,000,000.
+    pub max: u32,
+    /// What it is before anything is known, from `min` to `max`.
+    pub start: u32,
+}
+
+impl AdaptiveSpec {
+    /// What it is before anything is known, if the bounds allow: as Netflix's Gradient2 starts.
+    pub const START: u32 = 20;
+
+    /// From 1 up to `max`.
+    pub const fn up_to(max: u32) -> Self {
+        Self { min: 1, max, start: if max < Self::START { max } else { Self::START } }
+    }
+}
+
 /// A second attempt beside a slow first one: the first token wins, the other is abandoned and
 /// its cost accounted (Dean and Barroso, "The tail at scale", CACM 2013).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::SubjectSpec;
 use super::peers::PeersSpec;
 use super::policy::{
-    BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter, RetrySpec,
-    Strategy, TagMatch,
+    AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter,
+    RetrySpec, Strategy, TagMatch,
 };
 use crate::{FailureClass, Ratio, Span};
 
@@ -146,6 +146,8 @@ pub struct DeploymentSpec {
     /// An operator's word on all of its breakers; their groups' own if absent. In a group
     /// without a breaker only [`BreakerMode::ForcedOpen`] means something.
     pub breaker: Option<BreakerMode>,
+    /// A limit of calls at once that is learned, beside those that are written.
+    pub adaptive: Option<AdaptiveSpec>,
 }
 
 impl DeploymentSpec {
@@ -161,6 +163,7 @@ impl DeploymentSpec {
             tags: Vec::new(),
             region: None,
             breaker: None,
+            adaptive: None,
         }
     }
 }

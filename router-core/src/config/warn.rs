@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::concern::{Concern, Warning};
 use super::{
-    BreakerMode, BreakerWindow, BudgetUnit, Config, CooldownSpec, Group, Member, Price, Rate,
-    RestAfter, RetrySpec, Strategy, TimeoutsSpec,
+    BreakerMode, BreakerWindow, BudgetUnit, Config, CooldownSpec, Deployment, Group, Member, Price,
+    Rate, RestAfter, RetrySpec, Strategy, TimeoutsSpec,
 };
 use crate::{DeploymentId, Detour, FailureClass, GroupId, Span};
 
@@ -21,6 +21,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
             finder.found("router.default_group".into(), concern);
         }
     }
+    config.deployments.iter().filter(|known| !known.removed).for_each(|d| finder.adaptive(d));
     for group in config.groups.iter().filter(|group| !group.removed) {
         finder.group(group);
     }
@@ -36,6 +37,17 @@ struct Finder<'c> {
 impl Finder<'_> {
     fn found(&mut self, path: String, concern: Concern) {
         self.found.push(Warning { path, concern });
+    }
+
+    fn adaptive(&mut self, deployment: &Deployment) {
+        let Some(adaptive) = deployment.adaptive else { return };
+        let limits = deployment.limits.iter();
+        let parallel = limits.filter_map(|limit| self.config.limit(*limit).spec.parallel).min();
+        if let Some(parallel) = parallel.filter(|parallel| *parallel < adaptive.max) {
+            let (deployment, max) = (deployment.name.clone(), adaptive.max);
+            let path = format!("deployment.{deployment}.adaptive.max");
+            self.found(path, Concern::AdaptiveMoot { deployment, max, parallel });
+        }
     }
 
     fn group(&mut self, group: &Group) {
@@ -87,7 +99,10 @@ impl Finder<'_> {
             let concern = Concern::AllForced { group: group.name.clone(), members: forced };
             self.found(format!("{path}.members"), concern);
         }
-        let limited = |m: DeploymentId| !self.config.deployment(m).limits.is_empty();
+        let limited = |m: DeploymentId| {
+            let deployment = self.config.deployment(m);
+            !deployment.limits.is_empty() || deployment.adaptive.is_some()
+        };
         let members = present(group).map(|m| m.deployment);
         let (some, none): (Vec<_>, Vec<_>) = members.partition(|&m| limited(m));
         if group.strategy == Strategy::Usage && !some.is_empty() {
@@ -226,8 +241,10 @@ impl Finder<'_> {
         let budget = &self.config.router.retry_budget;
         let pays = budget.ratio.map(|ratio| (ratio, budget.per_second));
         let sees = present(group).any(|member| {
-            let limits = &self.config.deployment(member.deployment).limits;
-            limits.iter().any(|&limit| self.config.limit(limit).spec.parallel.is_some())
+            let deployment = self.config.deployment(member.deployment);
+            let mut limits = deployment.limits.iter();
+            deployment.adaptive.is_some()
+                || limits.any(|&limit| self.config.limit(limit).spec.parallel.is_some())
         });
         let concern = if self.config.router.attempts == 1 {
             Concern::HedgeLast { group: name }

@@ -286,6 +286,8 @@ fn health() -> impl Strategy<Value = Observation> {
             }
         ),
         breakers(),
+        (deployments(), any::<u32>())
+            .prop_map(|(deployment, limit)| Observation::Concurrency { deployment, limit }),
         (attempts(), select(&Hold::ALL))
             .prop_map(|(attempt, why)| Observation::Held { attempt, why }),
         (deployments(), groups())

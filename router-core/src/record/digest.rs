@@ -315,6 +315,10 @@ impl Digest {
             Observation::Held { attempt, why } => {
                 self.about(of(13, attempt).byte(2, why as u8), now, attempt);
             }
+            Observation::Concurrency { deployment, limit } => {
+                self.event(head(20), now);
+                self.0.word(pair(limit, deployment.index() as u32));
+            }
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::RECORD_VERSION;
 use super::mix::{Mixer, pair};
 use crate::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest, ClassRests,
-    Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind, LimitSpec, Load,
-    Member, PeersSpec, Rate, RestAfter, RouterSpec, Span, Strategy, Subject, TagMatch,
-    TimeoutsSpec,
+    AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest,
+    ClassRests, Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind,
+    LimitSpec, Load, Member, PeersSpec, Rate, RestAfter, RouterSpec, Span, Strategy, Subject,
+    TagMatch, TimeoutsSpec,
 };
 
 /// A number for a configuration: equal configurations have equal ones, and different ones
@@ -119,10 +119,24 @@ fn subject_words(mixer: &mut Mixer, config: &Config, (accounts, began): (u32, Sp
 }
 
 fn deployment_words(mixer: &mut Mixer, deployment: &Deployment) {
-    let Deployment { name: called, keys, limits, price, context, tags, region, removed: _ } =
-        deployment;
+    let Deployment {
+        name: called,
+        keys,
+        limits,
+        price,
+        context,
+        tags,
+        region,
+        removed: _,
+        adaptive,
+    } = deployment;
     name(mixer, called);
-    mixer.word(pair(u32::from(*keys), limits.len() as u32));
+    let adapts = u32::from(adaptive.is_some()) << 16;
+    mixer.word(pair(u32::from(*keys) | adapts, limits.len() as u32));
+    if let Some(AdaptiveSpec { min, max, start }) = *adaptive {
+        mixer.word(pair(min, max));
+        mixer.word(u64::from(start));
+    }
     limits.iter().for_each(|limit| mixer.word(limit.index() as u64));
     [price.input, price.cached, price.output, *tags].into_iter().for_each(|word| mixer.word(word));
     mixer.word(pair(*context, u32::from(*region)));

@@ -431,6 +431,7 @@ enums! {
         "ended" = Ended { attempt, group, deployment, end, first_token, elapsed, usage };
         "rested" = Rested { deployment, key, until, failure, streak };
         "breaker" = Breaker { group, deployment, to, why, until, streak, enforced };
+        "concurrency" = Concurrency { deployment, limit };
         "held" = Held { attempt, why };
         "spared" = Spared { deployment, group };
         "page" = Page { deployment, key, failure };

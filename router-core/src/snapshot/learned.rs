@@ -5,12 +5,36 @@ use core::fmt::{self, Write as _};
 
 use super::RestoreError;
 use super::words::Lines;
+use crate::adaptive::PARTS;
 use crate::router::Router;
 
 /// No account holds as much: 100 rounds of 64 members of the largest weight are below 2^43.
 const CREDIT_BOUND: i64 = 1 << 53;
 
 impl Router {
+    pub(super) fn write_adaptive(&self, out: &mut String) -> fmt::Result {
+        for (deployment, parts) in self.adaptives.parts() {
+            write!(out, "adaptive {deployment}")?;
+            parts.iter().try_for_each(|part| write!(out, " {part}"))?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_adaptive(&mut self, lines: &mut Lines<'_>) -> Result<(), RestoreError> {
+        while let Some(mut words) = lines.may("adaptive") {
+            let deployment = words.deployment(&self.config)?;
+            let mut parts = [0; PARTS];
+            for part in &mut parts {
+                *part = words.number()?;
+            }
+            if !self.adaptives.restore(deployment, parts) {
+                return Err(words.error("an adaptive limit within its bounds"));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn write_learned(&self, out: &mut String) -> fmt::Result {
         for (deployment, averages) in self.estimates.known() {
             write!(out, "estimate {deployment}")?;

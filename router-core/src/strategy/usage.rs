@@ -3,6 +3,7 @@
 use super::fixed::ONE;
 use super::{Choice, Draw, least};
 use crate::DeploymentId;
+use crate::limit::Limit;
 use crate::router::Router;
 
 impl Router {
@@ -19,6 +20,9 @@ impl Router {
     /// The least share that one of its limits has left; all, if it has none.
     fn unused(&self, deployment: DeploymentId) -> u64 {
         let limits = self.config.deployment(deployment).limits.iter();
-        limits.map(|limit| self.limits[limit.index()].unused(self.now)).min().unwrap_or(ONE)
+        let written = limits.map(|limit| self.limits[limit.index()].unused(self.now));
+        let learned = self.adaptive_places(deployment);
+        let learned = learned.map(|places| Limit::unused_places(Some(places)));
+        written.chain(learned).min().unwrap_or(ONE)
     }
 }

@@ -141,6 +141,11 @@ static DEPLOYMENT: Table = Table {
             Kind::Many(&Kind::Either(&[Kind::Text, Kind::Table(&LIMIT)])),
             "its own limit, names of shared ones, or a list of both",
         ),
+        optional(
+            "adaptive",
+            Kind::Short(&ADAPTIVE, "max"),
+            "a limit of calls at once that is learned from how long they take; none if absent",
+        ),
         optional("price", Kind::Table(&PRICE), "what tokens cost; else the built-in table's"),
         optional(
             "context",
@@ -154,6 +159,19 @@ static DEPLOYMENT: Table = Table {
             "an operator's word on its breakers in all groups; `forced-open` takes it out",
         ),
         elsewhere("disabled", "write `breaker = \"forced-open\"`"),
+    ],
+};
+
+static ADAPTIVE: Table = Table {
+    doc: "A limit of calls at once that shrinks when answers get slower, and grows while they do not.",
+    fields: &[
+        given("min", count(1, 1_000_000), "1", "the least it shrinks to"),
+        given("max", count(1, 1_000_000), "200", "the most it grows to"),
+        optional(
+            "start",
+            count(1, 1_000_000),
+            "what it is at first; else 20, as far as `min` and `max` allow",
+        ),
     ],
 };
 

@@ -130,6 +130,9 @@ fn hint(concern: &Concern) -> String {
             format!("leave one out: the default group or the alias `*` of `{group}`")
         }
         Concern::Unpriced { .. } => format!("{PRICE} of the deployment"),
+        Concern::AdaptiveMoot { parallel, .. } => {
+            format!("write `max = {parallel}`, or leave `parallel` out")
+        }
         Concern::UsageUnlimited { .. } => "give it a limit".into(),
     }
 }

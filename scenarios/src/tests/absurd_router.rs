@@ -19,9 +19,10 @@ const ROUTER: [&[&str]; 6] = [
     ],
     &["default_group = \"backup\"", "fallbacks = [\"chat\", \"backup\", \"mine\"]"],
 ];
-const DEPLOYMENT: [&[&str]; 4] = [
+const DEPLOYMENT: [&[&str]; 5] = [
     &["limit = { requests = \"<r>\", parallel = <c> }", "limit = { tokens = \"<r>\" }"],
     &["context = <c>"],
+    &["adaptive = {}", "adaptive = <c>", "adaptive = { start = <a> }"],
     &["tags = [\"default\"]", "tags = [\"a\", \"b\"]"],
     &["breaker = \"observe-only\"", "breaker = \"forced-open\"", "breaker = \"disabled\""],
 ];

@@ -256,6 +256,19 @@ fn fleets() -> Vec<Case> {
         ("provider misspelt", Router, deployment("").replace("provider = \"az", "proivder = \"az")),
         ("table misspelt", Router, SMALL.replace("[group", "[gruop")),
         ("bad name", Router, SMALL.replace("[deployment.oai]", "[deployment.\"o i\"]")),
+        ("no adaptive limit", Router, deployment("adaptive = 0")),
+        (
+            "adaptive limits that contradict",
+            Router,
+            deployment("adaptive = { min = 30, max = 20 }")
+                + "[deployment.b]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\n\
+                   adaptive = { max = 20, start = 30, most = 40 }\n",
+        ),
+        (
+            "adaptive limit above another",
+            Router,
+            deployment("limit = { parallel = 20 }\nadaptive = 50"),
+        ),
         ("unknown model", Router, deployment("").replace("4o\"", "5o\"")),
         ("provider unknown", Router, SMALL.replace("\"openai\"", "\"opneai\"")),
         ("literal key", Router, deployment("keys = [\"env:A\", \"sk-0123456789\"]")),

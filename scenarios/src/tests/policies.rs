@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use router_core::{
-    BreakerMode, BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec, HedgeAfter,
-    HedgeSpec, Jitter, Load, OnOutage, PeersSpec, Ratio, RestAfter, RetrySpec, RouterSpec, Span,
-    Strategy as Choice, TagMatch,
+    AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec,
+    HedgeAfter, HedgeSpec, Jitter, Load, OnOutage, PeersSpec, Ratio, RestAfter, RetrySpec,
+    RouterSpec, Span, Strategy as Choice, TagMatch,
 };
 
 use crate::quantity::Quantity;
@@ -185,6 +185,9 @@ impl Policies {
         deployment.breaker = self.word;
         if self.flags[2] {
             deployment.context = Some(128_000);
+            let adaptive = AdaptiveSpec { min: 3, max: 90, start: 7 };
+            deployment.adaptive =
+                Some(if self.flags[3] { AdaptiveSpec::up_to(90) } else { adaptive });
             deployment.tags = names(&["default", "eu"]);
             deployment.region = Some("swedencentral".to_owned());
         }
@@ -203,10 +206,16 @@ impl Policies {
     /// Lines of a deployment.
     pub(super) fn deployment_text(&self) -> String {
         let word = self.word.map(|mode| format!("breaker = \"{}\"\n", word(mode)));
+        let facts = match (self.flags[2], self.flags[3]) {
+            (true, true) => "adaptive = 90\n",
+            (true, false) => "adaptive = { min = 3, max = 90, start = 7 }\n",
+            (false, _) => "",
+        };
         let facts = if self.flags[2] {
-            "context = 128_000\ntags = [\"default\", \"eu\"]\nregion = \"swedencentral\"\n"
+            facts.to_owned()
+                + "context = 128_000\ntags = [\"default\", \"eu\"]\nregion = \"swedencentral\"\n"
         } else {
-            ""
+            facts.to_owned()
         };
         format!("{}{facts}", word.unwrap_or_default())
     }

@@ -7,10 +7,11 @@ mod names;
 mod peers;
 
 use crate::{
-    BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit, ClassRest,
-    ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind, FallbacksSpec,
-    GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price, Rate, Ratio,
-    RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec, Upstream, Usage,
+    AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
+    ClassRest, ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind,
+    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price,
+    Rate, Ratio, RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec,
+    Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -174,11 +175,19 @@ impl Dice {
         deployment.region = region.map(String::from);
         deployment.breaker = self.once_in(6).then(|| self.mode());
         deployment.price = self.price();
+        deployment.adaptive = self.adaptive();
     }
 
     fn price(&mut self) -> Price {
         let most = self.pick(&[1, 100]);
         Price { input: self.below(most), cached: self.below(most), output: self.below(most) }
+    }
+
+    fn adaptive(&mut self) -> Option<AdaptiveSpec> {
+        let min = 1 + self.below(3) as u32;
+        let max = min + self.below(20) as u32;
+        let start = min + self.below(u64::from(max - min + 1)) as u32;
+        self.once_in(4).then_some(AdaptiveSpec { min, max, start })
     }
 
     fn timeouts(&mut self) -> TimeoutsSpec {
@@ -302,6 +311,9 @@ impl Dice {
         for deployment in &mut next.deployments {
             if self.once_in(4) {
                 deployment.breaker = self.once_in(2).then(|| self.mode());
+            }
+            if self.once_in(8) {
+                deployment.adaptive = self.adaptive();
             }
         }
         for subject in &mut next.subjects {

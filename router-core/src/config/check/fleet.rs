@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Checker, DEPLOYMENTS_MAX, LONGEST, Problem, is_name};
 use crate::config::{
-    Deployment, DeploymentSpec, Limit, LimitSpec, OnOutage, PeersSpec, Rate, Spec,
+    AdaptiveSpec, Deployment, DeploymentSpec, Limit, LimitSpec, OnOutage, PeersSpec, Rate, Spec,
 };
 use crate::{LimitId, Span};
 
@@ -14,6 +14,7 @@ pub(in crate::config) const TAGS_MAX: usize = 64;
 /// Tokens of a context window: a thousand times the largest of today.
 const CONTEXT_MAX: u64 = 1_000_000_000;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
+const PARALLEL_MAX: u64 = 1_000_000;
 
 impl Checker {
     pub(super) fn limit(&mut self, path: &str, limit: &LimitSpec, peers: Option<PeersSpec>) {
@@ -42,7 +43,7 @@ impl Checker {
             }
         }
         if let Some(parallel) = limit.parallel {
-            self.range(format!("{path}.parallel"), u64::from(parallel), 1, 1_000_000);
+            self.range(format!("{path}.parallel"), u64::from(parallel), 1, PARALLEL_MAX);
         }
         let Some(PeersSpec { replicas, on_outage, .. }) = peers else { return };
         let bursts = rates.map(|(name, rate)| (name, rate.map(|r| r.burst.unwrap_or(r.amount))));
@@ -138,6 +139,9 @@ impl Checker {
         if let Some(context) = written.context {
             self.range(format!("{path}.context"), context.into(), 1, CONTEXT_MAX);
         }
+        if let Some(adaptive) = &written.adaptive {
+            self.adaptive(&format!("{path}.adaptive"), adaptive);
+        }
         let tags = self.tags(&format!("{path}.tags"), &written.tags);
         let region = written.region.as_deref();
         if let Some(name) = region.filter(|name| !is_name(name)) {
@@ -153,6 +157,23 @@ impl Checker {
             tags,
             region: region.map_or(0, |region| number(&self.regions, region) as u16 + 1),
             removed: false,
+            adaptive: written.adaptive,
+        }
+    }
+
+    fn adaptive(&mut self, path: &str, adaptive: &AdaptiveSpec) {
+        let AdaptiveSpec { min, max, start } = *adaptive;
+        for (name, value) in [("min", min), ("max", max)] {
+            self.range(format!("{path}.{name}"), value.into(), 1, PARALLEL_MAX);
+        }
+        if min > max {
+            let (small, large) = (min.into(), max.into());
+            self.fault(
+                format!("{path}.min"),
+                Problem::Range { value: small, least: 1, most: large },
+            );
+        } else {
+            self.range(format!("{path}.start"), start.into(), min.into(), max.into());
         }
     }
 
