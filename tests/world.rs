@@ -435,6 +435,7 @@ fn plans(spec: &Spec, seed: Seed) -> impl Strategy<Value = Plan> + use<> {
             providers,
             faults,
             app: None,
+            replicas: None,
             reloads: Vec::new(),
         },
     )

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use reports::{CallLog, Figures, Fold};
 use router_core::{
-    Auditor, Config, Digest, Driver, Input, Journal, Output, Recorder, Restart, Router, Seed, Span,
-    Time, Violation,
+    Auditor, Config, Digest, Driver, Input, Journal, Output, Recorder, Restart, Seed, Span, Time,
+    Violation,
 };
-use sim::{Plan, World};
+use sim::{Plan, Replicas, World};
 
 use crate::exit::{Exit, Stop};
 use crate::prepare::Prepared;
@@ -63,7 +63,7 @@ pub(crate) struct Flown {
 /// How many events pass between two looks at the clock.
 const STRIDE: u64 = 16_384;
 
-type Watchers = ((Fold, Auditor), (Digest, (Option<CallLog>, Option<Window>)));
+type Watchers = (Fold, (Digest, (Option<CallLog>, Option<Window>)));
 
 /// Runs the prepared world once, under `seed`. `progress` hears of virtual time now and then.
 ///
@@ -79,23 +79,30 @@ pub(crate) fn fly(
     let window = watch.record.map(|stretch| Window::new(stretch, config));
     let frame = prepared.resolved.frame.clone();
     let fold = Fold::across(Arc::clone(config), &prepared.whole, frame);
-    let auditor = Auditor::new(Arc::clone(config), Time::ZERO).with_seed(Seed::from_u64(seed));
+    let auditor = |seed| Auditor::new(Arc::clone(config), Time::ZERO).with_seed(seed);
     let calls = watch.calls.then(|| CallLog::new(Seed::from_u64(seed)));
-    let watchers: Watchers = ((fold, auditor), (Digest::new(), (calls, window)));
+    let watchers: Watchers = (fold, (Digest::new(), (calls, window)));
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
-    let world = drive(prepared, seed, watchers, (watch.first, until), progress)?;
-    let (end, fired) = (world.now(), world.fired());
+    let world = drive(prepared, seed, (watchers, auditor), (watch.first, until), progress)?;
+    let end = world.now();
     let application = prepared.resolved.application(world.app());
-    let ((fold, mut auditor), (digest, (calls, window))) = world.into_driver().into_journal();
+    let routers = world.driver().brain();
+    let replicas = prepared.resolved.replicas(routers, &prepared.whole);
+    // What a fault of the store touches are no calls, but messages.
+    let lost = routers.log().map(|log| log.fired).unwrap_or_default();
+    let lost = lost.into_iter().chain(std::iter::repeat(0));
+    let fired = world.fired().into_iter().zip(lost).map(|(calls, lost)| calls + lost).collect();
+    let mut auditors: Vec<Auditor> = routers.watchers().cloned().collect();
+    let (fold, (digest, (calls, window))) = world.into_driver().into_journal();
     if watch.first.is_none() {
-        auditor.at_rest();
+        auditors.iter_mut().for_each(Auditor::at_rest);
     }
     Ok(Flown {
-        figures: Figures { application, ..fold.finish(end) },
+        figures: Figures { application, replicas, ..fold.finish(end) },
         digest: digest.value(),
         partial: watch.first.is_some(),
-        violations: auditor.violations().to_vec(),
-        violated: auditor.total(),
+        violations: auditors.iter().flat_map(|auditor| auditor.violations().to_vec()).collect(),
+        violated: auditors.iter().map(Auditor::total).sum(),
         fired,
         calls,
         record: window.map(Window::finish),
@@ -123,26 +130,26 @@ pub(crate) fn listen<J: Journal>(
     let frame = prepared.resolved.frame.clone();
     let fold = Fold::across(Arc::clone(&prepared.config), &prepared.whole, frame);
     let watchers = (fold, (Digest::new(), journal));
-    let world = drive(prepared, seed, watchers, (first, Time::MAX), progress)?;
+    let world = drive(prepared, seed, (watchers, |_| ()), (first, Time::MAX), progress)?;
     let end = world.now();
     let application = prepared.resolved.application(world.app());
+    let replicas = prepared.resolved.replicas(world.driver().brain(), &prepared.whole);
     let (fold, (digest, journal)) = world.into_driver().into_journal();
-    let figures = Figures { application, ..fold.finish(end) };
+    let figures = Figures { application, replicas, ..fold.finish(end) };
     Ok(Heard { figures, digest: digest.value(), journal })
 }
 
 /// Runs the world to its end, or until so many calls have arrived, or past `until`.
-fn drive<J: Journal>(
+fn drive<J: Journal, W: Journal>(
     prepared: &Prepared,
     seed: u64,
-    journal: J,
+    (journal, watch): (J, impl FnMut(Seed) -> W),
     (first, until): (Option<u64>, Time),
     mut progress: impl FnMut(Time, Time),
-) -> Result<World<Router, J>, Stop> {
-    let seed = Seed::from_u64(seed);
-    let plan = Plan { seed, ..prepared.resolved.plan.clone() };
-    let router = Router::new(Arc::clone(&prepared.config), seed, Time::ZERO);
-    let mut world = World::new(&plan, Driver::new(router, journal));
+) -> Result<World<Replicas<W>, J>, Stop> {
+    let plan = Plan { seed: Seed::from_u64(seed), ..prepared.resolved.plan.clone() };
+    let routers = Replicas::new(&plan, &prepared.config, seed, watch);
+    let mut world = World::new(&plan, Driver::new(routers, journal));
     let enough = first.unwrap_or(u64::MAX);
     // A run that stops at a call stops at that very call.
     let stride = if first.is_some() { 1 } else { STRIDE };

@@ -6,7 +6,7 @@ use crate::blame::counted;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
 use crate::{Attempts, Figures, Fine, Recovery};
-use crate::{application, breaker_facts};
+use crate::{application, breaker_facts, replicas};
 
 /// The most deployments that a sentence names.
 const NAMED: usize = 4;
@@ -101,6 +101,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
     }
     facts.push(("cost", cost(figures)));
     facts.extend(application::fact(figures).map(|fact| ("application", fact)));
+    facts.extend(replicas::fact(figures).map(|fact| ("replicas", fact)));
     facts.push(("nobody eligible", stranded(figures)));
     facts.push(("rests", rests(figures)));
     facts.extend(breaker_facts::facts(figures));

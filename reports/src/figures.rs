@@ -11,7 +11,7 @@ use router_core::{
 
 use crate::{
     Application, AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Membership, Pulse,
-    Spell,
+    Replicas, Spell,
 };
 
 /// How many [`FailureKind`]s there are.
@@ -79,6 +79,8 @@ pub struct Figures {
     pub misfits: u64,
     /// The application between the users and the router, if there was one.
     pub application: Option<Application>,
+    /// The replicas of the router, if there were several.
+    pub replicas: Option<Replicas>,
 }
 
 impl Figures {
@@ -116,6 +118,7 @@ impl Figures {
             late: 0,
             misfits: 0,
             application: None,
+            replicas: None,
             frame,
         }
     }

@@ -56,7 +56,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 13] = [
+const LESSONS: [Lesson; 16] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -70,9 +70,12 @@ const LESSONS: [Lesson; 13] = [
     lesson!("cold-caches"),
     lesson!("app-restart-loop"),
     lesson!("deploy-mid-spike"),
+    lesson!("replica-staleness"),
+    lesson!("store-outage"),
+    lesson!("fixed-window-herd"),
 ];
 
-const SCENARIOS: [Entry; 20] = [
+const SCENARIOS: [Entry; 23] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -89,6 +92,9 @@ const SCENARIOS: [Entry; 20] = [
     LESSONS[10].scenario,
     LESSONS[11].scenario,
     LESSONS[12].scenario,
+    LESSONS[13].scenario,
+    LESSONS[14].scenario,
+    LESSONS[15].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -138,7 +144,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 13] {
+pub const fn lessons() -> [Lesson; 16] {
     LESSONS
 }
 

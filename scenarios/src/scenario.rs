@@ -2,7 +2,9 @@
 
 use reports::Expectation;
 use router_core::{Ratio, Restart};
-use sim::{Abandoned, Algorithm, Application, Order, Probe, PromptCache, RetryAfter, WhenFull};
+use sim::{
+    Abandoned, Algorithm, Application, Order, Probe, PromptCache, Replicated, RetryAfter, WhenFull,
+};
 
 use crate::diagnostic::Diagnostic;
 use crate::field::SCENARIO_FILE;
@@ -49,6 +51,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
         demands: demands.collect(),
         providers,
         app,
+        replicas: root.section("replicas").and_then(replicas),
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
         reloads: root.list("reconfigure").iter().filter_map(reload).collect(),
         expectations: expectations(root.map("expect"), &mut reader),
@@ -125,6 +128,15 @@ fn app(section: &Section, reader: &mut Reader<'_>) -> Option<Application> {
         backlog: section.need("backlog"),
         probe,
         restart: section.need("restart"),
+    })
+}
+
+fn replicas(section: &Section) -> Option<Replicated> {
+    Some(Replicated {
+        count: section.get("count")?,
+        publish: section.need("publish"),
+        delay: section.need("delay"),
+        loss: section.need("loss"),
     })
 }
 
@@ -380,6 +392,7 @@ fn fault(section: &Section) -> FaultSpec {
             .word("restart", &[("restored", Restart::Restored), ("empty", Restart::Empty)])
             .zip(section.node("restart"))
             .map(|(restart, node)| Spanned::new(restart, node.at.clone())),
+        store: section.word("store", &[("down", ())]).is_some(),
         answers: section
             .node("answers")
             .map(|node| Spanned::new(section.texts("answers"), node.at.clone())),

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use router_core::{Rate, Ratio, Restart, Span};
-use sim::{Abandoned, Algorithm, Application, PromptCache, RetryAfter, WhenFull};
+use sim::{Abandoned, Algorithm, Application, PromptCache, Replicated, RetryAfter, WhenFull};
 
 use crate::quantity::Crowd;
 
@@ -68,6 +68,8 @@ pub struct ScenarioSpec {
     pub providers: Vec<(Spanned<String>, ProviderSpec)>,
     /// `[app]`: the application between the users and the gateway.
     pub app: Option<Application>,
+    /// `[replicas]`: several routers.
+    pub replicas: Option<Replicated>,
     /// `[fault.NAME]`, in the order written.
     pub faults: Vec<(Spanned<String>, FaultSpec)>,
     /// `[[reconfigure]]`: other router files that take effect, in the order written.
@@ -372,6 +374,8 @@ pub struct FaultSpec {
     pub garbage: Option<Spanned<bool>>,
     /// `restart`: the router itself is started anew.
     pub restart: Option<Spanned<Restart>>,
+    /// `store`: what replicas publish reaches nobody.
+    pub store: bool,
     /// `answers`: `"ok"`, or a status and what comes with it, met in turn.
     pub answers: Option<Spanned<Vec<Spanned<String>>>>,
 }

@@ -126,7 +126,8 @@ impl Faults {
                 Effect::Brownout { errors, .. } => Chance::new(*errors),
                 Effect::Outage(_) | Effect::Storm { .. } | Effect::Answers(_) => Chance::NEVER,
                 Effect::Breaks { .. } | Effect::QuotaSpent(_) => Chance::NEVER,
-                Effect::RevokedKey(_) | Effect::Garbage | Effect::Restart(_) => Chance::NEVER,
+                Effect::RevokedKey(_) | Effect::Garbage => Chance::NEVER,
+                Effect::Restart(_) | Effect::Store => Chance::NEVER,
             },
             fault: fault.clone(),
             next_answer: 0,
@@ -150,7 +151,7 @@ impl Faults {
             }
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
-            Effect::RevokedKey(_) | Effect::Garbage => None,
+            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store => None,
         })
     }
 
@@ -168,7 +169,7 @@ impl Faults {
             Effect::Restart(restart) => Some(restart),
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
-            Effect::RevokedKey(_) | Effect::Garbage => None,
+            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store => None,
         }
     }
 
@@ -207,7 +208,7 @@ impl Faults {
                     met.doom = met.doom.or_else(|| NonZeroU16::new(index as u16 + 1));
                     continue;
                 }
-                Effect::Restart(_) => continue,
+                Effect::Restart(_) | Effect::Store => continue,
                 Effect::RevokedKey(Some(revoked)) if *revoked != key => continue,
                 Effect::RevokedKey(_) => Some(Fate::Fails(Flaw::of_status(401))),
                 Effect::QuotaSpent(status) => {
@@ -252,7 +253,8 @@ impl Faults {
             Effect::Answers(_)
             | Effect::QuotaSpent(_)
             | Effect::RevokedKey(_)
-            | Effect::Restart(_) => {
+            | Effect::Restart(_)
+            | Effect::Store => {
                 unreachable!("not a fault that waits for answers")
             }
         }

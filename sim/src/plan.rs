@@ -25,6 +25,32 @@ pub struct Plan {
     pub reloads: Vec<Reload>,
     /// What stands between the users and the router, if anything.
     pub app: Option<Application>,
+    /// How many replicas of the router there are, if there are several: see [`crate::Replicas`].
+    pub replicas: Option<Replicated>,
+}
+
+/// Replicas of the router, and the store over which they tell each other what they have used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replicated {
+    /// How many, at least one. A request goes to any of them, at random.
+    pub count: u16,
+    /// How often each publishes its counters.
+    pub publish: Span,
+    /// How long it takes until the others have them.
+    pub delay: Span,
+    /// Which share of what is published reaches nobody.
+    pub loss: Ratio,
+}
+
+impl Replicated {
+    /// One router, which has nobody to tell anything.
+    pub(crate) const LONE: Self =
+        Self { count: 1, publish: Span::MAX, delay: Span::ZERO, loss: Ratio::ZERO };
+
+    /// How old at most is what a replica knows of another, but for what is lost.
+    pub fn staleness(&self) -> Span {
+        self.publish + self.delay
+    }
 }
 
 /// Another configuration for the router.

@@ -133,6 +133,11 @@ fn one(args: &Args, prepared: &Prepared) -> Result<Exit, Stop> {
 
 /// Runs one seed with everything on, showing progress.
 fn watched(args: &Args, prepared: &Prepared) -> Result<Flown, Stop> {
+    if args.record && prepared.resolved.plan.replicas.is_some() {
+        let message = "a record is of one router, and this scenario has `[replicas]`\n\
+                       hint: leave out `--record`; `requests.csv` tells of every call";
+        return Err(Stop::usage(message.to_owned()));
+    }
     let record = args.record.then_some(Stretch::WHOLE);
     let watch = Watch { record, calls: true, first: args.first };
     let horizon = prepared.resolved.frame.horizon.as_nanos() / 1_000_000_000;

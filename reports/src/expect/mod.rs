@@ -92,6 +92,9 @@ pub enum Metric {
     AppRestarts,
     /// `app.down`: the part of the time that replicas of the application were down: their mean.
     AppDown,
+    /// `limits.overshoot`: the most requests that all replicas together sent in any window beyond a
+    /// limit's burst and what its rate grants in that time; of the worst limit.
+    Overshoot,
 }
 
 /// What an attempt was sent for.
@@ -240,7 +243,8 @@ impl Expectation {
             | Metric::PanicTime
             | Metric::StrandedTime
             | Metric::AppRestarts
-            | Metric::AppDown => None,
+            | Metric::AppDown
+            | Metric::Overshoot => None,
         }
     }
 }
@@ -279,7 +283,8 @@ impl Metric {
             | Self::PanicTime
             | Self::StrandedTime
             | Self::AppRestarts
-            | Self::AppDown => false,
+            | Self::AppDown
+            | Self::Overshoot => false,
         }
     }
 
@@ -301,7 +306,9 @@ impl Metric {
             | Self::PanicTime
             | Self::StrandedTime => Dimension::Time,
             Self::CostPer1k => Dimension::Money,
-            Self::Amplification | Self::Openings | Self::AppRestarts => Dimension::Factor,
+            Self::Amplification | Self::Openings | Self::AppRestarts | Self::Overshoot => {
+                Dimension::Factor
+            }
         }
     }
 }
@@ -410,6 +417,7 @@ impl fmt::Display for Metric {
             Self::StrandedTime => f.write_str("stranded.time"),
             Self::AppRestarts => f.write_str("app.restarts"),
             Self::AppDown => f.write_str("app.down"),
+            Self::Overshoot => f.write_str("limits.overshoot"),
         }
     }
 }

@@ -25,7 +25,7 @@ fn policies() -> impl Iterator<Item = Metric> {
     let times = [Metric::PanicTime, Metric::StrandedTime];
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
-    let app = [Metric::AppRestarts, Metric::AppDown];
+    let app = [Metric::AppRestarts, Metric::AppDown, Metric::Overshoot];
     sent.chain(hedges).chain(breakers).chain(times).chain(failures).chain(app)
 }
 
@@ -112,6 +112,9 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         }
         Metric::PanicTime | Metric::StrandedTime if during => {
             Some(format!("`{metric}` is of the whole run"))
+        }
+        Metric::Overshoot => {
+            Some(format!("`{metric}` is of all limits and the whole run: it takes no selectors"))
         }
         Metric::AppRestarts | Metric::AppDown => {
             Some(format!("`{metric}` is of the whole application and run: it takes no selectors"))

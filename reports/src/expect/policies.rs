@@ -5,7 +5,7 @@ use router_core::{GroupId, Time};
 use super::judge::Measured;
 use super::{Metric, Selectors, Sent, Unit};
 use crate::outs::{self, Stretches};
-use crate::{ExpectedShare, Figures, Membership, Part, Seconds};
+use crate::{ExpectedShare, Figures, Membership, Part, Replicas, Seconds};
 
 /// Of the memberships that `of` names, in `part`, which is what `of` names too.
 pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: &Part) -> Measured {
@@ -51,6 +51,11 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         Metric::AppRestarts => match &figures.application {
             Some(app) => ratio(app.restarts.len() as u128, 1, ""),
             None => Measured::Nothing(NO_APPLICATION.to_owned()),
+        },
+        Metric::Overshoot => match figures.replicas.as_ref().map(Replicas::worst) {
+            Some(Some((_, most))) => ratio((*most).into(), 1, ""),
+            Some(None) => Measured::Nothing("no limit is on requests".to_owned()),
+            None => Measured::Nothing("the scenario has no `[replicas]`".to_owned()),
         },
         Metric::AppDown => match &figures.application {
             Some(app) => {

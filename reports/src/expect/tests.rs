@@ -300,6 +300,7 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::StrandedTime),
         Just(Metric::AppRestarts),
         Just(Metric::AppDown),
+        Just(Metric::Overshoot),
     ]
 }
 
@@ -310,7 +311,9 @@ fn expectations() -> impl Strategy<Value = Expectation> {
     (metrics(), (some(), names(), any::<bool>(), some()), ops, numbers).prop_map(
         |(metric, (group, deployment, on_deployment, during), op, (billionths, unit))| {
             let of = match metric {
-                Metric::Recovery(_) | Metric::AppRestarts | Metric::AppDown => Selectors::default(),
+                Metric::Recovery(_) | Metric::AppRestarts | Metric::AppDown | Metric::Overshoot => {
+                    Selectors::default()
+                }
                 Metric::Share => Selectors { group, deployment: Some(deployment), during },
                 Metric::Amplification | Metric::EjectedMax => {
                     Selectors { group, deployment: None, during }

@@ -66,6 +66,7 @@ impl Gather {
             | Metric::PanicTime
             | Metric::StrandedTime
             | Metric::AppRestarts
+            | Metric::Overshoot
             | Metric::AppDown => Self::Nothing,
         }
     }

@@ -47,6 +47,7 @@ impl Breakdown {
             | Metric::HedgesCost
             | Metric::Cached
             | Metric::AppRestarts
+            | Metric::Overshoot
             | Metric::AppDown => return,
         };
         if parts.is_empty() {

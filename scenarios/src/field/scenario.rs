@@ -54,7 +54,11 @@ pub static SCENARIO_FILE: Table = Table {
             Kind::Map(Keys::Any, &Kind::Many(&Kind::Text)),
             "what must hold, by test case",
         ),
-        later("replicas", "several routers"),
+        optional(
+            "replicas",
+            Kind::Table(&REPLICAS),
+            "several routers, and the store over which they tell each other what they have used",
+        ),
         later("cache", "answers that are known"),
     ],
 };
@@ -71,6 +75,17 @@ static APP: Table = Table {
             "the liveness probe; without it nobody is restarted",
         ),
         given("restart", LASTS, "30 s", "how long an instance is gone that failed its probe"),
+    ],
+};
+
+static REPLICAS: Table = Table {
+    doc: "Replicas of the router. Each request goes to any of them; each tells the others what it \
+          has used, if its file has `router.peers`.",
+    fields: &[
+        required("count", count(1, 1_000), "how many there are"),
+        given("publish", LASTS, "1 s", "how often each publishes what it has used"),
+        given("delay", WAIT, "50 ms", "how long until the others have it"),
+        given("loss", SHARE, "0 %", "the share of what is published that reaches nobody"),
     ],
 };
 
@@ -343,6 +358,11 @@ static FAULT: Table = Table {
             Kind::Choice(&["restored", "empty"]),
             "of `on = \"router\"`: it is started anew, from a snapshot or knowing nothing, and its \
              connections are cut",
+        ),
+        optional(
+            "store",
+            Kind::Choice(&["down"]),
+            "of `on = \"store\"`: what replicas publish reaches nobody",
         ),
         optional(
             "answers",

@@ -3,8 +3,8 @@ mod lessons;
 use std::sync::Arc;
 
 use reports::{Figures, Fold, Verdict};
-use router_core::{Driver, Router, Seed, Time};
-use sim::World;
+use router_core::{Driver, Seed};
+use sim::{Replicas, World};
 
 use super::*;
 use crate::resolve::{Fleet, Override, Resolved, resolve};
@@ -35,7 +35,8 @@ fn prepared(scenario: Entry, router: Entry) -> (RouterFile, Resolved) {
 /// What a scenario comes to on a router.
 fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     let (file, resolved) = prepared(scenario, router);
-    let brain = Router::new(Arc::clone(&file.config), resolved.plan.seed, Time::ZERO);
+    let spec = crate::scenario::read(scenario.name, scenario.text).expect("it is valid");
+    let brain = Replicas::new(&resolved.plan, &file.config, spec.seed.unwrap_or(1), |_| ());
     let last = resolved.plan.reloads.last();
     let whole = last.map_or_else(|| Arc::clone(&file.config), |last| Arc::clone(&last.config));
     let fold = Fold::across(file.config, &whole, resolved.frame.clone());
@@ -43,7 +44,9 @@ fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     world.run();
     let end = world.now();
     let application = resolved.application(world.app());
-    (Figures { application, ..world.into_driver().into_journal().finish(end) }, resolved)
+    let replicas = resolved.replicas(world.driver().brain(), &whole);
+    let figures = world.into_driver().into_journal().finish(end);
+    (Figures { application, replicas, ..figures }, resolved)
 }
 
 /// The expectations that do not hold.

@@ -20,7 +20,7 @@ pub(super) fn effect(
     match named.len() {
         0 => {
             let hint = "give it `outage`, `stall`, `cut`, `truncated`, `in_stream_error`, \
-                        `rate_limits`, `quota_spent`, `revoked_key`, `garbage`, `restart`, `answers`, \
+                        `rate_limits`, `quota_spent`, `revoked_key`, `garbage`, `restart`, `store`, `answers`, \
                         or some of `errors`, `ttft`, `per_token` and `delay`";
             let message = "this fault does nothing".to_owned();
             let mistake = Mistake { at: name.at.clone(), message, hint: Some(hint.to_owned()) };
@@ -70,6 +70,7 @@ fn all(spec: &FaultSpec, demands: &[Demand], said: &mut Said) -> Vec<Option<Effe
         Revoked::Key(key) => Some(Effect::RevokedKey(Some(key))),
     }));
     named.extend(spec.restart.as_ref().map(|restart| Some(Effect::Restart(restart.value))));
+    named.extend(spec.store.then_some(Some(Effect::Store)));
     let garbage = spec.garbage.as_ref().filter(|garbage| garbage.value);
     named.extend(garbage.map(|written| garbage_effect(&written.at, demands, said)));
     named.extend(spec.answers.as_ref().map(|texts| answers(texts, said)));

@@ -18,25 +18,43 @@ pub(super) fn faults(
     said: &mut Said,
 ) -> Vec<Fault> {
     let faults = scenario.faults.iter();
-    faults.filter_map(|(name, spec)| fault(name, spec, fleet, demands, said)).collect()
+    faults.filter_map(|(name, spec)| fault((name, spec), scenario, fleet, demands, said)).collect()
 }
 
 fn fault(
-    name: &Spanned<String>,
-    spec: &FaultSpec,
+    (name, spec): (&Spanned<String>, &FaultSpec),
+    scenario: &ScenarioSpec,
     fleet: Fleet<'_>,
     demands: &Demands,
     said: &mut Said,
 ) -> Option<Fault> {
     check_name(name, said);
     let restarts = spec.restart.is_some();
-    let on = if restarts { of_router(spec, said) } else { places(name, spec, fleet, said) };
+    let on = if restarts {
+        of_all(spec, "router", "restarted", said)
+    } else if spec.store {
+        of_all(spec, "store", "down", said)
+    } else {
+        places(name, spec, fleet, said)
+    };
     let effect = effect(name, spec, &demands.demands, said);
     let rhythm = rhythm(name, spec, demands.horizon, said);
     let from = Time::ZERO + spec.at.as_ref().map_or(Span::ZERO, |at| at.value);
     let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (mut on, effect) = (on?, effect?);
-    if on.is_empty() && !restarts {
+    if spec.store && scenario.replicas.is_none() {
+        let hint = "add `[replicas]`, with how many there are";
+        said.wrong_because(&name.at, "without replicas there is no store", hint);
+    }
+    if spec.store && rhythm != Rhythm::Steady {
+        let hint = "leave out `flap` and `at_random`";
+        said.wrong_because(
+            &name.at,
+            "a store is down from `at` on for as long as it `lasts`",
+            hint,
+        );
+    }
+    if on.is_empty() && !restarts && !spec.store {
         return None;
     }
     if let Effect::RevokedKey(Some(key)) = effect {
@@ -69,17 +87,17 @@ fn check_name(name: &Spanned<String>, said: &mut Said) {
     }
 }
 
-/// A restart is the router's, and all of it.
-fn of_router(spec: &FaultSpec, said: &mut Said) -> Option<Vec<DeploymentId>> {
+/// A restart is the router's, and all of it; so is a store's outage.
+fn of_all(spec: &FaultSpec, whose: &str, what: &str, said: &mut Said) -> Option<Vec<DeploymentId>> {
     let mut right = true;
-    for on in spec.on.iter().filter(|on| on.value != "router") {
-        let message = format!("`{}` is not what is restarted", on.value);
-        said.wrong_because(&on.at, message, "write `on = \"router\"`");
+    for on in spec.on.iter().filter(|on| on.value != whose) {
+        let message = format!("`{}` is not what is {what}", on.value);
+        said.wrong_because(&on.at, message, format!("write `on = \"{whose}\"`"));
         right = false;
     }
     if let Some(of) = &spec.of {
-        let hint = "leave out `of`: what it has in flight is cut, all of it";
-        said.wrong_because(&of.at, "a router is restarted or not", hint);
+        let hint = "leave out `of`: it is all or nothing";
+        said.wrong_because(&of.at, format!("a {whose} is {what} or not"), hint);
         right = false;
     }
     right.then(Vec::new)

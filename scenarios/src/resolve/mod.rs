@@ -22,11 +22,12 @@ use core::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use expect::placed;
-use reports::{Application, Expectation, Frame};
-use router_core::{Config, Seed};
-use sim::{AppLog, Plan, TraceRow};
+use reports::{Application, Expectation, Frame, Replicas};
+use router_core::{Config, Journal, LimitId, Seed};
+use sim::{AppLog, Plan, Replicated, TraceRow};
 
 use crate::diagnostic::Diagnostic;
+use crate::quantity::Quantity;
 use crate::router::RouterFile;
 use crate::scenario;
 use crate::written::{Endpoint, Mistake, ScenarioSpec, Spanned};
@@ -89,6 +90,23 @@ pub struct Override {
 }
 
 impl Resolved {
+    /// What figures say of the replicas, from what they have logged.
+    pub fn replicas<W: Journal>(
+        &self,
+        routers: &sim::Replicas<W>,
+        config: &Config,
+    ) -> Option<Replicas> {
+        let (plan, log) = self.plan.replicas.zip(routers.log())?;
+        let overshoot = log.overshoot.iter();
+        let name = |(limit, most): &(LimitId, u64)| (config.limit(*limit).name.clone(), *most);
+        Some(Replicas {
+            count: plan.count,
+            delivered: log.delivered,
+            lost: log.lost,
+            overshoot: overshoot.map(name).collect(),
+        })
+    }
+
     /// What figures say of the application, from what the world's `log` says of it.
     pub fn application(&self, log: Option<&AppLog>) -> Option<Application> {
         let (plan, log) = self.plan.app.zip(log)?;
@@ -204,6 +222,7 @@ fn resolve_all(
             providers,
             faults,
             app: scenario.app,
+            replicas: replicas(scenario, fleet, said),
             reloads,
         },
         frame,
@@ -213,6 +232,24 @@ fn resolve_all(
         properties: demands.properties,
         subjects: demands.subjects,
     }
+}
+
+/// The replicas of the router. What its file says of them is another matter, but worth a look.
+fn replicas(scenario: &ScenarioSpec, fleet: Fleet<'_>, said: &mut Said) -> Option<Replicated> {
+    let replicas = scenario.replicas?;
+    match fleet.config.router().peers {
+        Some(peers) if peers.replicas != replicas.count => said.warn(format!(
+            "`router.peers.replicas` is {}, but {} routers run",
+            peers.replicas, replicas.count
+        )),
+        Some(peers) if peers.stale < replicas.staleness() => said.warn(format!(
+            "`router.peers.stale` is {}, but news of the others is up to {} old",
+            Quantity::Time(peers.stale),
+            Quantity::Time(replicas.staleness())
+        )),
+        Some(_) | None => {}
+    }
+    Some(replicas)
 }
 
 /// Reads the SLOs of a suite for a run of `config` that is looked at through `frame`: what applies,

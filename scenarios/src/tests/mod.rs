@@ -224,7 +224,9 @@ fn each_word_of_a_file_has_a_meaning_of_its_own() {
             "process" => "demand.x.normal.".to_owned(),
             "order" => "provider.x.when_full.queue = 1\nprovider.x.when_full.".to_owned(),
             "algorithm" | "reserves" | "retry_after" => "provider.x.quota.".to_owned(),
-            "quota_spent" | "revoked_key" | "restart" => "fault.x.on = \"*\"\nfault.x.".to_owned(),
+            "quota_spent" | "revoked_key" | "restart" | "store" => {
+                "fault.x.on = \"*\"\nfault.x.".to_owned()
+            }
             _ => "provider.x.".to_owned(),
         };
         let spec = scenario::read("x", &format!("{table}{key} = \"{word}\"\n"));
@@ -233,13 +235,16 @@ fn each_word_of_a_file_has_a_meaning_of_its_own() {
         let providers: Vec<_> = spec.providers.iter().map(|(_, spec)| spec).collect();
         let process = spec.demands.first().and_then(|(_, demand)| demand.normal.process.as_ref());
         let process = process.map(|process| process.value);
-        let faults: Vec<_> =
-            spec.faults.iter().map(|(_, f)| (f.quota_spent, f.revoked_key, restart(f))).collect();
+        let faults: Vec<_> = spec
+            .faults
+            .iter()
+            .map(|(_, f)| (f.quota_spent, f.revoked_key, restart(f), f.store))
+            .collect();
         let failure = spec.demonstrates_failure;
         seen.push(format!("{key} {process:?} {failure} {providers:?} {faults:?}"));
         count += 1;
     }
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!((seen.len(), count), (25, 25), "{seen:#?}");
+    assert_eq!((seen.len(), count), (26, 26), "{seen:#?}");
 }

@@ -240,6 +240,7 @@ pub(super) fn plan(demand: Demand, providers: Vec<Provider>) -> Plan {
         providers,
         faults: Vec::new(),
         app: None,
+        replicas: None,
         reloads: Vec::new(),
     }
 }

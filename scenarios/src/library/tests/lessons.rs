@@ -300,3 +300,59 @@ fn a_restart_that_knows_nothing_spends_the_burst_again_and_a_restored_one_does_n
     // The file that follows moves all of the traffic, and cuts nobody.
     assert!(kept.measure("share {deployment=c}") > 0.1);
 }
+
+/// The limit of `replica-staleness`: a burst of 40, 20 a second, three replicas.
+fn bound(publish: f64, delay: f64) -> f64 {
+    2.0 * (40.0 + 20.0 * (publish + delay))
+}
+
+#[test]
+fn replicas_overshoot_by_what_they_cannot_know_yet_and_shares_by_nothing() {
+    let Lesson { scenario, cured, careless } = lesson("replica-staleness");
+    let overshoot = |scenario, router| Run(flown(scenario, router).0).measure("limits.overshoot");
+    let (calm, storm) = (overshoot(scenario, cured), overshoot(scenario, careless));
+    assert!((1.0..=20.0).contains(&calm) && storm > 2_000.0, "{calm} {storm}");
+    let shares = but(cured, &[("replicas = 3", "replicas = 3, on_outage = \"share\"")]);
+    let mut last = 0.0;
+    for (publish, secs) in [("100 ms", 0.1), ("1 s", 1.0), ("4 s", 4.0)] {
+        let publish = format!("publish = \"{publish}\"");
+        let news = [("publish = \"200 ms\"", publish.as_str()), ("10 %", "0 %")];
+        // What comes is half as much again as the limit, or many times that.
+        for (rate, tight) in [("30/s", true), ("200/s", false)] {
+            let changes = [news[0], news[1], ("30/s", rate)];
+            let scenario = but(scenario, &changes);
+            let most = overshoot(scenario, cured);
+            let rate_alone = 2.0 * 20.0 * (secs + 0.05);
+            let bound = if tight { rate_alone } else { bound(secs, 0.05) };
+            assert!(most <= bound, "{most} of {bound} at {rate}, {publish}");
+            if tight {
+                assert!(most >= last, "older news, more overshoot: {most} after {last}");
+                last = most;
+            }
+            assert_eq!(overshoot(scenario, shares), 0.0, "{rate}, {publish}");
+        }
+    }
+    assert!(last > 10.0, "{last}");
+}
+
+#[test]
+fn without_word_of_each_other_replicas_close_overshoot_or_never_cared() {
+    let Lesson { scenario, cured, careless } = lesson("store-outage");
+    let of = |router| {
+        let run = Run(flown(scenario, router).0);
+        (run.measure("limits.overshoot"), run.0.whole.deployments[0].dispatched)
+    };
+    let closed = but(careless, &[("open", "closed")]);
+    let [(shared, all), (open, _), (shut, some)] = [of(cured), of(careless), of(closed)];
+    assert!(shared < 1.0 && open > 900.0 && shut < 20.0, "{shared} {open} {shut}");
+    // 20 a second in 300 seconds; and in 185, for the first five of the silence are no outage.
+    assert!(all > 5_900 && (3_600..3_850).contains(&some), "{all} {some}");
+}
+
+#[test]
+fn a_quota_that_comes_back_at_the_minute_is_met_by_all_who_waited() {
+    let (herd, even) = (careless("fixed-window-herd"), cured("fixed-window-herd"));
+    let refused = |run: &Run| run.measure("failures.server") + run.measure("failures.rate_limit");
+    assert!(refused(&herd) > 0.5 && refused(&even) == 0.0);
+    assert!(herd.measure("success.rate") < 0.6 && even.measure("success.rate") > 0.999);
+}
