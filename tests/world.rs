@@ -259,6 +259,7 @@ fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
                     tags: wishes.0,
                     region: wishes.1,
                     conversations: wishes.2,
+                    repeats: None,
                     client: Client {
                         tries_max: tries,
                         backoff: Span::from_millis(50),
@@ -435,6 +436,7 @@ fn plans(spec: &Spec, seed: Seed) -> impl Strategy<Value = Plan> + use<> {
             providers,
             faults,
             app: None,
+            cache: None,
             replicas: None,
             reloads: Vec::new(),
         },

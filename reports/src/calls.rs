@@ -148,10 +148,7 @@ impl Journal for CallLog {
 
     fn call(&mut self, _: Time, call: &Call) {
         let draw = self.key.word(Counter { request: call.id.as_u64(), ..Counter::default() });
-        let kept = match call.end {
-            CallEnd::Answered(_) => &mut self.answered,
-            CallEnd::Partial(_) | CallEnd::Failed(_) | CallEnd::Left => &mut self.others,
-        };
+        let kept = if call.end.is_answered() { &mut self.answered } else { &mut self.others };
         let aside = self.aside.remove(&call.id).unwrap_or_default();
         kept.take(draw, *call, aside);
     }
@@ -199,6 +196,11 @@ impl Aside {
 fn row(call: &Call, groups: &[String], properties: &[(String, Vec<String>)]) -> Vec<String> {
     let (end, status, usage) = match call.end {
         CallEnd::Answered(usage) => ("answered", "200".to_owned(), usage),
+        CallEnd::Degraded(usage) => ("degraded", "200".to_owned(), usage),
+        CallEnd::Cached { stale } => {
+            (if stale { "stale" } else { "cached" }, "200".to_owned(), Usage::default())
+        }
+        CallEnd::Static => ("static", "200".to_owned(), Usage::default()),
         CallEnd::Partial(usage) => ("partial", "200".to_owned(), usage),
         CallEnd::Failed(status) => ("failed", status.to_string(), Usage::default()),
         CallEnd::Left => ("left", String::new(), Usage::default()),

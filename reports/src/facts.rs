@@ -185,6 +185,19 @@ fn ended(figures: &Figures) -> String {
         };
     };
     let mut parts = vec![format!("{} answered in full", percent(success))];
+    let crate::Rungs { fresh, stale, smaller, fixed } = calls.rungs;
+    let rungs = [(fresh, "from the cache"), (stale, "stale"), (smaller, "by a smaller group")];
+    let rungs: Vec<String> = rungs
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, rung)| format!("{} {rung}", count(n)))
+        .collect();
+    if !rungs.is_empty() {
+        parts[0] += &format!(" ({})", rungs.join(", "));
+    }
+    if fixed > 0 {
+        parts.push(format!("{} with a static text", count(fixed)));
+    }
     if calls.partial > 0 {
         parts.push(format!("{} in part", count(calls.partial)));
     }

@@ -5,8 +5,8 @@
 //! (dispatched, failed, charged) belongs to the instant at which it happened.
 
 use router_core::{
-    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Hold, Price, Reason, Rejection,
-    Span, Time,
+    Abandon, CallEnd, Config, DeploymentId, FailureKind, GiveUp, GroupId, Hold, Price, Reason,
+    Rejection, Span, Time,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ pub const KINDS: usize = FailureKind::ALL.len();
 /// How many [`Reason`]s of exclusion there are.
 pub const REASONS: usize = Reason::ALL.len();
 /// How many [`router_core::Cause`]s of an attempt there are.
-pub const CAUSES: usize = 7;
+pub const CAUSES: usize = 8;
 /// How many ways there are to [`Abandon`] an attempt.
 pub const ABANDONS: usize = Abandon::Hedged as usize + 1;
 /// How many reasons there are to [`GiveUp`].
@@ -199,6 +199,9 @@ pub struct Calls {
     pub admitted: u64,
     /// Of those, answered in full: the goodput, and what `success.rate` counts.
     pub answered: u64,
+    /// Answered by a rung of a ladder that is not the full answer; all but the static texts are
+    /// among those answered.
+    pub rungs: Rungs,
     /// Answered in part, marked as such.
     pub partial: u64,
     /// Failed, rejected ones included.
@@ -258,6 +261,7 @@ impl Calls {
         self.ended += other.ended;
         self.admitted += other.admitted;
         self.answered += other.answered;
+        self.rungs.merge(&other.rungs);
         self.partial += other.partial;
         self.failed += other.failed;
         self.rejected += other.rejected;
@@ -291,6 +295,49 @@ impl Calls {
     }
 }
 
+/// Calls that a rung answered which is not the full answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rungs {
+    /// From the cache, within its time to live, or with what an identical call under way got.
+    pub fresh: u64,
+    /// From the cache, past its time to live.
+    pub stale: u64,
+    /// By a smaller group.
+    pub smaller: u64,
+    /// With a static text.
+    pub fixed: u64,
+}
+
+impl Rungs {
+    /// Of these, answered from the cache.
+    pub const fn cached(&self) -> u64 {
+        self.fresh + self.stale
+    }
+
+    /// Of these, given less than was asked for.
+    pub const fn degraded(&self) -> u64 {
+        self.stale + self.smaller + self.fixed
+    }
+
+    /// Counts a call that ended like this, if a rung answered it.
+    pub const fn count(&mut self, end: &CallEnd) {
+        match end {
+            CallEnd::Degraded(_) => self.smaller += 1,
+            CallEnd::Cached { stale: false } => self.fresh += 1,
+            CallEnd::Cached { stale: true } => self.stale += 1,
+            CallEnd::Static => self.fixed += 1,
+            CallEnd::Answered(_) | CallEnd::Partial(_) | CallEnd::Failed(_) | CallEnd::Left => {}
+        }
+    }
+
+    const fn merge(&mut self, other: &Self) {
+        self.fresh += other.fresh;
+        self.stale += other.stale;
+        self.smaller += other.smaller;
+        self.fixed += other.fixed;
+    }
+}
+
 /// How submissions ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Outcomes {
@@ -306,6 +353,10 @@ pub struct Outcomes {
     pub expired: u64,
     /// The client left.
     pub cancelled: u64,
+    /// Answered from the cache: fresh, and stale.
+    pub cached: [u64; 2],
+    /// Answered with a static text.
+    pub fixed: u64,
 }
 
 impl Outcomes {
@@ -316,6 +367,8 @@ impl Outcomes {
         add(&mut self.rejected, &other.rejected);
         self.expired += other.expired;
         self.cancelled += other.cancelled;
+        add(&mut self.cached, &other.cached);
+        self.fixed += other.fixed;
     }
 }
 

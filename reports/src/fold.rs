@@ -194,7 +194,7 @@ impl Fold {
     fn is_retry(&self, dispatch: &Dispatch) -> bool {
         let request = dispatch.attempt.request;
         match dispatch.cause {
-            Cause::Primary | Cause::Fallback => false,
+            Cause::Primary | Cause::Fallback | Cause::Degraded => false,
             Cause::Retry | Cause::Hedge => true,
             Cause::Probe | Cause::Standby | Cause::Panic if dispatch.attempt.ordinal <= 1 => false,
             // These say what is odd about the member, and not what led to it. Nobody falls back
@@ -227,6 +227,8 @@ impl Fold {
             Outcome::Reject(why) => outcomes.rejected[rejection_index(*why)] += 1,
             Outcome::Expire => outcomes.expired += 1,
             Outcome::Cancel => outcomes.cancelled += 1,
+            Outcome::Cached { stale } => outcomes.cached[usize::from(*stale)] += 1,
+            Outcome::Static => outcomes.fixed += 1,
         }
         self.resolve_stranded(request, matches!(outcome, Outcome::Reject(_)));
         self.asides.finished(request);
@@ -279,6 +281,8 @@ impl Fold {
                 self.failed = None;
                 self.resolve_stranded(request, matches!(why, GiveUp::Stranded | GiveUp::Deadline));
             }
+            // How it ends says the same, or the next dispatch.
+            Observation::Stepped { .. } => {}
             // The user's view comes with `call`, over all tries.
             Observation::Closed { .. } => {}
             // What subjects use is counted as it is used; see [`Self::ended`].
@@ -391,7 +395,7 @@ impl Fold {
         let group = call.group.index();
         let ttft = call.first_token.map(|first_token| first_token.since(call.arrived));
         let total = call.ended.since(call.arrived);
-        let answered = matches!(call.end, CallEnd::Answered(_));
+        let answered = call.end.is_answered();
         let attempts = u64::from(call.attempts);
 
         let calls = &mut self.segments.at(call.arrived).groups[group];
@@ -400,10 +404,14 @@ impl Fold {
         calls.attempts += attempts;
         calls.tries += u64::from(call.tries);
         calls.client_wait_ns = calls.client_wait_ns.saturating_add(call.client_wait.as_nanos());
+        calls.answered += u64::from(answered);
         match call.end {
-            CallEnd::Answered(_) => {
-                calls.answered += 1;
-                calls.total.record(total);
+            CallEnd::Answered(_) => calls.total.record(total),
+            CallEnd::Degraded(_) | CallEnd::Cached { .. } | CallEnd::Static => {
+                calls.rungs.count(&call.end);
+                if answered {
+                    calls.total.record(total);
+                }
             }
             CallEnd::Partial(_) => calls.partial += 1,
             CallEnd::Failed(status) => {

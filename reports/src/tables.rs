@@ -13,7 +13,7 @@ const DROPPED: [(Abandon, &str); 3] = [
     (Abandon::Hedged, "outrun"),
 ];
 /// What attempts are sent for, each with a column.
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause::Primary,
     Cause::Retry,
     Cause::Fallback,
@@ -21,6 +21,7 @@ const CAUSES: [Cause; 7] = [
     Cause::Probe,
     Cause::Standby,
     Cause::Panic,
+    Cause::Degraded,
 ];
 /// What opens a breaker, each with a column.
 const OPENERS: [Turn; 4] = [Turn::Consecutive, Turn::Failures, Turn::Slow, Turn::Probe];

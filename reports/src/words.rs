@@ -238,6 +238,7 @@ pub(crate) const fn cause(cause: Cause) -> &'static str {
         Cause::Probe => "probe",
         Cause::Standby => "standby",
         Cause::Panic => "panic",
+        Cause::Degraded => "degraded",
     }
 }
 

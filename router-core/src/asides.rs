@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::account::{KINDS, Payer};
 use crate::flight::{Aside, NEVER, Try};
-use crate::{Config, Request, Strategy};
+use crate::{Cached, Config, Request, Strategy};
 
 /// [`Aside`]s under small numbers; freed ones are used again, last freed first.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Asides {
     sticky: bool,
     /// How many kinds of subjects there are.
     kinds: usize,
+    /// The groups, as a set, whose ladders ask what the cache holds when a request has failed.
+    laddered: u64,
 }
 
 /// For how many there is room from the start where no policy looks at them.
@@ -23,7 +25,8 @@ const ROOM: usize = 1024;
 impl Asides {
     /// Room for every flight if some policy looks at them.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut asides = Self { slots: Vec::new(), free: Vec::new(), sticky: false, kinds: 0 };
+        let mut asides =
+            Self { slots: Vec::new(), free: Vec::new(), sticky: false, kinds: 0, laddered: 0 };
         asides.revise(config);
         asides
     }
@@ -39,12 +42,19 @@ impl Asides {
             | Strategy::Usage
             | Strategy::Cost => false,
         });
+        let groups = config.groups().iter().enumerate();
+        self.laddered = groups
+            .filter(|(_, group)| group.ladder.remembers())
+            .fold(0, |set, (index, _)| set | 1 << index);
         let hedges = config.groups().iter().any(|group| group.hedge.is_some());
         let told = !config.tags().is_empty() || !config.regions().is_empty();
         self.kinds = config.kinds().len();
         let most = config.router().in_flight as usize;
-        let room =
-            if self.sticky || hedges || told || self.kinds > 0 { most } else { most.min(ROOM) };
+        let room = if self.sticky || hedges || told || self.kinds > 0 || self.laddered != 0 {
+            most
+        } else {
+            most.min(ROOM)
+        };
         self.slots.reserve_exact(room.saturating_sub(self.slots.len()));
         self.free.reserve_exact(room.saturating_sub(self.free.len()));
     }
@@ -58,12 +68,19 @@ impl Asides {
             || request.region != 0
             || self.sticky && request.affinity != 0
             || self.kinds > 0 && a | b | c | d != 0
+            || self.asks(request) && !matches!(request.cached, Cached::None)
     }
 
-    /// What there is to keep of a request. Its affinity and its subjects only if somebody looks
-    /// at them.
+    /// Whether the ladder of a request's group asks for the cache's word when it has failed.
+    const fn asks(&self, request: &Request) -> bool {
+        self.laddered >> request.group.index() & 1 != 0
+    }
+
+    /// What there is to keep of a request. Its affinity, its subjects and the cache's word only if
+    /// somebody looks at them.
     pub(crate) const fn of(&self, request: &Request) -> Aside {
-        let Request { tags, affinity, region, subjects, .. } = *request;
+        let Request { tags, affinity, region, subjects, cached, .. } = *request;
+        let cached = if self.asks(request) { cached } else { Cached::None };
         let affinity = if self.sticky { affinity } else { 0 };
         let mut payer = Payer::NONE;
         let mut kind = 0;
@@ -71,7 +88,7 @@ impl Asides {
             payer.subjects[kind] = subjects[kind];
             kind += 1;
         }
-        Aside { tags, affinity, region, payer, twin: None }
+        Aside { tags, affinity, region, payer, cached, twin: None }
     }
 
     /// What is at `place`; nothing in particular at [`NEVER`].

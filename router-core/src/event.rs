@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::{
-    AttemptId, Config, DeploymentId, GroupId, LimitId, Observation, RequestId, Span, Time,
+    AttemptId, Cached, Config, DeploymentId, GroupId, LimitId, Observation, RequestId, Span, Time,
 };
 
 /// What a router needs to know of a request; the body stays with the driver.
@@ -37,7 +37,7 @@ pub struct Request {
     pub deadline: Option<Time>,
     /// What should stay together (a conversation, a prompt prefix); zero means nothing.
     pub affinity: u64,
-    /// What the driver's cache holds for it.
+    /// What the driver's cache holds for it: the driver's word, by which the group's ladder goes.
     pub cached: Cached,
 }
 
@@ -60,18 +60,6 @@ impl Request {
             cached: Cached::None,
         }
     }
-}
-
-/// What the driver's response cache holds for a request.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Cached {
-    /// Nothing.
-    #[default]
-    None,
-    /// An answer past its time to live.
-    Stale,
-    /// An answer within its time to live.
-    Fresh,
 }
 
 /// Something happened.
@@ -468,8 +456,8 @@ pub struct Dispatch {
     pub heartbeat: Span,
 }
 
-/// Why an attempt exists. What is out of the ordinary about its member (the last three) is told
-/// rather than what led to it; that it is a retry or a fallback still shows in its group.
+/// Why an attempt exists. What is out of the ordinary about its member (a probe, standby, panic) is
+/// told rather than what led to it; that it is a retry or a fallback still shows in its group.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Cause {
@@ -487,6 +475,8 @@ pub enum Cause {
     Standby,
     /// To a member that is out, since too many are: see [`crate::GroupSpec::panic`].
     Panic,
+    /// To a smaller group, which its ladder leads to.
+    Degraded,
 }
 
 /// Why an attempt is dropped.
@@ -525,6 +515,13 @@ pub enum Outcome {
     Expire,
     /// The client left first.
     Cancel,
+    /// Answered from the driver's cache: with what [`Request::cached`] says that it holds.
+    Cached {
+        /// Whether its time to live is over.
+        stale: bool,
+    },
+    /// Answered with the text that the driver keeps for such cases.
+    Static,
 }
 
 /// Why a request was never tried.

@@ -1,6 +1,6 @@
 //! Where a request goes when its group does not serve it.
 
-use crate::flight::Flight;
+use crate::flight::{DEGRADED, Flight};
 use crate::router::Router;
 use crate::select::Eligibility;
 use crate::{Cause, Detour, GroupId, Observation, Time};
@@ -85,8 +85,11 @@ impl Router {
     }
 
     /// The next group that a request may go to: those that the present one leads to, then those
-    /// that the group asked for leads to.
+    /// that the group asked for leads to. From a rung of a ladder nothing leads back up.
     fn next_group(&self, flight: &Flight, detour: Detour, seen: u64) -> Option<GroupId> {
+        if flight.lead.is(DEGRADED) {
+            return None;
+        }
         let present = self.config.group(flight.group()).chain(detour);
         let home = self.config.group(flight.home()).chain(detour);
         let mut chain = present.iter().chain(home).copied();

@@ -3,8 +3,8 @@
 use crate::account::Payer;
 use crate::limit::Charge;
 use crate::{
-    AttemptId, Cause, DeploymentId, Detour, Failure, FailureClass, FailureKind, GroupId, Request,
-    RequestId, Span, Time, TimeoutsSpec, TimerKind, Usage,
+    AttemptId, Cached, Cause, DeploymentId, Detour, Failure, FailureClass, FailureKind, GroupId,
+    Request, RequestId, Span, Time, TimeoutsSpec, TimerKind, Usage,
 };
 
 /// Where an attempt is.
@@ -57,8 +57,10 @@ pub(crate) const HEDGE: u8 = 8;
 /// Flags: some attempt of the request was refused for the prompt's length, or for its content.
 pub(crate) const TOO_LONG: u8 = 16;
 pub(crate) const REFUSED: u8 = 32;
+/// Flag: the request is on a rung of its ladder, in a smaller group.
+pub(crate) const DEGRADED: u8 = 64;
 /// Flags that hold for the whole request.
-const OF_REQUEST: u8 = STREAMS | CAPPED | TOO_LONG | REFUSED;
+const OF_REQUEST: u8 = STREAMS | CAPPED | TOO_LONG | REFUSED | DEGRADED;
 /// Every flag.
 pub(crate) const FLAGS: u8 = OF_REQUEST | PROBE | HEDGE;
 
@@ -203,13 +205,21 @@ pub(crate) struct Aside {
     pub(crate) affinity: u64,
     pub(crate) region: u16,
     pub(crate) payer: Payer,
+    /// What the driver's cache holds for it, if a ladder may ask.
+    pub(crate) cached: Cached,
     /// The second live attempt of a hedged request.
     pub(crate) twin: Option<Try>,
 }
 
 impl Aside {
-    pub(crate) const NONE: Self =
-        Self { tags: 0, affinity: 0, region: 0, payer: Payer::NONE, twin: None };
+    pub(crate) const NONE: Self = Self {
+        tags: 0,
+        affinity: 0,
+        region: 0,
+        payer: Payer::NONE,
+        cached: Cached::None,
+        twin: None,
+    };
 
     /// Whether there is nothing to keep.
     pub(crate) fn is_none(&self) -> bool {
@@ -217,6 +227,7 @@ impl Aside {
             && self.affinity == 0
             && self.twin.is_none()
             && self.payer == Payer::NONE
+            && self.cached == Cached::None
     }
 
     /// Whether everybody is fit for it, as far as tags and regions go.

@@ -82,6 +82,7 @@ mod health;
 mod hedge;
 mod id;
 mod judge;
+mod ladder;
 mod limit;
 mod observation;
 mod peers;
@@ -104,17 +105,18 @@ pub use audit::{Auditor, Invariant, Violation};
 pub use config::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
-    FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Limit, LimitSpec, Load,
-    Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
-    RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch,
-    TimeoutsSpec, Warning, WorstCase,
+    FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Ladder, Limit, LimitSpec,
+    Load, Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
+    RetryBudgetSpec, RetrySpec, RouterSpec, Rung, RungSpec, Spec, Strategy, Subject, SubjectSpec,
+    TagMatch, TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{
-    Abandon, Cached, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind,
-    Input, Measure, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
+    Abandon, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind, Input,
+    Measure, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
 };
 pub use id::{AttemptId, BadId, DeploymentId, GroupId, LimitId, RequestId};
+pub use ladder::Cached;
 pub use observation::{
     BreakerState, Call, CallEnd, End, GiveUp, Hold, Level, Observation, Reason, Turn, Wait,
 };

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use crate::{Abandon, AttemptId, DeploymentId, FailureKind, GroupId, RequestId, Span, Time, Usage};
+use crate::{
+    Abandon, AttemptId, DeploymentId, FailureKind, GroupId, RequestId, Rung, Span, Time, Usage,
+};
 
 /// Something a router decided or noticed.
 ///
@@ -134,12 +136,20 @@ pub enum Observation {
         /// What it said.
         failure: FailureKind,
     },
-    /// A failed request is not tried again, and this is why.
+    /// A failed request is not tried again, but for what its ladder leads to, and this is why.
     GaveUp {
         /// Which.
         request: RequestId,
         /// Why.
         why: GiveUp,
+    },
+    /// A rung of its group's ladder has something for a request: cached, static, or a smaller group
+    /// that it is dispatched to next.
+    Stepped {
+        /// Which.
+        request: RequestId,
+        /// Which rung.
+        rung: Rung,
     },
     /// A request's life, told when it ends; just before its [`crate::Output::Finish`].
     Closed {
@@ -445,10 +455,30 @@ pub struct Call {
 pub enum CallEnd {
     /// With the whole answer.
     Answered(Usage),
+    /// With the whole answer of a smaller group, which its ladder led to.
+    Degraded(Usage),
+    /// With an answer that was made before, for the same question.
+    Cached {
+        /// Whether its time to live was over.
+        stale: bool,
+    },
+    /// With a static text.
+    Static,
     /// With part of an answer, marked as such.
     Partial(Usage),
     /// With an error of this HTTP status.
     Failed(u16),
     /// The user gave up first.
     Left,
+}
+
+impl CallEnd {
+    /// Whether the user has an answer to the question, whoever made it and when: what counts as
+    /// success. A static text answers no question, and part of an answer is not one.
+    pub const fn is_answered(&self) -> bool {
+        match self {
+            Self::Answered(_) | Self::Degraded(_) | Self::Cached { .. } => true,
+            Self::Static | Self::Partial(_) | Self::Failed(_) | Self::Left => false,
+        }
+    }
 }

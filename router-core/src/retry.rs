@@ -222,7 +222,7 @@ impl Router {
 
 /// Whether a failure ends its request: final for it by kind or by the provider's word, and
 /// nothing that another group might take differently.
-fn is_final(failure: &Failure) -> bool {
+pub(crate) fn is_final(failure: &Failure) -> bool {
     let elsewhere = failure.kind.detour() != Detour::Any;
     match failure.should_retry {
         Some(again) => !again,
@@ -232,6 +232,6 @@ fn is_final(failure: &Failure) -> bool {
 
 /// Which fallbacks a failure that is not final leads to: a provider that says "try again" makes
 /// any failure one that may pass.
-fn detour(failure: &Failure) -> Detour {
+pub(crate) fn detour(failure: &Failure) -> Detour {
     if failure.should_retry == Some(true) { Detour::Any } else { failure.kind.detour() }
 }

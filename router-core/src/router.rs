@@ -15,9 +15,9 @@ use crate::peers::Peers;
 use crate::strategy::{self, Credits, Estimates};
 use crate::timers::Timers;
 use crate::{
-    Abandon, AttemptId, Brain, Config, DeploymentId, FailureKind, Input, Key, Observation, Outcome,
-    Output, Outputs, Purpose, Rejection, Request, RequestId, Restart, Seed, Span, Table, Time,
-    TimerKind, Usage, Wakeup,
+    Abandon, AttemptId, Brain, Cached, Config, DeploymentId, FailureKind, Input, Key, Observation,
+    Outcome, Output, Outputs, Purpose, Rejection, Request, RequestId, Restart, Seed, Span, Table,
+    Time, TimerKind, Usage, Wakeup,
 };
 
 /// For how many barred deployments there is room from the start. A failure that bars one is rare;
@@ -243,15 +243,18 @@ impl Router {
         if self.slot_of(request.id).is_some() {
             return refuse(self, Rejection::Duplicate);
         }
-        if self.slots.len() >= self.config.router().in_flight as usize {
-            return refuse(self, Rejection::Full);
-        }
         if self.config.group(request.group).removed {
             return refuse(self, Rejection::NoDeployment(None));
         }
         let now = self.now;
         let own = self.now + self.config.router().deadline;
         let deadline = request.deadline.unwrap_or(Time::MAX).min(own);
+        if request.cached != Cached::None && self.is_spared(request, deadline) {
+            return;
+        }
+        if self.slots.len() >= self.config.router().in_flight as usize {
+            return self.turn_away(request, deadline, Rejection::Full);
+        }
         if deadline <= now {
             return self.close_unseated(request, Outcome::Expire);
         }
@@ -290,7 +293,7 @@ impl Router {
 
     /// Ends a request that never had a slot.
     #[cold]
-    fn close_unseated(&mut self, request: &Request, outcome: Outcome) {
+    pub(crate) fn close_unseated(&mut self, request: &Request, outcome: Outcome) {
         self.observe(Observation::Closed {
             request: request.id,
             group: request.group,
@@ -301,9 +304,18 @@ impl Router {
         self.outputs.push(Output::Finish(request.id, outcome));
     }
 
-    /// Ends a request: frees its slot and answers.
+    /// Ends a request: frees its slot and answers. A request that failed goes on if its ladder
+    /// leads to a smaller group.
     pub(crate) fn close(&mut self, slot: u32, outcome: Outcome) {
         let flight = *self.flight(slot);
+        let outcome = if self.config.group(flight.home()).ladder.below.is_empty() {
+            outcome
+        } else {
+            match self.step_down(slot, outcome) {
+                Some(outcome) => outcome,
+                None => return,
+            }
+        };
         self.timers.clear(slot);
         let flights = &self.flights;
         self.slots.remove(flight.id.as_u64(), |s| flights[s as usize].id.as_u64());

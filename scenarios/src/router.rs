@@ -223,7 +223,10 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
     let named = if let Problem::Unknown { name, .. }
     | Problem::NameOf { name, .. }
     | Problem::Taken { name, .. }
-    | Problem::Repeated { name } = problem
+    | Problem::Repeated { name }
+    | Problem::OwnRung { name }
+    | Problem::Unreached { name, .. }
+    | Problem::AboveFull { name } = problem
     {
         Some(name)
     } else {
@@ -238,7 +241,9 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
             | Problem::Name
     );
     let at = if let Some(name) = named {
-        reader.place_of_text(path, name).unwrap_or(key)
+        // A rung names a group behind a word.
+        let rung = || reader.place_of_text(path, &format!("group:{name}"));
+        reader.place_of_text(path, name).or_else(rung).unwrap_or(key)
     } else if let Some(first) = first {
         reader.place(&first).0
     } else if of_key {

@@ -3,7 +3,8 @@
 use reports::Expectation;
 use router_core::{Ratio, Restart};
 use sim::{
-    Abandoned, Algorithm, Application, Order, Probe, PromptCache, Replicated, RetryAfter, WhenFull,
+    Abandoned, Algorithm, Application, Order, Probe, PromptCache, Repeats, Replicated,
+    ResponseCache, RetryAfter, WhenFull,
 };
 
 use crate::diagnostic::Diagnostic;
@@ -52,6 +53,7 @@ pub(crate) fn partly<'t>(file: &'t str, text: &'t str) -> (Reader<'t>, ScenarioS
         providers,
         app,
         replicas: root.section("replicas").and_then(replicas),
+        cache: root.node("cache").and_then(cache),
         faults: root.sections("fault").map(|(name, s)| (name.clone(), fault(s))).collect(),
         reloads: root.list("reconfigure").iter().filter_map(reload).collect(),
         expectations: expectations(root.map("expect"), &mut reader),
@@ -100,6 +102,7 @@ fn demand(section: &Section) -> DemandSpec {
         tags: section.texts("tags"),
         region: section.spanned("region"),
         conversations: section.get("conversations"),
+        repeats: section.node("repeats").and_then(repeats),
         patience: section.spanned("patience"),
         subjects: mixes("subjects"),
         properties: mixes("properties"),
@@ -158,6 +161,27 @@ fn mix((name, node): &(Spanned<String>, Node)) -> Option<(Spanned<String>, MixSp
         }
     };
     Some((name.clone(), mix))
+}
+
+fn cache(node: &Node) -> Option<Spanned<ResponseCache>> {
+    let Value::Table(section) = &node.value else { return None };
+    let cache = ResponseCache {
+        ttl: section.get("ttl")?,
+        stale_for: section.need("stale_for"),
+        size: section.need("size"),
+        single_flight: section.need("single_flight"),
+    };
+    Some(Spanned::new(cache, node.at.clone()))
+}
+
+fn repeats(node: &Node) -> Option<Spanned<Repeats>> {
+    let Value::Table(section) = &node.value else { return None };
+    let repeats = Repeats {
+        keys: section.get("keys")?,
+        zipf: section.get("zipf").unwrap_or(1.0),
+        share: section.need("share"),
+    };
+    Some(Spanned::new(repeats, node.at.clone()))
 }
 
 /// The share of calls that stream.
@@ -388,6 +412,7 @@ fn fault(section: &Section) -> FaultSpec {
         quota_spent: section.word("quota_spent", &[("402", 402), ("429", 429)]),
         revoked_key: revoked,
         garbage: section.spanned("garbage"),
+        cache_flush: section.spanned("cache_flush"),
         restart: section
             .word("restart", &[("restored", Restart::Restored), ("empty", Restart::Empty)])
             .zip(section.node("restart"))

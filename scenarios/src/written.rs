@@ -5,7 +5,10 @@
 use core::ops::Range;
 
 use router_core::{Rate, Ratio, Restart, Span};
-use sim::{Abandoned, Algorithm, Application, PromptCache, Replicated, RetryAfter, WhenFull};
+use sim::{
+    Abandoned, Algorithm, Application, PromptCache, Repeats, Replicated, ResponseCache, RetryAfter,
+    WhenFull,
+};
 
 use crate::quantity::Crowd;
 
@@ -70,6 +73,8 @@ pub struct ScenarioSpec {
     pub app: Option<Application>,
     /// `[replicas]`: several routers.
     pub replicas: Option<Replicated>,
+    /// `[cache]`: the answers that the gateway keeps.
+    pub cache: Option<Spanned<ResponseCache>>,
     /// `[fault.NAME]`, in the order written.
     pub faults: Vec<(Spanned<String>, FaultSpec)>,
     /// `[[reconfigure]]`: other router files that take effect, in the order written.
@@ -104,6 +109,8 @@ pub struct DemandSpec {
     pub region: Option<Spanned<String>>,
     /// `conversations` that calls belong to.
     pub conversations: Option<u32>,
+    /// `repeats`: questions that many ask.
+    pub repeats: Option<Spanned<Repeats>>,
     /// `patience`: how long a user waits for the first token.
     pub patience: Option<Spanned<Span>>,
     /// `subjects`: on whose account calls are, by kind, in the order written.
@@ -372,6 +379,8 @@ pub struct FaultSpec {
     pub revoked_key: Option<Revoked>,
     /// `garbage`: whether answers are worth nothing.
     pub garbage: Option<Spanned<bool>>,
+    /// `cache_flush`: the gateway's answers are thrown away.
+    pub cache_flush: Option<Spanned<bool>>,
     /// `restart`: the router itself is started anew.
     pub restart: Option<Spanned<Restart>>,
     /// `store`: what replicas publish reaches nobody.

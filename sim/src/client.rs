@@ -11,6 +11,7 @@ use crate::agenda::{Agenda, Due};
 use crate::arrivals::Clock;
 use crate::cache::Conversations;
 use crate::plan::{Arrivals, Demand, Lengths, Plan};
+use crate::response::Questions;
 use crate::sample::{self, Chance};
 use crate::sdk::Answer;
 use crate::slab::{Index, Link, Slab};
@@ -24,6 +25,7 @@ pub(crate) struct Clients {
     index: Index,
     keys: Keys,
     conversations: Conversations,
+    questions: Questions,
     /// Calls that are not over.
     pub(crate) live: u32,
     /// Demands with an arrival to come.
@@ -80,6 +82,8 @@ pub(crate) struct Slot {
 enum State {
     /// A try is under way.
     Trying,
+    /// The same, in a smaller group than it asked for.
+    Degraded,
     /// The user leaves; the router is being told.
     Leaving,
     /// The try took too long; the router is being told.
@@ -135,6 +139,7 @@ impl Clients {
                 wait: plan.seed.key(Purpose::Client),
             },
             conversations: Conversations::new(plan),
+            questions: Questions::new(plan),
             live: 0,
             expected: plan.demands.len() as u32,
         };
@@ -165,6 +170,11 @@ impl Clients {
         &self.sources[usize::from(source)].demand
     }
 
+    /// What a call asks; zero is what nobody else does.
+    pub(crate) fn question(&self, request: RequestId) -> u64 {
+        self.questions.of(request)
+    }
+
     /// Whether a call streams.
     pub(crate) fn streams(&self, request: RequestId) -> bool {
         let chance = self.sources[usize::from(request.source())].streams;
@@ -177,7 +187,8 @@ impl Clients {
         let source = &mut self.sources[demand as usize];
         source.sequence += 1;
         let id = RequestId::new(demand as u16, source.sequence, 0);
-        let [input, output] = self.keys.tokens(&source.demand, id);
+        let question = self.questions.of(id);
+        let [input, output] = self.keys.tokens(&source.demand, id, question);
         if let Some(patience) = source.demand.patience
             && !source.patience_armed
         {
@@ -218,21 +229,12 @@ impl Clients {
 
     /// A call's next try.
     pub(crate) fn submit(&mut self, now: Time, agenda: &mut Agenda, slot: u32) -> Request {
-        (self.slots[slot].since, self.slots[slot].state) = (now, State::Trying);
-        let Slot { id, input, .. } = self.slots[slot];
-        let stream = self.streams(id);
+        let call = &mut self.slots[slot];
+        (call.since, call.state) = (now, State::Trying);
+        let id = call.id;
+        let request = self.request(slot);
         let source = &mut self.sources[usize::from(id.source())];
         let demand = &source.demand;
-        let request = Request {
-            output_max: demand.output_max,
-            stream,
-            subjects: self.keys.drawn(&demand.subjects, id, SUBJECTS),
-            properties: self.keys.labels(demand, id),
-            tags: demand.tags,
-            region: demand.region,
-            affinity: self.conversations.of(id),
-            ..Request::new(id, demand.group, input)
-        };
         let expires = now + demand.client.timeout;
         if expires < Time::MAX {
             self.slots[slot].older = source.latest;
@@ -248,6 +250,22 @@ impl Clients {
             }
         }
         request
+    }
+
+    /// What a call's present try asks for.
+    pub(crate) fn request(&self, slot: u32) -> Request {
+        let Slot { id, input, .. } = self.slots[slot];
+        let demand = &self.sources[usize::from(id.source())].demand;
+        Request {
+            output_max: demand.output_max,
+            stream: self.streams(id),
+            subjects: self.keys.drawn(&demand.subjects, id, SUBJECTS),
+            properties: self.keys.labels(demand, id),
+            tags: demand.tags,
+            region: demand.region,
+            affinity: self.conversations.of(id),
+            ..Request::new(id, demand.group, input)
+        }
     }
 
     /// Takes a try that is over out of its source's list.
@@ -337,7 +355,7 @@ impl Clients {
                 call.state = State::Over;
                 Verdict::Over(self.end(now, slot, CallEnd::Failed(BAD_GATEWAY)))
             }
-            State::Trying => {
+            State::Trying | State::Degraded => {
                 call.state = State::Cut;
                 Verdict::Cancel(call.id)
             }
@@ -358,7 +376,7 @@ impl Clients {
         for slot in 0..self.slots.capacity() {
             let Slot { id, state, .. } = self.slots[slot];
             // A slot that was given back holds what is in the books no more.
-            if state == State::Trying && self.find(id) == Some(slot) {
+            if matches!(state, State::Trying | State::Degraded) && self.find(id) == Some(slot) {
                 self.slots[slot].state = State::Severed;
                 cut.push(id);
             }
@@ -391,6 +409,15 @@ impl Clients {
             State::Cut => Err(CallEnd::Failed(BAD_GATEWAY)),
             State::Severed => Ok(Answer::error(BAD_GATEWAY)),
             State::Trying => Answer::of(now, outcome),
+            State::Degraded => Answer::of(now, outcome).map_err(|end| match end {
+                CallEnd::Answered(usage) => CallEnd::Degraded(usage),
+                CallEnd::Degraded(_)
+                | CallEnd::Cached { .. }
+                | CallEnd::Static
+                | CallEnd::Partial(_)
+                | CallEnd::Failed(_)
+                | CallEnd::Left => end,
+            }),
             State::Waiting | State::Held | State::Over => return None,
         };
         let end = match seen {
@@ -405,6 +432,10 @@ impl Clients {
                 return None;
             }
         };
+        if let CallEnd::Cached { .. } | CallEnd::Static = end {
+            let call = &mut self.slots[slot];
+            call.first_token = call.first_token.min(now);
+        }
         Some(self.close(now, slot, end))
     }
 
@@ -456,6 +487,18 @@ impl Slot {
         self.id
     }
 
+    /// Whether its try is in a smaller group than it asked for.
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.state == State::Degraded
+    }
+
+    /// Its try goes on in a smaller group than it asked for.
+    pub(crate) fn degrade(&mut self) {
+        if self.state == State::Trying {
+            self.state = State::Degraded;
+        }
+    }
+
     fn stop_waiting(&mut self, now: Time) {
         let us = now.since(self.since).as_nanos() / 1_000;
         self.waited_us = self.waited_us.saturating_add(u32::try_from(us).unwrap_or(u32::MAX));
@@ -491,12 +534,17 @@ impl Keys {
     }
 
     /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.
-    fn tokens(&self, demand: &Demand, id: RequestId) -> [u32; 2] {
+    /// The same question has the same answer, as long each time.
+    fn tokens(&self, demand: &Demand, id: RequestId, question: u64) -> [u32; 2] {
         let row = match &demand.arrivals {
             Arrivals::Trace(rows) => rows.get(id.sequence() as usize - 1),
             Arrivals::Constant { .. } | Arrivals::Poisson(_) => None,
         };
-        let drawn = |key: Key| key.word(Counter { request: id.as_u64(), ..Counter::default() });
+        let counter = match question {
+            0 => Counter { request: id.as_u64(), ..Counter::default() },
+            asked => Counter { request: asked, entity: 1, ..Counter::default() },
+        };
+        let drawn = |key: Key| key.word(counter);
         let length = |lengths: &Lengths, word, recorded| match lengths {
             Lengths::Fixed(tokens) => *tokens,
             &Lengths::LogNormal { median, sigma, max } => {

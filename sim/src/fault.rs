@@ -127,7 +127,7 @@ impl Faults {
                 Effect::Outage(_) | Effect::Storm { .. } | Effect::Answers(_) => Chance::NEVER,
                 Effect::Breaks { .. } | Effect::QuotaSpent(_) => Chance::NEVER,
                 Effect::RevokedKey(_) | Effect::Garbage => Chance::NEVER,
-                Effect::Restart(_) | Effect::Store => Chance::NEVER,
+                Effect::Restart(_) | Effect::Store | Effect::CacheFlush => Chance::NEVER,
             },
             fault: fault.clone(),
             next_answer: 0,
@@ -145,7 +145,9 @@ impl Faults {
     /// beginning: with a share of zero it is as if it were absent.
     pub(crate) fn beginnings(&self) -> impl Iterator<Item = (u32, Time)> {
         self.all.iter().enumerate().filter_map(|(index, live)| match live.fault.effect {
-            Effect::Restart(_) => live.stretch.map(|stretch| (index as u32, stretch.from)),
+            Effect::Restart(_) | Effect::CacheFlush => {
+                live.stretch.map(|stretch| (index as u32, stretch.from))
+            }
             Effect::Outage(Outage::Refuse | Outage::Status(_)) if !live.of.never() => {
                 live.stretch.map(|stretch| (index as u32, stretch.from))
             }
@@ -169,13 +171,23 @@ impl Faults {
             Effect::Restart(restart) => Some(restart),
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
-            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store => None,
+            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store | Effect::CacheFlush => None,
         }
     }
 
     /// The router was started anew, and so many requests were cut.
     pub(crate) fn restarted(&mut self, fault: u32, cut: usize) {
         self.all[fault as usize].fired += cut as u64;
+    }
+
+    /// Whether a fault flushes the response cache.
+    pub(crate) fn flushes(&self, fault: u32) -> bool {
+        matches!(self.all[fault as usize].fault.effect, Effect::CacheFlush)
+    }
+
+    /// So many answers were thrown away.
+    pub(crate) fn flushed(&mut self, fault: u32, answers: u64) {
+        self.all[fault as usize].fired += answers;
     }
 
     /// Where a fault is.
@@ -208,7 +220,7 @@ impl Faults {
                     met.doom = met.doom.or_else(|| NonZeroU16::new(index as u16 + 1));
                     continue;
                 }
-                Effect::Restart(_) | Effect::Store => continue,
+                Effect::Restart(_) | Effect::Store | Effect::CacheFlush => continue,
                 Effect::RevokedKey(Some(revoked)) if *revoked != key => continue,
                 Effect::RevokedKey(_) => Some(Fate::Fails(Flaw::of_status(401))),
                 Effect::QuotaSpent(status) => {
@@ -254,6 +266,7 @@ impl Faults {
             | Effect::QuotaSpent(_)
             | Effect::RevokedKey(_)
             | Effect::Restart(_)
+            | Effect::CacheFlush
             | Effect::Store => {
                 unreachable!("not a fault that waits for answers")
             }

@@ -26,6 +26,7 @@ mod preset;
 mod provider;
 mod quota;
 mod replicas;
+mod response;
 mod rhythm;
 mod sample;
 mod sdk;
@@ -42,9 +43,11 @@ pub use mix::Mix;
 pub use plan::{
     Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
     Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,
-    Reload, Replicated, Reserves, RetryAfter, Rhythm, Segment, Service, Shape, TraceRow, WhenFull,
+    Reload, Repeats, Replicated, Reserves, ResponseCache, RetryAfter, Rhythm, Segment, Service,
+    Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use replicas::{ReplicaLog, Replicas};
+pub use response::CacheLog;
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};
 pub use world::{BYTES_PER_CALL, Tally, World};

@@ -25,6 +25,8 @@ pub struct Plan {
     pub reloads: Vec<Reload>,
     /// What stands between the users and the router, if anything.
     pub app: Option<Application>,
+    /// The answers that the gateway keeps, if it keeps any.
+    pub cache: Option<ResponseCache>,
     /// How many replicas of the router there are, if there are several: see [`crate::Replicas`].
     pub replicas: Option<Replicated>,
 }
@@ -79,6 +81,31 @@ pub struct Application {
     pub restart: Span,
 }
 
+/// Answers that the gateway keeps, by question. What it has for a request is told to the router
+/// (`Request::cached`), whose ladder says what becomes of that; full answers fill it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ResponseCache {
+    /// How long an answer is fresh, from when it came.
+    pub ttl: Span,
+    /// For how long after that it is there, and stale.
+    pub stale_for: Span,
+    /// The most answers; beyond, the one that was not asked for the longest goes.
+    pub size: u32,
+    /// Whether calls wait for an identical one under way, and get what that gets.
+    pub single_flight: bool,
+}
+
+/// Questions that many ask.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Repeats {
+    /// How many there are, at least one.
+    pub keys: u32,
+    /// The kth has a weight of `k` to the power of minus this (Zipf's law); zero: all alike.
+    pub zipf: f64,
+    /// The share of calls that ask one of them; the others ask what nobody else does.
+    pub share: Ratio,
+}
+
 /// A liveness probe: it waits for a connection like a call, and gives it back at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Probe {
@@ -114,6 +141,8 @@ pub struct Demand {
     /// Each call belongs to one of so many conversations, which its request names as its affinity.
     /// Zero: to none.
     pub conversations: u32,
+    /// What calls ask, if many ask the same.
+    pub repeats: Option<Repeats>,
     /// What their client library does.
     pub client: Client,
     /// How long a user waits for the first token before leaving; for ever if absent.

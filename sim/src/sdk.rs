@@ -24,6 +24,8 @@ impl Answer {
         match outcome {
             Outcome::Serve(_, usage) => Err(CallEnd::Answered(usage)),
             Outcome::Partial(_, usage) => Err(CallEnd::Partial(usage)),
+            Outcome::Cached { stale } => Err(CallEnd::Cached { stale }),
+            Outcome::Static => Err(CallEnd::Static),
             Outcome::Exhaust(failure) => Ok(Self {
                 status: Self::status(&failure),
                 retry_after: failure.retry_after,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use router_core::{
     Abandon, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
-    Observation, Outcome, Purpose, RequestId, Restart, Time, Wakeup,
+    Observation, Outcome, Purpose, Request, RequestId, Restart, Rung, Time, Wakeup,
 };
 
 use crate::agenda::{Agenda, Due};
@@ -15,6 +15,7 @@ use crate::attempt::{Ask, News};
 use crate::client::{Clients, Slot, Verdict};
 use crate::plan::{Plan, Reload};
 use crate::provider::Providers;
+use crate::response::{CacheLog, Responses, Way};
 use crate::slab::Link;
 
 /// Totals of a run so far.
@@ -30,8 +31,10 @@ pub struct Tally {
     pub submissions: u64,
     /// Attempts that the router dispatched.
     pub dispatched: u64,
-    /// Calls answered in full.
+    /// Calls answered in full, by whatever rung of a ladder.
     pub answered: u64,
+    /// Calls answered with a static text.
+    pub fixed: u64,
     /// Calls answered in part.
     pub partial: u64,
     /// Calls that failed.
@@ -95,6 +98,7 @@ impl<B: Brain, J: Journal> World<B, J> {
             clients,
             providers,
             app,
+            responses: plan.cache.map(Responses::new),
             reloads: plan.reloads.clone(),
             cut: VecDeque::new(),
             restart: None,
@@ -112,6 +116,8 @@ impl<B: Brain, J: Journal> World<B, J> {
             Some(self.net.tell(news))
         } else if let Some(turn) = self.net.app.as_mut().and_then(|app| app.turns.pop_front()) {
             self.net.take(self.now, turn)
+        } else if let Some(input) = self.net.next_ready() {
+            Some(input)
         } else if let Some(restart) = self.net.restart {
             let cut = self.net.cut.pop_front();
             if cut.is_none() {
@@ -119,7 +125,7 @@ impl<B: Brain, J: Journal> World<B, J> {
                 self.driver.restart(self.now, restart);
                 self.wakeup = self.driver.brain().next_wakeup();
             }
-            cut.map(Input::Cancel)
+            cut.and_then(|request| self.net.cancel(self.now, request))
         } else if self.net.is_over() {
             return false;
         } else {
@@ -194,6 +200,11 @@ impl<B: Brain, J: Journal> World<B, J> {
         self.net.app.as_ref().map(|app| &app.log)
     }
 
+    /// What became of the response cache so far; `None` if the plan has none.
+    pub fn cache(&self) -> Option<&CacheLog> {
+        self.net.responses.as_ref().map(|responses| &responses.log)
+    }
+
     /// The router and its journal.
     pub const fn driver(&self) -> &Driver<B, J> {
         &self.driver
@@ -217,6 +228,7 @@ struct Net {
     clients: Clients,
     providers: Providers,
     app: Option<App>,
+    responses: Option<Responses>,
     reloads: Vec<Reload>,
     /// Requests whose connections are cut, since the router is about to be started anew; whether
     /// what it has learned is kept.
@@ -240,6 +252,12 @@ impl Net {
                     self.cut = self.clients.sever();
                     self.restart = Some(restart);
                     self.providers.faults.restarted(fault, self.cut.len());
+                }
+                if let (true, Some(responses)) =
+                    (self.providers.faults.flushes(fault), &mut self.responses)
+                {
+                    let answers = responses.flush();
+                    self.providers.faults.flushed(fault, answers);
                 }
                 self.providers.strike(now, &mut self.agenda, fault);
                 return None;
@@ -266,19 +284,18 @@ impl Net {
             }
             Due::Again(slot) => {
                 let request = self.clients.again(now, &mut self.agenda, slot)?;
-                self.tally.submissions += 1;
-                return Some(Input::Submit(request));
+                return self.ask(now, request);
             }
             Due::Timeout(demand) => self.clients.timeout(now, &mut self.agenda, demand),
             Due::Patience(demand) => self.clients.patience(now, &mut self.agenda, demand),
         };
-        self.act(verdict)
+        self.act(now, verdict)
     }
 
-    fn act(&mut self, verdict: Verdict) -> Option<Input> {
+    fn act(&mut self, now: Time, verdict: Verdict) -> Option<Input> {
         match verdict {
             Verdict::Nothing => None,
-            Verdict::Cancel(request) => Some(Input::Cancel(request)),
+            Verdict::Cancel(request) => self.cancel(now, request),
             Verdict::Over(call) => {
                 self.end(call);
                 None
@@ -299,12 +316,67 @@ impl Net {
                 }
             }
         }
-        Some(self.submit(now, slot))
+        self.submit(now, slot)
     }
 
-    fn submit(&mut self, now: Time, slot: u32) -> Input {
+    fn submit(&mut self, now: Time, slot: u32) -> Option<Input> {
+        let request = self.clients.submit(now, &mut self.agenda, slot);
+        self.ask(now, request)
+    }
+
+    /// A try reaches the gateway: it goes to the router with what the cache has for it, unless it
+    /// waits for an identical one.
+    fn ask(&mut self, now: Time, mut request: Request) -> Option<Input> {
+        if let Some(responses) = &mut self.responses {
+            let question = self.clients.question(request.id);
+            match responses.ask(now, question, &mut request) {
+                Way::Goes => {}
+                Way::Waits => return None,
+            }
+        }
         self.tally.submissions += 1;
-        Input::Submit(self.clients.submit(now, &mut self.agenda, slot))
+        Some(Input::Submit(request))
+    }
+
+    /// A try that waited for an identical one goes to the router after all, at this instant.
+    fn next_ready(&mut self) -> Option<Input> {
+        let responses = self.responses.as_mut()?;
+        let request = responses.ready.pop_front()?;
+        let slot = self.clients.find(request)?;
+        self.tally.submissions += 1;
+        Some(Input::Submit(self.clients.request(slot)))
+    }
+
+    /// A try is given up: the router is told, if it knows of it.
+    fn cancel(&mut self, now: Time, request: RequestId) -> Option<Input> {
+        if self.responses.as_mut().is_some_and(|responses| responses.leave(request)) {
+            self.answer(now, request, Outcome::Cancel);
+            return None;
+        }
+        Some(Input::Cancel(request))
+    }
+
+    /// A try is over.
+    fn answer(&mut self, now: Time, request: RequestId, outcome: Outcome) {
+        if let Some(call) = self.clients.finish(now, &mut self.agenda, request, outcome) {
+            self.end(call);
+        }
+    }
+
+    /// A try is over: so are those that waited for it.
+    fn share(&mut self, now: Time, request: RequestId, outcome: Outcome) {
+        let Some(responses) = &mut self.responses else { return };
+        let question = self.clients.question(request);
+        let Some(slot) = self.clients.find(request) else { return };
+        let degraded = self.clients.slot(slot).is_degraded();
+        let asked = (request, question);
+        let Some(shared) = responses.finished(now, asked, outcome, degraded) else { return };
+        for follower in shared.followers {
+            if degraded && let Some(slot) = self.clients.find(follower) {
+                self.clients.slot(slot).degrade();
+            }
+            self.answer(now, follower, shared.outcome);
+        }
     }
 
     /// What the application decided at this instant.
@@ -312,12 +384,12 @@ impl Net {
         match turn {
             Turn::Goes(call) => {
                 let slot = self.clients.find(call)?;
-                Some(self.submit(now, slot))
+                self.submit(now, slot)
             }
             Turn::Dies(call) => {
                 let slot = self.clients.find(call)?;
                 let verdict = self.clients.cut(now, slot);
-                self.act(verdict)
+                self.act(now, verdict)
             }
         }
     }
@@ -350,7 +422,10 @@ impl Net {
 
     fn end(&mut self, call: Call) {
         match call.end {
-            CallEnd::Answered(_) => self.tally.answered += 1,
+            CallEnd::Answered(_) | CallEnd::Degraded(_) | CallEnd::Cached { .. } => {
+                self.tally.answered += 1;
+            }
+            CallEnd::Static => self.tally.fixed += 1,
             CallEnd::Partial(_) => self.tally.partial += 1,
             CallEnd::Failed(_) => self.tally.failed += 1,
             CallEnd::Left => self.tally.left += 1,
@@ -389,10 +464,17 @@ impl Effects for Net {
     }
 
     fn finish(&mut self, now: Time, request: RequestId, outcome: Outcome) {
-        if let Some(call) = self.clients.finish(now, &mut self.agenda, request, outcome) {
-            self.end(call);
+        if self.responses.is_some() {
+            self.share(now, request, outcome);
         }
+        self.answer(now, request, outcome);
     }
 
-    fn observe(&mut self, _: Time, _: Observation) {}
+    fn observe(&mut self, _: Time, observation: Observation) {
+        if let Observation::Stepped { request, rung: Rung::Group(_) } = observation
+            && let Some(slot) = self.clients.find(request)
+        {
+            self.clients.slot(slot).degrade();
+        }
+    }
 }

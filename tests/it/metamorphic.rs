@@ -90,6 +90,7 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             | Observation::Stranded { .. }
             | Observation::Held { .. }
             | Observation::GaveUp { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Budget { .. }

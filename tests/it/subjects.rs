@@ -50,7 +50,9 @@ fn rejection(stage: &Stage, n: u64) -> Option<Rejection> {
         | Outcome::Partial(..)
         | Outcome::Exhaust(_)
         | Outcome::Expire
-        | Outcome::Cancel => None,
+        | Outcome::Cancel
+        | Outcome::Cached { .. }
+        | Outcome::Static => None,
     }
 }
 

@@ -46,7 +46,7 @@ fn policies(figures: &mut Figures) {
     az.failures[FailureClass::Invalid as usize] = 5;
     az.failures[FailureClass::Server as usize] = 45;
     let oai = &mut figures.whole.memberships[1];
-    oai.causes = [100, 0, 0, 100, 0, 0, 0];
+    oai.causes = [100, 0, 0, 100, 0, 0, 0, 0];
     (oai.retried, oai.hedges_won, oai.hedges_lost, oai.cost_pico) = (100, 60, 30, 100);
     oai.outrun.cost_pico = 40;
     figures.whole.memberships[2].causes[Cause::Standby as usize] = 1_600;

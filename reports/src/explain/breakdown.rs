@@ -205,7 +205,7 @@ impl Breakdown {
 
     fn took(&mut self, call: &Call, trail: Trail) {
         self.found.all += 1;
-        let answered = matches!(call.end, CallEnd::Answered(_));
+        let answered = call.end.is_answered();
         self.found.answered += u64::from(answered);
         match self.gather {
             Gather::First(_) => {
@@ -308,7 +308,11 @@ fn ending(call: &Call, trail: &Trail) -> Ending {
     match call.end {
         CallEnd::Partial(_) => Ending::Partial,
         CallEnd::Left => Ending::Left,
-        CallEnd::Failed(_) | CallEnd::Answered(_) => {
+        CallEnd::Failed(_)
+        | CallEnd::Answered(_)
+        | CallEnd::Degraded(_)
+        | CallEnd::Cached { .. }
+        | CallEnd::Static => {
             let last = trail.legs().last().filter(|leg| trail.is_of_last_try(leg));
             let died = last.and_then(|leg| Some((leg.death()?, leg.deployment)));
             Ending::After(died, trail.verdict())

@@ -145,6 +145,7 @@ impl Moments {
             | Observation::Held { .. }
             | Observation::Page { .. }
             | Observation::Budget { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

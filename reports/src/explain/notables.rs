@@ -107,7 +107,12 @@ impl Notables {
                 (self.failed, self.failed_status) = (Some((call.attempts, call.id)), status);
             }
             CallEnd::Left => _ = self.left.get_or_insert(call.id),
-            CallEnd::Failed(_) | CallEnd::Answered(_) | CallEnd::Partial(_) => {}
+            CallEnd::Failed(_)
+            | CallEnd::Answered(_)
+            | CallEnd::Degraded(_)
+            | CallEnd::Cached { .. }
+            | CallEnd::Static
+            | CallEnd::Partial(_) => {}
         }
     }
 }
@@ -146,6 +151,7 @@ const fn first_of(cause: Cause) -> Option<&'static str> {
         Cause::Probe => Some("the first that probed a half-open breaker"),
         Cause::Standby => Some("the first that went to a standby member"),
         Cause::Panic => Some("the first sent to one that was out, in panic"),
+        Cause::Degraded => Some("the first that its ladder sent to a smaller group"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Words of an explanation that stand in several places.
 
 use router_core::{
-    Abandon, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, RouterSpec, Span, Strategy, Time,
+    Abandon, Cause, Config, FailureKind, GiveUp, Hold, Rate, Ratio, RouterSpec, Rung, Span,
+    Strategy, Time,
 };
 
 use crate::blame::several;
@@ -87,6 +88,19 @@ pub(super) const fn cause(cause: Cause) -> Option<&'static str> {
         Cause::Probe => Some("a probe: its breaker is half-open"),
         Cause::Standby => Some("standby: no weighted member was left"),
         Cause::Panic => Some("panic: so many are out that it is used all the same"),
+        Cause::Degraded => Some("a step down its ladder"),
+    }
+}
+
+/// What a rung of the ladder has for a request.
+pub(super) fn stepped(rung: Rung, config: &Config) -> String {
+    match rung {
+        Rung::Fresh => "answered from the cache".to_owned(),
+        Rung::Stale => "answered from the cache, past its time to live perhaps".to_owned(),
+        Rung::Static => "answered with the static text".to_owned(),
+        Rung::Group(group) => {
+            format!("its ladder leads down to group `{}`", config.group(group).name)
+        }
     }
 }
 

@@ -194,6 +194,8 @@ impl Story {
             }
             Outcome::Expire => "its deadline passed: the client is told 504".to_owned(),
             Outcome::Cancel => "the router forgets it: its client left".to_owned(),
+            // The rung said it.
+            Outcome::Cached { .. } | Outcome::Static => return,
         };
         self.line(now, 0, text);
     }
@@ -238,6 +240,12 @@ impl Story {
                     let why = say::gave_up(why, self.whereabouts.config.router());
                     self.line(now, 0, format!("gives up: {why}"));
                     self.tell_reasons(now);
+                }
+            }
+            Observation::Stepped { request, rung } => {
+                if self.is_subject(request) {
+                    let text = say::stepped(rung, &self.whereabouts.config);
+                    self.line(now, 0, text);
                 }
             }
             Observation::Late { attempt, corrected: true } => {

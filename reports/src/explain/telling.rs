@@ -88,6 +88,10 @@ fn ended(call: &Call) -> String {
     );
     match call.end {
         CallEnd::Answered(_) => format!("answered in {took}{first}"),
+        CallEnd::Degraded(_) => format!("answered by a smaller group in {took}{first}"),
+        CallEnd::Cached { stale: false } => format!("answered from the cache after {took}"),
+        CallEnd::Cached { stale: true } => format!("answered from the cache, stale, after {took}"),
+        CallEnd::Static => format!("answered with the static text after {took}"),
         CallEnd::Partial(_) => format!("answered in part, in {took}{first}"),
         CallEnd::Failed(status) => format!("failed with {status} after {took}{first}"),
         CallEnd::Left => format!("its user left after {took}{first}"),

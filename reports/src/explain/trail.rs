@@ -245,6 +245,7 @@ impl Trail {
             Outcome::Cancel => Verdict::Cancelled,
             // `GaveUp` said why before.
             Outcome::Serve(..) | Outcome::Partial(..) | Outcome::Exhaust(_) => return,
+            Outcome::Cached { .. } | Outcome::Static => return,
         };
         self.pieces.push(Piece::Verdict(verdict));
     }
@@ -352,6 +353,7 @@ impl Trails {
             | Observation::Spared { .. }
             | Observation::Page { .. }
             | Observation::Budget { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

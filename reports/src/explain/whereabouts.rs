@@ -116,6 +116,7 @@ impl Whereabouts {
             | Observation::Page { .. }
             | Observation::Budget { .. }
             | Observation::GaveUp { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

@@ -264,6 +264,7 @@ impl Story {
             | Observation::Ended { .. }
             | Observation::Held { .. }
             | Observation::GaveUp { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

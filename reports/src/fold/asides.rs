@@ -54,7 +54,7 @@ impl Asides {
             self.away.remove(&dispatch.attempt.request);
         }
         match dispatch.cause {
-            Cause::Primary | Cause::Retry | Cause::Fallback => {}
+            Cause::Primary | Cause::Retry | Cause::Fallback | Cause::Degraded => {}
             Cause::Hedge | Cause::Probe | Cause::Standby | Cause::Panic => {
                 let aside = Aside { cause: dispatch.cause, sent: now, member, alone: false };
                 self.live.insert(dispatch.attempt, aside);
@@ -137,7 +137,10 @@ impl Ending {
             Some(Cause::Probe) => Lost { probing_ns: dead_ns, ..lost },
             Some(Cause::Standby) => Lost { standby_ns: dead_ns, ..lost },
             Some(Cause::Panic) => Lost { panic_ns: dead_ns, ..lost },
-            Some(Cause::Primary | Cause::Retry | Cause::Fallback | Cause::Hedge) | None => lost,
+            Some(
+                Cause::Primary | Cause::Retry | Cause::Fallback | Cause::Hedge | Cause::Degraded,
+            )
+            | None => lost,
         }
     }
 }

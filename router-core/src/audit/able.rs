@@ -132,7 +132,9 @@ impl Auditor {
         let present = self.config.group(flight.group).chain(detour);
         let home = self.config.group(flight.request.group).chain(detour);
         let both = present.iter().chain(home).copied();
-        both.filter(move |group| visited & 1 << group.index() == 0)
+        // From a rung of a ladder nothing leads back up.
+        let free = flight.rung.is_none();
+        both.filter(move |group| free && visited & 1 << group.index() == 0)
     }
 
     /// Some group that a request may fall back to, before `end`, with somebody who could

@@ -188,6 +188,7 @@ impl Auditor {
             | Observation::Ended { .. }
             | Observation::Held { .. }
             | Observation::GaveUp { .. }
+            | Observation::Stepped { .. }
             | Observation::Closed { .. }
             | Observation::Late { .. }
             | Observation::Drained { .. }

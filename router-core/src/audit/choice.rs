@@ -9,7 +9,7 @@ use super::flight::{Attempt, Failed, Flight};
 use super::health::{Place, enforced};
 use super::limits::Take;
 use super::{Answer, Auditor, Invariant, accounts, limits, payer};
-use crate::{Cause, Config, Detour, Dispatch, OnOutage, Rejection};
+use crate::{Cause, Config, Detour, Dispatch, OnOutage, Rejection, Rung};
 
 /// An upstream call to judge, and what the books say of it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ impl Auditor {
         let breach = self
             .too_many(flight, dispatch)
             .or_else(|| self.too_late(flight, dispatch))
+            .or_else(|| self.misstep(flight, dispatch))
             .or_else(|| self.astray(flight, dispatch, member))
             .or_else(|| {
                 let able = self.able(flight, group, member?, at);
@@ -157,7 +158,7 @@ impl Auditor {
         let stays = group == flight.group && (hedge || !detoured);
         let falls_back =
             !hedge && self.candidates(flight, self.detour(flight)).any(|open| open == group);
-        if stays || falls_back {
+        if stays || falls_back || self.steps(flight, group) {
             return None;
         }
         let refused = flight.kept != Detour::Any;
@@ -287,6 +288,8 @@ impl Auditor {
             Cause::Standby
         } else if flight.live.is_some() {
             Cause::Hedge
+        } else if self.steps(flight, place.group) {
+            Cause::Degraded
         } else if place.group != flight.group {
             Cause::Fallback
         } else if flight.attempts > 0 {
@@ -297,6 +300,10 @@ impl Auditor {
         if cause != right {
             let detail = format!("{id}: is said to be `{cause:?}`, not `{right:?}`");
             return Some((Invariant::ClaimsHold, detail));
+        }
+        let down = self.steps(flight, place.group).then_some(Rung::Group(place.group));
+        if flight.told_rung.is_some_and(|rung| Some(rung) != down) {
+            return Some((Invariant::ClaimsHold, format!("{id}: another rung was told of")));
         }
         let (told, deployment, eligible) = flight.selected?;
         if (told, deployment) != (place.group, place.deployment) {
@@ -316,6 +323,10 @@ impl Auditor {
         let Place { group, member, deployment, .. } = place;
         let members = &config.group(group).members;
         let detour = self.flights.get(&id.request).map_or(Detour::Any, |f| self.detour(f));
+        let steps = self.flights.get(&id.request).is_some_and(|f| self.steps(f, group));
+        if steps {
+            self.premise(Invariant::Ladder);
+        }
         let Some(flight) = self.flights.get_mut(&id.request) else { return };
         let hedge = cause == Cause::Hedge;
         let second = hedge.then(|| flight.second.take()).flatten();
@@ -350,6 +361,10 @@ impl Auditor {
             // What the router itself finds too long for its group is kept to those fallbacks.
             flight.kept = detour;
         }
+        if steps {
+            flight.rung = Some(group);
+        }
+        (flight.gave_up, flight.told_rung) = (None, None);
         if group != flight.group {
             (flight.group, flight.tried) = (group, 0);
         }

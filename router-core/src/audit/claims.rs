@@ -26,6 +26,10 @@ impl Auditor {
             }
             Observation::Waiting { until, why, .. } => self.waits(id, until, why),
             Observation::GaveUp { why, .. } => self.gives_up(id, why),
+            Observation::Stepped { rung, .. } => {
+                self.told_rung(id, rung);
+                None
+            }
             Observation::Held { attempt, why } => {
                 self.held(attempt, why);
                 None

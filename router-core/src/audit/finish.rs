@@ -64,7 +64,12 @@ impl Auditor {
                 let detail = || "is cancelled, but nobody asked for that".into();
                 (!cancelled).then(|| (Invariant::Conservation, detail()))
             }
+            Outcome::Cached { .. } | Outcome::Static => {
+                let said = self.stepped_out(id, outcome);
+                said.or_else(|| self.other_rung(id, outcome))
+            }
         };
+        let said = said.or_else(|| self.left_out(id, outcome));
         let said = said.or_else(|| self.broke_off(id, outcome));
         if let Some((invariant, detail)) = said {
             self.breach(invariant, Some(id), || detail);
@@ -85,6 +90,7 @@ impl Auditor {
         let flight = self.flights.get(&id)?;
         if let Some(rejection) = flight.refused
             && outcome != Outcome::Reject(rejection)
+            && !(rejection == Rejection::Full && is_laddered(&outcome))
         {
             let invariant = match rejection {
                 Rejection::Drain => Invariant::DrainHolds,
@@ -178,4 +184,9 @@ impl Auditor {
         let early = at < deadline;
         early.then(|| (Invariant::TimeMonotone, format!("expires at {at}, before {deadline}")))
     }
+}
+
+/// Whether this is an answer that takes no place in the router.
+const fn is_laddered(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Cached { .. } | Outcome::Static)
 }

@@ -8,7 +8,7 @@ use super::health::Place;
 use super::limits::Take;
 use crate::{
     Abandon, AttemptId, Config, DeploymentId, Detour, End, Failure, FailureClass, FailureKind,
-    GiveUp, GroupId, Rejection, Request, Scope, Span, Time, TimeoutsSpec, Usage,
+    GiveUp, GroupId, Outcome, Rejection, Request, Rung, Scope, Span, Time, TimeoutsSpec, Usage,
 };
 
 /// An attempt in flight.
@@ -184,6 +184,11 @@ pub(super) struct Flight {
     /// Why it must be turned away at once.
     pub(super) refused: Option<Rejection>,
     pub(super) gave_up: Option<GiveUp>,
+    /// What the cache spares it, as it was when it came.
+    pub(super) spared: Option<Outcome>,
+    /// The smaller group that its ladder led it to, and the rung that it is said to be on next.
+    pub(super) rung: Option<GroupId>,
+    pub(super) told_rung: Option<Rung>,
     /// Whether something happened to it that the router must answer within this input; when
     /// that is, and which deadline it was (the same, if it was none).
     pub(super) deciding: bool,
@@ -235,6 +240,9 @@ impl Flight {
             cancelled: false,
             refused: None,
             gave_up: None,
+            spared: None,
+            rung: None,
+            told_rung: None,
             deciding: true,
             at,
             since: at,

@@ -55,6 +55,8 @@ pub enum Invariant {
     TimeMonotone,
     /// Nothing fires late.
     Punctual,
+    /// Less than the full answer is given by the ladder, rung by rung.
+    Ladder,
     /// A draining router takes nothing new.
     DrainHolds,
     /// What the router says of itself is so.
@@ -63,7 +65,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -87,6 +89,7 @@ impl Invariant {
         Self::WorkConservation,
         Self::TimeMonotone,
         Self::Punctual,
+        Self::Ladder,
         Self::DrainHolds,
         Self::ClaimsHold,
     ];
@@ -180,6 +183,11 @@ impl Invariant {
                 "time never goes back, deadlines are acted on in their order and none early"
             }
             Self::Punctual => "a deadline that has come is acted on by the next input",
+            Self::Ladder => {
+                "a cached answer is one that the request says is there; it, a static text or a \
+                 smaller group is given only where the ladder says so and nothing above it has \
+                 anything, and no error while some rung has"
+            }
             Self::DrainHolds => "after a drain every new request is rejected",
             Self::ClaimsHold => {
                 "causes, rests, breakers, hedges held back and whoever is spared or paged for are \
@@ -214,6 +222,7 @@ impl Invariant {
             Self::WorkConservation => "work-conservation",
             Self::TimeMonotone => "time-monotone",
             Self::Punctual => "punctual",
+            Self::Ladder => "ladder",
             Self::DrainHolds => "drain-holds",
             Self::ClaimsHold => "claims-hold",
         }

@@ -26,6 +26,7 @@ mod flight;
 mod health;
 mod hedge;
 mod invariant;
+mod ladder;
 mod limits;
 mod news;
 mod payer;
@@ -345,7 +346,9 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Ended { attempt, .. }
             | Observation::Held { attempt, .. }
             | Observation::Late { attempt, .. } => attempt.request,
-            Observation::GaveUp { request, .. } | Observation::Closed { request, .. } => *request,
+            Observation::GaveUp { request, .. }
+            | Observation::Stepped { request, .. }
+            | Observation::Closed { request, .. } => *request,
             Observation::Rested { .. }
             | Observation::Breaker { .. }
             | Observation::Spared { .. }

@@ -9,8 +9,8 @@ use super::flight::{Attempt, Ended, Flight, Used, timeout};
 use super::health::Place;
 use super::{Abandoned, Auditor, Invariant, REMEMBERED};
 use crate::{
-    Abandon, AttemptId, Config, Consumption, End, Failure, FailureKind, Group, Input, Rejection,
-    Request, RequestId, Strategy, Time, Upstream,
+    Abandon, AttemptId, Cached, Config, Consumption, End, Failure, FailureKind, Group, Input,
+    Rejection, Request, RequestId, Strategy, Time, Upstream,
 };
 
 impl Auditor {
@@ -80,17 +80,23 @@ impl Auditor {
             return;
         }
         let mut flight = Flight::new(&self.config, request, self.now);
+        let removed = self.config.group(request.group).removed;
+        flight.spared = self.spares(&flight).filter(|_| !self.draining && !removed);
+        if !self.config.group(request.group).ladder.remembers() {
+            // It is forgotten where no rung below asks.
+            flight.request.cached = Cached::None;
+        }
         if self.draining {
             self.premise(Invariant::DrainHolds);
             flight.refused = Some(Rejection::Drain);
+        } else if removed {
+            self.premise(Invariant::Removed);
+            flight.refused = Some(Rejection::NoDeployment(None));
         } else if self.flights.len() >= self.config.router().in_flight as usize {
             self.premise(Invariant::Parallel);
             flight.refused = Some(Rejection::Full);
-        } else if self.config.group(flight.request.group).removed {
-            self.premise(Invariant::Removed);
-            flight.refused = Some(Rejection::NoDeployment(None));
-        } else if flight.deadline > self.now {
-            // What comes too late earns no retries.
+        } else if flight.deadline > self.now && flight.spared.is_none() {
+            // What comes too late, or is answered from the cache, earns no retries.
             self.budget.request(&self.config, self.now);
             flight.accounts = self.accounts.open(&self.config, &request, self.now);
         }

@@ -77,8 +77,8 @@ impl Auditor {
     pub(super) fn too_dear(&self, flight: &Flight) -> Answer {
         let mut dear = Answer::No;
         for group in self.open_groups(flight) {
-            for index in 0..self.config.group(group).members.len() {
-                let deployment = self.config.group(group).members[index].deployment;
+            for (index, member) in self.config.group(group).present() {
+                let deployment = member.deployment;
                 if self.unfit(flight, group, index).is_some() || flight.barred.contains(&deployment)
                 {
                     continue;

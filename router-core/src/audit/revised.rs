@@ -160,6 +160,7 @@ impl Auditor {
             | Invariant::Survives
             | Invariant::TimeMonotone
             | Invariant::Punctual
+            | Invariant::Ladder
             | Invariant::DrainHolds
             | Invariant::ClaimsHold => false,
         };

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use self::dice::Dice;
 use crate::{
-    Abandon, AttemptId, Auditor, Brain, Config, Consumption, DeploymentId, Dispatch, Driver,
-    Effects, GroupId, Input, Invariant, Line, Observation, Outcome, Purpose, Recorder, Request,
-    RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
+    Abandon, AttemptId, Auditor, Brain, Cached, Config, Consumption, DeploymentId, Dispatch,
+    Driver, Effects, GroupId, Input, Invariant, Line, Observation, Outcome, Purpose, Recorder,
+    Request, RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
 
 mod dice;
@@ -216,6 +216,7 @@ impl Run {
         request.region = if dice.once_in(4) { dice.below(3) as u16 } else { 0 };
         request.affinity = dice.below(3);
         request.subjects = [(); 4].map(|()| dice.below(5) as u32);
+        request.cached = dice.pick(&[Cached::None, Cached::None, Cached::Stale, Cached::Fresh]);
         request.deadline = dice.once_in(4).then(|| self.now + Span::from_millis(dice.below(9_000)));
         if !self.world.open.contains(&id) {
             self.world.open.push(id);

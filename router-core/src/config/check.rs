@@ -1,6 +1,7 @@
 //! From what a person wrote to what a router can trust, with every mistake at once.
 
 mod fleet;
+mod ladder;
 mod policy;
 mod problem;
 mod subject;
@@ -234,6 +235,7 @@ impl Checker {
                 own.clone_from(usual);
             }
         }
+        let ladder = self.ladder(&path, written, spec);
         let present = u64::MAX.checked_shr(64 - members.len().min(64) as u32).unwrap_or(0);
         let mut group = Group {
             name: written.name.clone(),
@@ -252,6 +254,7 @@ impl Checker {
             ejected_max: written.ejected_max,
             panic: written.panic,
             hedge: written.hedge,
+            ladder,
             fallbacks,
             has_standby: false,
             is_plain: false,

@@ -2,6 +2,7 @@
 
 mod check;
 mod concern;
+mod ladder;
 mod names;
 mod peers;
 mod policy;
@@ -16,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use check::{ConfigError, Problem};
+pub use ladder::{Ladder, Rung, RungSpec};
 pub use peers::{OnOutage, PeersSpec};
 pub use policy::{
     AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter,
@@ -122,6 +124,8 @@ pub struct Group {
     pub panic: Ratio,
     /// When a second attempt starts beside a slow first.
     pub hedge: Option<HedgeSpec>,
+    /// What it gives instead of the full answer.
+    pub ladder: Ladder,
     /// Its own fallbacks (else the router's), by [`Detour`].
     pub fallbacks: [Vec<GroupId>; Detour::ALL.len()],
     /// Whether a member is standby.

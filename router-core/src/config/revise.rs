@@ -221,6 +221,7 @@ impl<'a> Reviser<'a> {
             present: present.fold(0, |mask, place| mask | 1 << place),
             fallbacks: lists(&next.fallbacks),
             chains: lists(&next.chains),
+            ladder: next.ladder.map_groups(|id| Some(self.group_id(id))),
             ..next.clone()
         }
     }
@@ -246,6 +247,7 @@ impl<'a> Reviser<'a> {
         for list in group.fallbacks.iter_mut().chain(&mut group.chains) {
             list.retain(is_there);
         }
+        group.ladder = group.ladder.map_groups(|id| Some(id).filter(is_there));
         group.look();
         group
     }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::SubjectSpec;
+use super::ladder::RungSpec;
 use super::peers::PeersSpec;
 use super::policy::{
     AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter,
@@ -233,6 +234,9 @@ pub struct GroupSpec {
     pub hedge: Option<HedgeSpec>,
     /// Groups to try when nobody here can serve.
     pub fallbacks: FallbacksSpec,
+    /// What may be given instead of the full answer, from the best to the worst; the full answer,
+    /// which is there once, stands among them. At the end is always the error.
+    pub ladder: Vec<RungSpec>,
 }
 
 impl GroupSpec {
@@ -253,6 +257,7 @@ impl GroupSpec {
             panic: Ratio::from_ppm(0),
             hedge: None,
             fallbacks: FallbacksSpec::default(),
+            ladder: alloc::vec![RungSpec::Full],
         }
     }
 }

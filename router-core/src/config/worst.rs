@@ -129,7 +129,7 @@ fn hedges(group: &Group) -> bool {
     group.hedge.is_some() && group.size() > 1
 }
 
-/// A group and every group that some mix of its fallbacks leads to.
+/// A group, every group that some mix of its fallbacks leads to, and those of its ladder.
 fn reachable(config: &Config, home: GroupId) -> Vec<&Group> {
     let mut found = alloc::vec![home];
     let mut next = 0;
@@ -143,6 +143,10 @@ fn reachable(config: &Config, home: GroupId) -> Vec<&Group> {
         }
         next += 1;
     }
+    // A group of the ladder leads to no fallbacks.
+    let rungs = config.group(home).ladder.groups().filter(|rung| !found.contains(rung));
+    let rungs: Vec<GroupId> = rungs.collect();
+    found.extend(rungs);
     found.into_iter().map(|group| config.group(group)).collect()
 }
 

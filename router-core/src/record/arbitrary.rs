@@ -9,8 +9,8 @@ use proptest::sample::select;
 use crate::{
     Abandon, AttemptId, BreakerState, Cached, Cause, Consumption, DeploymentId, Dispatch, End,
     Failure, FailureKind, GiveUp, GroupId, Hold, Input, Level, LimitId, Measure, Observation,
-    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream,
-    Usage, Wait,
+    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Rung, Span, Time, Turn,
+    Upstream, Usage, Wait,
 };
 
 fn requests() -> impl Strategy<Value = RequestId> {
@@ -149,8 +149,8 @@ pub(crate) fn inputs() -> impl Strategy<Value = Input> {
 }
 
 fn causes() -> impl Strategy<Value = Cause> {
-    use Cause::{Fallback, Hedge, Panic, Primary, Probe, Retry, Standby};
-    select(&[Primary, Retry, Fallback, Hedge, Probe, Standby, Panic])
+    use Cause::{Degraded, Fallback, Hedge, Panic, Primary, Probe, Retry, Standby};
+    select(&[Primary, Retry, Fallback, Hedge, Probe, Standby, Panic, Degraded])
 }
 
 fn abandons() -> impl Strategy<Value = Abandon> {
@@ -191,7 +191,13 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         rejections.prop_map(Outcome::Reject),
         Just(Outcome::Expire),
         Just(Outcome::Cancel),
+        any::<bool>().prop_map(|stale| Outcome::Cached { stale }),
+        Just(Outcome::Static),
     ]
+}
+
+fn rungs() -> impl Strategy<Value = Rung> {
+    prop_oneof![select(&[Rung::Fresh, Rung::Stale, Rung::Static]), groups().prop_map(Rung::Group),]
 }
 
 fn choices() -> impl Strategy<Value = Observation> {
@@ -244,6 +250,7 @@ fn ends() -> impl Strategy<Value = Observation> {
                 usage,
             }
         ),
+        (requests(), rungs()).prop_map(|(request, rung)| Observation::Stepped { request, rung }),
         (requests(), whys).prop_map(|(request, why)| Observation::GaveUp { request, why }),
         (requests(), groups(), any::<u8>(), of(spans()), spans()).prop_map(
             |(request, group, attempts, first_token, elapsed)| Observation::Closed {

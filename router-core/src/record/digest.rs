@@ -12,7 +12,7 @@ use super::mix::{Mixer, pair};
 use super::{RECORD_VERSION, fingerprint};
 use crate::{
     Abandon, AttemptId, Cached, Consumption, Dispatch, End, Failure, Input, Journal, Observation,
-    Outcome, Output, Rejection, Request, Restart, Span, Time, Upstream, Usage,
+    Outcome, Output, Rejection, Request, Restart, Rung, Span, Time, Upstream, Usage,
 };
 
 /// The rolling digest of a run: a [`Journal`] that keeps nothing else. Its value is written as 32
@@ -225,6 +225,14 @@ impl Digest {
                 self.event(head.byte(0, 5), now);
                 self.0.word(id);
             }
+            Outcome::Cached { stale } => {
+                self.event(head.byte(0, 6).present(0, stale), now);
+                self.0.word(id);
+            }
+            Outcome::Static => {
+                self.event(head.byte(0, 7), now);
+                self.0.word(id);
+            }
         }
     }
 
@@ -311,6 +319,17 @@ impl Digest {
                 self.event(head.present(0, until.is_some()).present(1, enforced), now);
                 self.0.word(pair(group.index() as u32, deployment.index() as u32));
                 self.0.time(until.unwrap_or(Time::ZERO));
+            }
+            Observation::Stepped { request, rung } => {
+                let (rung, group) = match rung {
+                    Rung::Fresh => (0, 0),
+                    Rung::Stale => (1, 0),
+                    Rung::Group(group) => (2, group.index() as u64),
+                    Rung::Static => (3, 0),
+                };
+                self.event(head(18).byte(1, rung), now);
+                self.0.word(request.as_u64());
+                self.0.word(group);
             }
             Observation::Held { attempt, why } => {
                 self.about(of(13, attempt).byte(2, why as u8), now, attempt);

@@ -5,7 +5,7 @@ use super::mix::{Mixer, pair};
 use crate::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest,
     ClassRests, Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind,
-    LimitSpec, Load, Member, PeersSpec, Rate, RestAfter, RouterSpec, Span, Strategy, Subject,
+    LimitSpec, Load, Member, PeersSpec, Rate, RestAfter, RouterSpec, Rung, Span, Strategy, Subject,
     TagMatch, TimeoutsSpec,
 };
 
@@ -162,6 +162,7 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         panic,
         hedge,
         fallbacks,
+        ladder,
         // These follow from the members and the fallbacks.
         has_standby: _,
         is_plain: _,
@@ -210,9 +211,22 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         mixer.word(pair(*weight, (deployment.index() as u32) << 8 | u32::from(*tier)));
         mixer.word(u64::from(mode));
     }
+    for rungs in [&ladder.above, &ladder.below] {
+        mixer.word(rungs.len() as u64);
+        rungs.iter().for_each(|rung| mixer.word(rung_number(*rung)));
+    }
     for fallbacks in fallbacks {
         mixer.word(fallbacks.len() as u64);
         fallbacks.iter().for_each(|group| mixer.word(group.index() as u64));
+    }
+}
+
+const fn rung_number(rung: Rung) -> u64 {
+    match rung {
+        Rung::Fresh => 0,
+        Rung::Stale => 1,
+        Rung::Static => 2,
+        Rung::Group(group) => 3 + group.index() as u64,
     }
 }
 

@@ -9,8 +9,8 @@ use super::{BadLine, fingerprint};
 use crate::{
     Abandon, AttemptId, BreakerState, Cached, Cause, Config, Consumption, DeploymentId, Dispatch,
     End, Failure, FailureKind, GiveUp, GroupId, Hold, Input, Level, LimitId, Measure, Observation,
-    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Span, Time, Turn, Upstream,
-    Usage, Wait,
+    Outcome, Output, Quota, Reason, Rejection, Request, RequestId, Rung, Span, Time, Turn,
+    Upstream, Usage, Wait,
 };
 
 /// The words of a line that is being read.
@@ -384,6 +384,7 @@ enums! {
         "probe" = Probe;
         "standby" = Standby;
         "panic" = Panic;
+        "degraded" = Degraded;
     }
     Abandon, "why an attempt is abandoned" {
         "cancel" = Cancel;
@@ -401,6 +402,14 @@ enums! {
         "reject" = Reject(why);
         "expire" = Expire;
         "cancel" = Cancel;
+        "cached" = Cached { stale };
+        "static" = Static;
+    }
+    Rung, "a rung of a ladder" {
+        "fresh" = Fresh;
+        "stale" = Stale;
+        "group" = Group(group);
+        "static" = Static;
     }
     Rejection, "why a request was not tried" {
         "drain" = Drain;
@@ -436,6 +445,7 @@ enums! {
         "spared" = Spared { deployment, group };
         "page" = Page { deployment, key, failure };
         "gave-up" = GaveUp { request, why };
+        "stepped" = Stepped { request, rung };
         "closed" = Closed { request, group, attempts, first_token, elapsed };
         "late" = Late { attempt, corrected };
         "misfit" = Misfit;

@@ -10,7 +10,7 @@ use super::words::{Lines, Words};
 use crate::account::Payer;
 use crate::flight::{Aside, FLAGS, Flight, NEVER, PROBE, Phase, Tally, Try};
 use crate::router::Router;
-use crate::{FailureKind, RequestId};
+use crate::{Cached, FailureKind, RequestId};
 
 impl Router {
     pub(super) fn write_flight(&self, out: &mut String, flight: &Flight) -> fmt::Result {
@@ -22,8 +22,8 @@ impl Router {
         write!(out, " {} {status} {home} {}", tally.0, *kind as u8)?;
         write_try(out, lead)?;
         if !self.asides.get(*aside).is_none() {
-            let Aside { tags, affinity, region, payer, twin } = self.aside(flight);
-            writeln!(out, "aside {tags} {affinity} {region}")?;
+            let Aside { tags, affinity, region, payer, cached, twin } = self.aside(flight);
+            writeln!(out, "aside {tags} {affinity} {region} {}", *cached as u8)?;
             if *payer != Payer::NONE {
                 write_payer(out, payer)?;
             }
@@ -48,6 +48,11 @@ impl Router {
         if let Some(mut words) = lines.may("aside") {
             (aside.tags, aside.affinity) = (words.number()?, words.number()?);
             aside.region = words.number()?;
+            aside.cached = match words.below(3, "what the cache holds")? {
+                0 => Cached::None,
+                1 => Cached::Stale,
+                _ => Cached::Fresh,
+            };
         }
         if let Some(mut words) = lines.may("payer") {
             aside.payer = self.read_payer(&mut words, flight.tally.made() > 0)?;

@@ -230,7 +230,12 @@ static GROUP: Table = Table {
         ),
         nested("fallbacks", Kind::Short(&FALLBACKS, "any"), "groups to try when nobody can serve"),
         later("queue", "admission when nothing is free"),
-        later("ladder", "what to answer when nothing is left"),
+        nested(
+            "ladder",
+            Kind::Many(&Kind::Text),
+            "what may be given instead of the full answer: `fresh`, `full`, `stale`, \
+             `group:NAME`, `static`; only `full` if empty",
+        ),
         later("priority", "who goes first"),
     ],
 };

@@ -43,6 +43,11 @@ pub static SCENARIO_FILE: Table = Table {
             "the application between the users and the gateway; without it users ask the gateway \
              themselves",
         ),
+        optional(
+            "cache",
+            Kind::Table(&CACHE),
+            "the answers that the gateway keeps; without it none, and no `ladder` finds any",
+        ),
         nested("fault", Kind::Map(Keys::Name, &Kind::Table(&FAULT)), "what goes wrong"),
         optional(
             "reconfigure",
@@ -59,7 +64,6 @@ pub static SCENARIO_FILE: Table = Table {
             Kind::Table(&REPLICAS),
             "several routers, and the store over which they tell each other what they have used",
         ),
-        later("cache", "answers that are known"),
     ],
 };
 
@@ -75,6 +79,34 @@ static APP: Table = Table {
             "the liveness probe; without it nobody is restarted",
         ),
         given("restart", LASTS, "30 s", "how long an instance is gone that failed its probe"),
+    ],
+};
+
+static CACHE: Table = Table {
+    doc: "Answers that the gateway keeps, by question (`repeats`); a group's `ladder` uses them.",
+    fields: &[
+        required("ttl", LASTS, "how long an answer is fresh"),
+        given("stale_for", WAIT, "0 s", "for how long after that it is there, and stale"),
+        given("size", count(1, 1_000_000), "100000", "answers; who was not asked for longest goes"),
+        given(
+            "single_flight",
+            Kind::Flag,
+            "false",
+            "whether calls wait for an identical one under way, and get what that gets",
+        ),
+    ],
+};
+
+static REPEATS: Table = Table {
+    doc: "Questions that many ask.",
+    fields: &[
+        required("keys", count(1, 1_000_000), "how many there are"),
+        optional(
+            "zipf",
+            SIGMA,
+            "the kth is asked for as often as k to the minus this; 1 if absent",
+        ),
+        given("share", SHARE, "100 %", "the calls that ask one of them; nobody else asks the rest"),
     ],
 };
 
@@ -122,6 +154,7 @@ static DEMAND: Table = Table {
             count(1, u32::MAX as u64),
             "how many there are; each call belongs to one, and asks to stay with it",
         ),
+        optional("repeats", Kind::Table(&REPEATS), "questions that many ask; for the `[cache]`"),
         optional("patience", LASTS, "how long a user waits for the first token"),
         nested(
             "subjects",
@@ -352,6 +385,11 @@ static FAULT: Table = Table {
             "garbage",
             Kind::Flag,
             "answers that are not streamed are not what was asked for, and are billed",
+        ),
+        optional(
+            "cache_flush",
+            Kind::Flag,
+            "of `on = \"cache\"`: the gateway's answers are thrown away as it begins",
         ),
         optional(
             "restart",

@@ -145,6 +145,7 @@ fn demand(
         tags: wishes.0,
         region: wishes.1,
         conversations: spec.conversations.unwrap_or(0),
+        repeats: spec.repeats.as_ref().map(|repeats| repeats.value),
         client,
         patience: spec.patience.as_ref().map(|patience| patience.value),
         subjects,

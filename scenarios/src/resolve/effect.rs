@@ -20,7 +20,8 @@ pub(super) fn effect(
     match named.len() {
         0 => {
             let hint = "give it `outage`, `stall`, `cut`, `truncated`, `in_stream_error`, \
-                        `rate_limits`, `quota_spent`, `revoked_key`, `garbage`, `restart`, `store`, `answers`, \
+                        `rate_limits`, `quota_spent`, `revoked_key`, `garbage`, `restart`, `store`, `cache_flush`, \
+                        `answers`, \
                         or some of `errors`, `ttft`, `per_token` and `delay`";
             let message = "this fault does nothing".to_owned();
             let mistake = Mistake { at: name.at.clone(), message, hint: Some(hint.to_owned()) };
@@ -71,6 +72,8 @@ fn all(spec: &FaultSpec, demands: &[Demand], said: &mut Said) -> Vec<Option<Effe
     }));
     named.extend(spec.restart.as_ref().map(|restart| Some(Effect::Restart(restart.value))));
     named.extend(spec.store.then_some(Some(Effect::Store)));
+    let flush = spec.cache_flush.as_ref().filter(|flush| flush.value);
+    named.extend(flush.map(|_| Some(Effect::CacheFlush)));
     let garbage = spec.garbage.as_ref().filter(|garbage| garbage.value);
     named.extend(garbage.map(|written| garbage_effect(&written.at, demands, said)));
     named.extend(spec.answers.as_ref().map(|texts| answers(texts, said)));

@@ -29,8 +29,11 @@ fn fault(
     said: &mut Said,
 ) -> Option<Fault> {
     check_name(name, said);
-    let restarts = spec.restart.is_some();
-    let on = if restarts {
+    let flushes = spec.cache_flush.as_ref().is_some_and(|flush| flush.value);
+    let restarts = spec.restart.is_some() || flushes;
+    let on = if flushes {
+        of_cache(name, spec, scenario, said)
+    } else if restarts {
         of_all(spec, "router", "restarted", said)
     } else if spec.store {
         of_all(spec, "store", "down", said)
@@ -68,7 +71,7 @@ fn fault(
         said.warn(format!("the fault `{}` begins after the last call", name.value));
     }
     let until = spec.lasts.as_ref().map(|lasts| from + lasts.value);
-    // A restart is over at once, unless there are several.
+    // A restart, or a flush, is over at once, unless there are several.
     let once = restarts && rhythm == Rhythm::Steady;
     let until = until.or_else(|| once.then(|| from + Span::from_millis(1)));
     Some(Fault { name: name.value.clone(), on, from, until, rhythm, of, effect })
@@ -101,6 +104,20 @@ fn of_all(spec: &FaultSpec, whose: &str, what: &str, said: &mut Said) -> Option<
         right = false;
     }
     right.then(Vec::new)
+}
+
+/// A flush is the cache's, and all of it.
+fn of_cache(
+    name: &Spanned<String>,
+    spec: &FaultSpec,
+    scenario: &ScenarioSpec,
+    said: &mut Said,
+) -> Option<Vec<DeploymentId>> {
+    if scenario.cache.is_none() {
+        let message = "there is no `[cache]` to flush";
+        said.wrong_because(&name.at, message, "give the scenario a `[cache]`");
+    }
+    of_all(spec, "cache", "flushed", said)
 }
 
 fn places(

@@ -5,6 +5,7 @@
 //! nothing here is not wrong: it does not apply, and says so.
 
 mod answer;
+mod cache;
 mod demand;
 mod effect;
 mod expect;
@@ -207,6 +208,7 @@ fn resolve_all(
                 .to_owned(),
         );
     }
+    cache::check(scenario, fleet.config, &demands.demands, said);
     let horizon = demands.horizon;
     let reloads = reload::reloads(scenario, first, horizon, said);
     let faults = fault::faults(scenario, fleet, &demands, said);
@@ -222,6 +224,7 @@ fn resolve_all(
             providers,
             faults,
             app: scenario.app,
+            cache: scenario.cache.as_ref().map(|cache| cache.value),
             replicas: replicas(scenario, fleet, said),
             reloads,
         },

@@ -3,9 +3,10 @@
 use router_core::{
     BackoffSpec, BreakerMode, BreakerSpec, ClassRest, ClassRests, CooldownSpec, FailureClass,
     FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Load, MemberSpec, Ratio, RestAfter,
-    RetrySpec, Span, Strategy, TagMatch, TimeoutsSpec,
+    RetrySpec, RungSpec, Span, Strategy, TagMatch, TimeoutsSpec,
 };
 
+use crate::diagnostic::did_you_mean;
 use crate::quantity::{Quantity, Trip, Verdict};
 use crate::read::{Reader, Section, Value};
 use crate::written::{Mistake, Spanned};
@@ -79,6 +80,10 @@ pub(super) fn group(name: &str, section: &Section, reader: &mut Reader<'_>) -> G
     spec.panic = section.need("panic");
     spec.hedge = section.section("hedge").map(hedge);
     spec.fallbacks = fallbacks(section);
+    let rungs = ladder(name, section, reader);
+    if !rungs.is_empty() {
+        spec.ladder = rungs;
+    }
     spec
 }
 
@@ -101,6 +106,30 @@ pub(super) fn fallbacks(section: &Section) -> FallbacksSpec {
 
 pub(super) fn texts(section: &Section, name: &str) -> Vec<String> {
     section.texts(name).into_iter().map(|text| text.value).collect()
+}
+
+/// The rungs of a ladder; what is none is reported.
+fn ladder(group: &str, section: &Section, reader: &mut Reader<'_>) -> Vec<RungSpec> {
+    let words = ["fresh", "full", "stale", "group:NAME", "static"];
+    let mut rungs = Vec::new();
+    for Spanned { value, at } in section.texts("ladder") {
+        rungs.push(match value.as_str() {
+            "fresh" => RungSpec::Fresh,
+            "full" => RungSpec::Full,
+            "stale" => RungSpec::Stale,
+            "static" => RungSpec::Static,
+            other => match other.strip_prefix("group:") {
+                Some(name) => RungSpec::Group(name.trim().to_owned()),
+                None => {
+                    let message = format!("`group.{group}.ladder`: there is no rung `{other}`");
+                    let hint = Some(did_you_mean(other, words.into_iter()));
+                    reader.report(Mistake { at, message, hint });
+                    continue;
+                }
+            },
+        });
+    }
+    rungs
 }
 
 fn strategy(group: &str, section: &Section, reader: &mut Reader<'_>) -> Strategy {

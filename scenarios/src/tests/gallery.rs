@@ -32,10 +32,16 @@ fn cases() -> Vec<Case> {
 
 /// Wrong lines of a group.
 fn lines() -> Vec<Case> {
-    let lines: [(&str, &str); 29] = [
+    let lines: [(&str, &str); 35] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
-        ("key of a later version", "ladder = { after = \"50 % of 20 in 30 s\" }"),
+        ("key of a later version", "priority = { after = \"50 % of 20 in 30 s\" }"),
+        ("a rung that is none", "ladder = [\"full\", \"stael\"]"),
+        ("a ladder without the full answer", "ladder = [\"fresh\", \"stale\"]"),
+        ("a rung twice", "ladder = [\"full\", \"stale\", \"stale\"]"),
+        ("a rung that is the group", "ladder = [\"full\", \"group:chat\", \"group:mini\"]"),
+        ("a rung out of reach", "ladder = [\"full\", \"static\", \"stale\"]"),
+        ("a rung above the full answer", "ladder = [\"static\", \"full\"]"),
         ("no unit", "timeouts = { total = \"60\" }"),
         ("no quotes", "timeouts = { total = 60 }"),
         ("nan", "timeouts = { total = nan }"),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use router_core::{
     AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec,
     HedgeAfter, HedgeSpec, Jitter, Load, OnOutage, PeersSpec, Ratio, RestAfter, RetrySpec,
-    RouterSpec, Span, Strategy as Choice, TagMatch,
+    RouterSpec, RungSpec, Span, Strategy as Choice, TagMatch,
 };
 
 use crate::quantity::Quantity;
@@ -26,6 +26,21 @@ pub(super) struct Policies {
     /// Whether lists and names are there, and which form is written.
     flags: [bool; 4],
     word: Option<BreakerMode>,
+    ladder: usize,
+}
+
+/// Ladders as files write them, and what they mean; the first is as if nothing was written.
+fn ladders() -> [(&'static str, Vec<RungSpec>); 4] {
+    use RungSpec::{Fresh, Full, Stale, Static};
+    [
+        ("", vec![Full]),
+        ("ladder = \"full\"\n", vec![Full]),
+        (
+            "ladder = [\"fresh\", \"full\", \"stale\", \"static\"]\n",
+            vec![Fresh, Full, Stale, Static],
+        ),
+        ("ladder = [\"stale\", \"full\", \"static\"]\n", vec![Stale, Full, Static]),
+    ]
 }
 
 pub(super) fn policies() -> impl Strategy<Value = Policies> {
@@ -43,10 +58,10 @@ pub(super) fn policies() -> impl Strategy<Value = Policies> {
     );
     let word = prop::option::of(prop::sample::select(MODES.map(|(mode, _)| mode).to_vec()));
     let tag_match = prop::sample::select(vec![TagMatch::Any, TagMatch::All]);
-    let rest = (prop::option::of(hedges()), tag_match, any::<[bool; 4]>(), word);
+    let rest = (prop::option::of(hedges()), tag_match, any::<[bool; 4]>(), word, 0..4_usize);
     (strategies(), retry, takes_out, rest).prop_map(
         |(strategy, (most, jitter), (classes, breaker, panic), rest)| {
-            let (hedge, tag_match, flags, word) = rest;
+            let (hedge, tag_match, flags, word, ladder) = rest;
             let retry = RetrySpec { most };
             Policies {
                 strategy,
@@ -59,6 +74,7 @@ pub(super) fn policies() -> impl Strategy<Value = Policies> {
                 tag_match,
                 flags,
                 word,
+                ladder,
             }
         },
     )
@@ -163,6 +179,7 @@ impl Policies {
         (classes.connection, classes.timeout) = (connection, timeout);
         group.breaker = self.breaker;
         group.hedge = self.hedge;
+        group.ladder = ladders()[self.ladder].1.clone();
         group.panic = Ratio::from_ppm(self.panic);
         group.tag_match = self.tag_match;
         if self.flags[0] {
@@ -282,6 +299,7 @@ impl Policies {
                 ),
             };
         }
+        text += ladders()[self.ladder].0;
         if self.flags[0] {
             text += "aliases = [\"mine\", \"my/*:x\"]\n";
         }

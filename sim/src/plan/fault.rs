@@ -48,6 +48,8 @@ pub enum Rhythm {
 pub enum Effect {
     /// The router is started anew, at each of the fault's beginnings, and its connections are cut.
     Restart(Restart),
+    /// The response cache loses all that it holds, at each of the fault's beginnings.
+    CacheFlush,
     /// The store of the replicas is down: what is published reaches nobody.
     Store,
     /// They are not answered at all.

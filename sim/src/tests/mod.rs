@@ -7,14 +7,15 @@ mod client;
 mod fault;
 mod hedge;
 mod provider;
+mod response;
 mod whole;
 
 use std::collections::BTreeMap;
 
 use router_core::{
-    Abandon, AttemptId, Brain, Call, Cause, DeploymentId, Dispatch, Driver, Failure, FailureKind,
-    GroupId, Input, Journal, Outcome, Output, Outputs, Rate, Ratio, RequestId, Seed, Span, Time,
-    TimerKind, Upstream, Wakeup,
+    Abandon, AttemptId, Brain, Cached, Call, Cause, DeploymentId, Dispatch, Driver, Failure,
+    FailureKind, GroupId, Input, Journal, Outcome, Output, Outputs, Rate, Ratio, RequestId, Seed,
+    Span, Time, TimerKind, Upstream, Wakeup,
 };
 
 use crate::{
@@ -138,6 +139,9 @@ impl Script {
 impl Brain for Script {
     fn handle(&mut self, now: Time, input: Input) -> Outputs<'_> {
         match input {
+            Input::Submit(request) if request.cached == Cached::Fresh => {
+                self.finish(request.id, Outcome::Cached { stale: false });
+            }
             Input::Submit(request) => self.dispatch(now, request.id, 1),
             Input::Cancel(request) => {
                 let ordinal = self.flights[&request].ordinal;
@@ -211,6 +215,7 @@ pub(super) fn demand(gap_ms: u64, count: u64) -> Demand {
         tags: 0,
         region: 0,
         conversations: 0,
+        repeats: None,
         client: Client::ONCE,
         patience: None,
         subjects: [Mix::NONE; 4],
@@ -240,6 +245,7 @@ pub(super) fn plan(demand: Demand, providers: Vec<Provider>) -> Plan {
         providers,
         faults: Vec::new(),
         app: None,
+        cache: None,
         replicas: None,
         reloads: Vec::new(),
     }

@@ -381,3 +381,11 @@ fn a_hedge_by_quantile_is_not_due_before_enough_was_seen() {
     assert_eq!(run(100, 10), [Invariant::Hedges]);
     assert_eq!(run(99, 100), [Invariant::Hedges]);
 }
+
+#[test]
+fn names_and_order_of_the_catalogue_agree() {
+    for (index, invariant) in Invariant::ALL.into_iter().enumerate() {
+        assert_eq!(invariant as usize, index);
+        assert!(!invariant.says().is_empty() && !invariant.name().is_empty());
+    }
+}

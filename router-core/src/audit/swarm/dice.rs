@@ -2,6 +2,7 @@
 
 use std::format;
 use std::string::String;
+use std::vec::Vec;
 
 mod names;
 mod peers;
@@ -10,8 +11,8 @@ use crate::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind,
     FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price,
-    Rate, Ratio, RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec,
-    Upstream, Usage,
+    Rate, Ratio, RestAfter, RungSpec, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch,
+    TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -141,6 +142,42 @@ impl Dice {
         }
     }
 
+    /// Rungs in an order that makes sense, each there or not.
+    fn ladder(&mut self, own: u64, groups: u64) -> Vec<RungSpec> {
+        let mut ladder = Vec::new();
+        if self.once_in(2) {
+            ladder.push(RungSpec::Full);
+            return ladder;
+        }
+        let fresh = self.below(3);
+        let stale = if fresh == 1 && self.once_in(4) { 1 } else { self.below(3) };
+        for (rung, place) in [(RungSpec::Fresh, fresh), (RungSpec::Stale, stale)] {
+            if place == 1 {
+                ladder.push(rung);
+            }
+        }
+        ladder.push(RungSpec::Full);
+        if fresh == 2 && stale == 0 {
+            ladder.push(RungSpec::Fresh);
+        }
+        let early = self.once_in(2);
+        if early && stale == 2 {
+            ladder.push(RungSpec::Stale);
+        }
+        for other in (0..groups).filter(|other| *other != own) {
+            if self.once_in(2) {
+                ladder.push(RungSpec::Group(format!("g{other}")));
+            }
+        }
+        if !early && stale == 2 {
+            ladder.push(RungSpec::Stale);
+        }
+        if self.once_in(3) {
+            ladder.push(RungSpec::Static);
+        }
+        ladder
+    }
+
     fn mode(&mut self) -> BreakerMode {
         use BreakerMode::{Disabled, Enforce, ForcedOpen, Observe};
         self.pick(&[Enforce, Enforce, Enforce, Enforce, Observe, Observe, Disabled, ForcedOpen])
@@ -217,6 +254,7 @@ impl Dice {
         group.breaker = self.once_in(2).then(|| self.breaker());
         group.tag_match = self.pick(&[TagMatch::Any, TagMatch::All]);
         self.policies(&mut group);
+        group.ladder = self.ladder(index, groups);
         for other in (0..groups).filter(|other| *other != index) {
             let FallbacksSpec { any, context_window, content_policy } = &mut group.fallbacks;
             for list in [any, context_window, content_policy] {
@@ -326,7 +364,8 @@ impl Dice {
         if self.once_in(4) {
             next.deployments.iter_mut().for_each(|d| d.price = self.price());
         }
-        for group in &mut next.groups {
+        let groups = next.groups.len() as u64;
+        for (places, group) in (0..).zip(&mut next.groups) {
             let window = group.cooldown.window;
             if self.once_in(2) {
                 group.cooldown = CooldownSpec { window, ..self.cooldown() };
@@ -337,6 +376,9 @@ impl Dice {
             }
             for member in &mut group.members[1..] {
                 member.weight = self.below(4) as u32;
+            }
+            if self.once_in(2) {
+                group.ladder = self.ladder(places, groups);
             }
             group.timeouts.partial ^= true;
             if self.once_in(2) {
@@ -403,10 +445,16 @@ impl Dice {
     }
 }
 
-/// Takes out what a configuration may not have: hedges that would come too late, and replicas
-/// that would have nothing of a limit.
+/// Takes out what a configuration may not have: hedges that would come too late, rungs that lead
+/// nowhere, and replicas that would have nothing of a limit.
 fn prune(spec: &mut Spec) {
+    let names: Vec<String> = spec.groups.iter().map(|group| group.name.clone()).collect();
     for group in &mut spec.groups {
+        let own = &group.name;
+        group.ladder.retain(|rung| match rung {
+            RungSpec::Group(name) => name != own && names.contains(name),
+            RungSpec::Fresh | RungSpec::Full | RungSpec::Stale | RungSpec::Static => true,
+        });
         let TimeoutsSpec { first_token, total, .. } = group.timeouts;
         let end = first_token.min(total).min(spec.router.deadline);
         group.hedge = group.hedge.filter(|hedge| match hedge.after {

@@ -114,6 +114,28 @@ pub enum Problem {
     NeverTrips,
     /// A share of slow calls, without what a slow call is.
     SlowWithoutOver,
+    /// A ladder without its full answer, or with several.
+    NotOneFull {
+        /// How many there are.
+        count: usize,
+    },
+    /// A rung that leads to the group whose ladder it is.
+    OwnRung {
+        /// The name.
+        name: String,
+    },
+    /// A rung under one that has something whenever it has.
+    Unreached {
+        /// The rung.
+        name: String,
+        /// The one above it.
+        above: String,
+    },
+    /// A rung above the full answer that would always, or first, be taken.
+    AboveFull {
+        /// The rung.
+        name: String,
+    },
     /// More calls are needed for a verdict than are kept.
     FewCalls {
         /// How many are needed.
@@ -204,6 +226,20 @@ impl fmt::Display for Problem {
                  share of slow calls",
             ),
             Self::SlowWithoutOver => f.write_str("needs `over`: what a slow call takes"),
+            Self::NotOneFull { count: 0 } => {
+                f.write_str("has no `full`: the answer that the group itself gives")
+            }
+            Self::NotOneFull { count } => write!(f, "has `full` {count} times; once is right"),
+            Self::OwnRung { name } => {
+                write!(f, "`{name}` is the group itself, which `full` stands for")
+            }
+            Self::Unreached { name, above } => {
+                write!(f, "`{name}` is never reached: `{above}` above it always has something then")
+            }
+            Self::AboveFull { name } => {
+                write!(f, "`{name}` stands above `full`, so it would be given instead: only")?;
+                f.write_str(" `fresh` and `stale` may")
+            }
             Self::FewCalls { calls_min, kept } => {
                 write!(f, "judges at least {calls_min} calls, but keeps the last {kept} only")
             }
