@@ -5,7 +5,7 @@ use proptest::test_runner::RngSeed;
 use router_core::{
     AdaptiveSpec, BackoffSpec, BreakerMode, Config, CooldownSpec, DeploymentSpec, FailureKind,
     GroupId, GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, Ratio, RetryBudgetSpec,
-    Seed, Span, Spec, Time, TimeoutsSpec,
+    RungSpec, Seed, Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
@@ -149,6 +149,9 @@ fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
                 group.backoff = BackoffSpec { base, factor, max, ..BackoffSpec::default() };
                 group.cooldown = cooldown;
                 group.fallbacks = fallbacks;
+                if index == 1 {
+                    group.ladder = vec![RungSpec::Full, RungSpec::Static];
+                }
                 for list in [
                     &mut group.fallbacks.any,
                     &mut group.fallbacks.context_window,
