@@ -30,8 +30,7 @@ pub struct Request {
     pub tags: u64,
     /// Region asked for, as [`Config::region`] numbers it; zero means any.
     pub region: u16,
-    /// Zero is the most urgent. Like the cache's word it is carried for policies to come; no
-    /// policy of this version looks at it.
+    /// Its class, a place in `router.priorities`: zero is the most urgent.
     pub priority: u8,
     /// When the client stops caring.
     pub deadline: Option<Time>,
@@ -561,6 +560,16 @@ pub enum Rejection {
     /// A subject without an entry of its own, and as many of them have accounts as
     /// `router.accounts` allows.
     Accounts,
+    /// As many requests for the group are in flight as its `in_flight` allows, and it has no
+    /// queue.
+    GroupFull,
+    /// The group's queue holds as many as it may. The time worth trying.
+    QueueFull(Time),
+    /// It waited in the group's queue for as long as that allows. The time worth trying.
+    QueueTimeout(Time),
+    /// It waited in the group's queue, which was full, and made room for another. The time worth
+    /// trying.
+    Shed(Time),
 }
 
 /// A part of a subject's limit.

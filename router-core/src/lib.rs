@@ -87,6 +87,7 @@ mod observation;
 mod peers;
 mod prng;
 mod quantile;
+mod queue;
 mod record;
 mod retry;
 mod retry_after;
@@ -105,9 +106,9 @@ pub use config::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
     FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Limit, LimitSpec, Load,
-    Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
-    RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, Subject, SubjectSpec, TagMatch,
-    TimeoutsSpec, Warning, WorstCase,
+    Longest, Member, MemberSpec, OnOutage, Order, PeersSpec, Price, Problem, Queue, QueueSpec,
+    Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Spec, Strategy, Subject, SubjectSpec,
+    TagMatch, TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{

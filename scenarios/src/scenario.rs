@@ -99,6 +99,7 @@ fn demand(section: &Section) -> DemandSpec {
         stream: section.node("stream").and_then(streams),
         tags: section.texts("tags"),
         region: section.spanned("region"),
+        priority: section.spanned("priority"),
         conversations: section.get("conversations"),
         patience: section.spanned("patience"),
         subjects: mixes("subjects"),

@@ -121,7 +121,7 @@ impl Router {
         let clock = self.clock();
         let refusing = self.budgeted(flight).find(|(place, policy)| {
             let account = self.accounts.of(*place);
-            group.members.iter().any(|member| {
+            group.present().any(|(_, member)| {
                 !account.affords(policy, reserve(&self.config, flight, member.deployment), clock)
             })
         });
@@ -137,6 +137,8 @@ impl Router {
         if payer.places == Payer::NONE.places {
             return;
         }
+        // Those that wait may have nothing left.
+        self.queues.stirred = true;
         let cost = reserve(config, flight, attempt.deployment);
         let requests = u64::from(attempt.ordinal == 1);
         let charge = Charge { requests, ..flight.charge() };

@@ -43,6 +43,7 @@ impl Auditor {
         let mut judged = false;
         let breach = self
             .too_many(flight, dispatch)
+            .or_else(|| self.pushes_in(flight))
             .or_else(|| self.too_late(flight, dispatch))
             .or_else(|| self.astray(flight, dispatch, member))
             .or_else(|| {
@@ -93,7 +94,11 @@ impl Auditor {
                 | Rejection::Duplicate
                 | Rejection::Subject { .. }
                 | Rejection::Budget { .. }
-                | Rejection::Accounts,
+                | Rejection::Accounts
+                | Rejection::GroupFull
+                | Rejection::QueueFull(_)
+                | Rejection::QueueTimeout(_)
+                | Rejection::Shed(_),
             )
             | None => {}
         }
@@ -328,6 +333,9 @@ impl Auditor {
             let breaker = &mut self.health.breakers[group.index()][member];
             breaker.dispatched(at, cause == Cause::Panic)
         };
+        if flight.attempts == 0 {
+            self.queues.set_out(config, flight);
+        }
         let reserved = flight.take();
         let first = flight.attempts == 0;
         let cost = accounts::price(config, deployment, reserved);

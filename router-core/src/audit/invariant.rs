@@ -55,6 +55,10 @@ pub enum Invariant {
     TimeMonotone,
     /// Nothing fires late.
     Punctual,
+    /// A queue holds no more than it may, and turns away only when it is full.
+    QueueBound,
+    /// Who waits goes in order.
+    QueueOrder,
     /// A draining router takes nothing new.
     DrainHolds,
     /// What the router says of itself is so.
@@ -63,7 +67,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -87,6 +91,8 @@ impl Invariant {
         Self::WorkConservation,
         Self::TimeMonotone,
         Self::Punctual,
+        Self::QueueBound,
+        Self::QueueOrder,
         Self::DrainHolds,
         Self::ClaimsHold,
     ];
@@ -131,7 +137,8 @@ impl Invariant {
                  are heard than there are, where the configuration closes for that"
             }
             Self::Parallel => {
-                "calls in flight never exceed a parallel limit, nor requests `router.in_flight`"
+                "calls in flight never exceed a parallel limit, nor requests `router.in_flight` or \
+                 their group's `in_flight`"
             }
             Self::Subjects => {
                 "what is dispatched on a subject's account stays within each rate of its limit, \
@@ -174,12 +181,20 @@ impl Invariant {
             }
             Self::WorkConservation => {
                 "every exclusion, wait, refusal and surrender names a bound that is exhausted at \
-                 that instant"
+                 that instant, and nobody waits in a queue whom somebody could take"
             }
             Self::TimeMonotone => {
                 "time never goes back, deadlines are acted on in their order and none early"
             }
             Self::Punctual => "a deadline that has come is acted on by the next input",
+            Self::QueueBound => {
+                "a queue never holds more than its size, and nobody waits where there is none"
+            }
+            Self::QueueOrder => {
+                "of those that wait nobody goes before one of a more urgent class, of a lane whose \
+                 turn it is or ahead in its lane, unless that one asks for tags or a region that \
+                 nobody has free, and no newcomer before any of them"
+            }
             Self::DrainHolds => "after a drain every new request is rejected",
             Self::ClaimsHold => {
                 "causes, rests, breakers, hedges held back and whoever is spared or paged for are \
@@ -214,6 +229,8 @@ impl Invariant {
             Self::WorkConservation => "work-conservation",
             Self::TimeMonotone => "time-monotone",
             Self::Punctual => "punctual",
+            Self::QueueBound => "queue-bound",
+            Self::QueueOrder => "queue-order",
             Self::DrainHolds => "drain-holds",
             Self::ClaimsHold => "claims-hold",
         }

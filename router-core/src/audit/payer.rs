@@ -13,7 +13,12 @@ use crate::{Config, DeploymentId, Dispatch, GroupId, Level, Measure, RequestId, 
 impl Auditor {
     /// Whether the limits of a request's subjects have room for its next attempt.
     pub(super) fn has_credit(&self, flight: &Flight) -> Answer {
-        self.accounts.admits(&self.config, &flight.accounts, flight.at, next(flight))
+        self.credit(flight, flight.at)
+    }
+
+    /// The same at an instant.
+    pub(super) fn credit(&self, flight: &Flight, at: Time) -> Answer {
+        self.accounts.admits(&self.config, &flight.accounts, at, next(flight))
     }
 
     /// Whether their budgets can pay for it at a deployment.
@@ -77,8 +82,8 @@ impl Auditor {
     pub(super) fn too_dear(&self, flight: &Flight) -> Answer {
         let mut dear = Answer::No;
         for group in self.open_groups(flight) {
-            for index in 0..self.config.group(group).members.len() {
-                let deployment = self.config.group(group).members[index].deployment;
+            for (index, member) in self.config.group(group).present() {
+                let deployment = member.deployment;
                 if self.unfit(flight, group, index).is_some() || flight.barred.contains(&deployment)
                 {
                     continue;
@@ -106,7 +111,7 @@ impl Auditor {
         kind: u8,
         earliest: Option<Time>,
     ) -> Option<String> {
-        if self.has_credit(flight) == Answer::No {
+        if flight.queued.is_none() && self.has_credit(flight) == Answer::No {
             return Some("is not told that its subject's limit is in the way".into());
         }
         if self.too_dear(flight) == Answer::No {
@@ -114,8 +119,8 @@ impl Auditor {
         }
         let refuses = |who: &Who| {
             let groups = self.open_groups(flight);
-            let mut members = groups.iter().flat_map(|group| &self.config.group(*group).members);
-            members.any(|member| {
+            let mut members = groups.iter().flat_map(|group| self.config.group(*group).present());
+            members.any(|(_, member)| {
                 let cost = accounts::price(&self.config, member.deployment, flight.take());
                 self.accounts.pays(&self.config, *who, flight.at, cost) != Answer::Yes
             })

@@ -3,6 +3,7 @@
 mod chosen;
 mod peers;
 mod policies;
+mod queue;
 mod revised;
 mod subjects;
 
@@ -348,6 +349,16 @@ fn story(invariant: Invariant) -> Scene {
         Invariant::Punctual => {
             scene.begins(1, 0).at(5_000).hears(&Input::Tick);
             scene.at(5_001).serves(1, 1);
+        }
+        Invariant::QueueBound => {
+            scene = Scene::new(&queue::queueing(1));
+            scene.begins(1, 0).submit(2).lines_up(2, 0, 0).submit(3).lines_up(3, 0, 1);
+            scene.at(1).serves(1, 1).follows(2, 0, 1).follows(3, 0, 1);
+        }
+        Invariant::QueueOrder => {
+            scene = Scene::new(&queue::queueing(2));
+            scene.begins(1, 0).submit(2).lines_up(2, 0, 0).submit(3).lines_up(3, 0, 1);
+            scene.at(1).serves(1, 1).follows(3, 0, 1).follows(2, 0, 1);
         }
         Invariant::DrainHolds => {
             scene.hears(&Input::Drain).begins(1, 0).at(1).serves(1, 1);

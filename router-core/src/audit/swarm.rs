@@ -216,6 +216,7 @@ impl Run {
         request.region = if dice.once_in(4) { dice.below(3) as u16 } else { 0 };
         request.affinity = dice.below(3);
         request.subjects = [(); 4].map(|()| dice.below(5) as u32);
+        request.priority = dice.below(4) as u8;
         request.deadline = dice.once_in(4).then(|| self.now + Span::from_millis(dice.below(9_000)));
         if !self.world.open.contains(&id) {
             self.world.open.push(id);

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::SubjectSpec;
 use super::peers::PeersSpec;
 use super::policy::{
-    AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter,
-    RetrySpec, Strategy, TagMatch,
+    AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, QueueSpec,
+    RestAfter, RetrySpec, Strategy, TagMatch,
 };
 use crate::{FailureClass, Ratio, Span};
 
@@ -57,6 +57,9 @@ pub struct RouterSpec {
     pub fallbacks: FallbacksSpec,
     /// The other replicas that keep to the same limits; absent, what they say counts all the same.
     pub peers: Option<PeersSpec>,
+    /// What the classes of requests are called, the most urgent first; 8 at most. A request's
+    /// priority is a place in this list; what is beyond it counts as the last.
+    pub priorities: Vec<String>,
 }
 
 impl Default for RouterSpec {
@@ -73,6 +76,7 @@ impl Default for RouterSpec {
             default_group: None,
             fallbacks: FallbacksSpec::default(),
             peers: None,
+            priorities: Vec::new(),
         }
     }
 }
@@ -233,6 +237,11 @@ pub struct GroupSpec {
     pub hedge: Option<HedgeSpec>,
     /// Groups to try when nobody here can serve.
     pub fallbacks: FallbacksSpec,
+    /// The most requests for this group between first dispatch and end, wherever they are served;
+    /// `None`: as many as the router takes.
+    pub in_flight: Option<u32>,
+    /// Where requests wait that nobody can take; `None`: they are refused at once.
+    pub queue: Option<QueueSpec>,
 }
 
 impl GroupSpec {
@@ -253,6 +262,8 @@ impl GroupSpec {
             panic: Ratio::from_ppm(0),
             hedge: None,
             fallbacks: FallbacksSpec::default(),
+            in_flight: None,
+            queue: None,
         }
     }
 }

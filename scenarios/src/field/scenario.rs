@@ -133,7 +133,7 @@ static DEMAND: Table = Table {
             Kind::Map(Keys::Name, &Kind::Either(LABELS)),
             "labels, four at most: one for all calls, or shares",
         ),
-        later("priority", "who goes first"),
+        optional("priority", Kind::Text, "the class of every request, one of `router.priorities`"),
     ],
 };
 

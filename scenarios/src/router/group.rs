@@ -2,8 +2,8 @@
 
 use router_core::{
     BackoffSpec, BreakerMode, BreakerSpec, ClassRest, ClassRests, CooldownSpec, FailureClass,
-    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Load, MemberSpec, Ratio, RestAfter,
-    RetrySpec, Span, Strategy, TagMatch, TimeoutsSpec,
+    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Load, MemberSpec, Order, QueueSpec,
+    Ratio, RestAfter, RetrySpec, Span, Strategy, TagMatch, TimeoutsSpec,
 };
 
 use crate::quantity::{Quantity, Trip, Verdict};
@@ -79,6 +79,8 @@ pub(super) fn group(name: &str, section: &Section, reader: &mut Reader<'_>) -> G
     spec.panic = section.need("panic");
     spec.hedge = section.section("hedge").map(hedge);
     spec.fallbacks = fallbacks(section);
+    spec.in_flight = section.get("in_flight");
+    spec.queue = section.section("queue").map(queue);
     spec
 }
 
@@ -201,6 +203,16 @@ fn breaker(section: &Section) -> BreakerSpec {
         probes: section.need("probes"),
         successes: section.need("successes"),
         ramp: section.need("ramp"),
+    }
+}
+
+fn queue(section: &Section) -> QueueSpec {
+    let words = [("fifo", Order::Fifo), ("lifo", Order::Lifo), ("deadline", Order::Deadline)];
+    QueueSpec {
+        timeout: section.need("timeout"),
+        order: section.word("order", &words).unwrap_or_default(),
+        fair: section.get("fair"),
+        ..QueueSpec::new(section.need("size"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::format;
 use std::string::String;
+use std::vec::Vec;
 
 mod names;
 mod peers;
@@ -9,9 +10,9 @@ mod peers;
 use crate::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind,
-    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price,
-    Rate, Ratio, RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch, TimeoutsSpec,
-    Upstream, Usage,
+    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Order,
+    Price, QueueSpec, Rate, Ratio, RestAfter, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch,
+    TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -73,7 +74,7 @@ impl Dice {
         let max = rest + self.ms(20_000);
         CooldownSpec {
             enabled: !self.once_in(5),
-            failures: self.ratio(),
+            failures: Ratio::from_ppm(1 + self.below(1_000_000) as u32),
             calls_min: 1 + self.below(6) as u32,
             window: self.ms(20_000) + Span::from_millis(10),
             rest,
@@ -121,7 +122,8 @@ impl Dice {
             BreakerWindow::Calls(8 + self.below(20) as u32)
         };
         let open = self.ms(3_000);
-        let shares = [(); 2].map(|()| self.once_in(2).then(|| self.ratio()));
+        let share = |dice: &mut Self| Ratio::from_ppm(1 + dice.below(1_000_000) as u32);
+        let shares = [(); 2].map(|()| self.once_in(2).then(|| share(self)));
         let least = u32::from(shares == [None, None]);
         BreakerSpec {
             mode: self.mode(),
@@ -153,12 +155,38 @@ impl Dice {
         if self.once_in(3) {
             group.retry.most = core::array::from_fn(|_| self.below(3) as u8);
         }
+        group.in_flight = self.once_in(4).then(|| 1 + self.below(4) as u32);
         group.hedge = self.once_in(2).then(|| {
             let delay = HedgeAfter::Delay(self.ms(100));
             let quantile = HedgeAfter::Quantile(Ratio::from_ppm(1 + self.below(999_999) as u32));
             let utilisation_max = self.pick(&[Ratio::from_ppm(300_000), Ratio::ONE]);
             HedgeSpec { after: self.pick(&[delay, delay, quantile]), utilisation_max }
         });
+    }
+
+    fn queue(&mut self) -> QueueSpec {
+        QueueSpec {
+            size: self.pick(&[1, 2, 4, 4]),
+            timeout: self.patience(),
+            order: self.pick(&[Order::Fifo, Order::Lifo, Order::Deadline]),
+            fair: None,
+        }
+    }
+
+    /// Another queue, another room or order in it, or none.
+    fn requeue(&mut self, group: &mut GroupSpec) {
+        match &mut group.queue {
+            Some(queue) if !self.once_in(4) => {
+                let QueueSpec { size, order, .. } = self.queue();
+                let same = self.once_in(2);
+                (queue.size, queue.order) = (size, if same { queue.order } else { order });
+            }
+            queue => *queue = self.once_in(2).then(|| self.queue()),
+        }
+    }
+
+    fn patience(&mut self) -> Span {
+        if self.once_in(6) { Span::MAX } else { self.ms(3_000) }
     }
 
     /// Where a deployment is, and what it is fit for.
@@ -217,6 +245,7 @@ impl Dice {
         group.breaker = self.once_in(2).then(|| self.breaker());
         group.tag_match = self.pick(&[TagMatch::Any, TagMatch::All]);
         self.policies(&mut group);
+        group.queue = self.once_in(2).then(|| self.queue());
         for other in (0..groups).filter(|other| *other != index) {
             let FallbacksSpec { any, context_window, content_policy } = &mut group.fallbacks;
             for list in [any, context_window, content_policy] {
@@ -289,6 +318,7 @@ impl Dice {
         spec.router.attempts = 1 + self.below(5) as u8;
         spec.router.retry_after_max = self.ms(10_000);
         spec.router.in_flight = self.pick(&[4, 64, 1_024]);
+        spec.router.priorities = self.priorities();
         spec.router.output_reserve = self.below(600) as u32;
         let budget = &mut spec.router.retry_budget;
         budget.ratio = (!self.once_in(4)).then(|| self.ratio());
@@ -298,6 +328,15 @@ impl Dice {
         spec.router.peers = self.peers();
         prune(&mut spec);
         spec
+    }
+
+    fn priorities(&mut self) -> Vec<String> {
+        let mut names: Vec<String> = (0..self.below(4)).map(|class| format!("p{class}")).collect();
+        if !names.is_empty() {
+            let turn = self.below(names.len() as u64) as usize;
+            names.rotate_left(turn);
+        }
+        names
     }
 
     /// The same names and sizes, other policies.
@@ -332,6 +371,11 @@ impl Dice {
                 group.cooldown = CooldownSpec { window, ..self.cooldown() };
             }
             self.policies(group);
+            if self.once_in(3) {
+                self.requeue(group);
+            } else if let Some(queue) = &mut group.queue {
+                queue.timeout = self.patience();
+            }
             if let Some(breaker) = &mut group.breaker {
                 *breaker = BreakerSpec { window: breaker.window, ..self.breaker() };
             }
@@ -347,6 +391,9 @@ impl Dice {
             next.router.in_flight = self.pick(&[2, 4, 64, 1_100]);
         }
         next.router.attempts = 1 + self.below(5) as u8;
+        if self.once_in(2) {
+            next.router.priorities = self.priorities();
+        }
         next.router.output_reserve = self.below(600) as u32;
         if self.once_in(4) {
             next.router.peers = self.peers();
@@ -403,10 +450,15 @@ impl Dice {
     }
 }
 
-/// Takes out what a configuration may not have: hedges that would come too late, and replicas
-/// that would have nothing of a limit.
+/// Takes out what a configuration may not have: hedges that would come too late, bounds that
+/// nothing could reach, and replicas that would have nothing of a limit.
 fn prune(spec: &mut Spec) {
     for group in &mut spec.groups {
+        let most = spec.router.in_flight;
+        group.in_flight = group.in_flight.map(|bound| bound.min(most));
+        if let Some(queue) = &mut group.queue {
+            queue.size = queue.size.min(most);
+        }
         let TimeoutsSpec { first_token, total, .. } = group.timeouts;
         let end = first_token.min(total).min(spec.router.deadline);
         group.hedge = group.hedge.filter(|hedge| match hedge.after {
