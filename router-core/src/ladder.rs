@@ -36,8 +36,8 @@ impl Router {
     #[cold]
     pub(crate) fn turn_away(&mut self, request: &Request, deadline: Time, why: Rejection) {
         let ladder = &self.config.group(request.group).ladder;
-        let rungs = ladder.below.iter().filter(|_| deadline > self.now);
-        let found = rungs.filter_map(|rung| Some((*rung, rung.answer(request.cached)?))).next();
+        let mut rungs = ladder.below.iter().filter(|_| deadline > self.now);
+        let found = rungs.find_map(|rung| Some((*rung, rung.answer(request.cached)?)));
         if let Some((rung, _)) = found {
             self.observe(Observation::Stepped { request: request.id, rung });
         }

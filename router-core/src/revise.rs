@@ -79,13 +79,17 @@ impl Router {
         }
     }
 
-    /// The slots in use, in the order in which their timers were armed; those without one last.
+    /// The slots in use, in the order in which their timers were armed; those without one last, by
+    /// id: a restored router may have the same requests in other slots.
     #[cold]
     pub(crate) fn seated(&self) -> Vec<u32> {
         let mut seated: Vec<u32> = (0..self.flights.len() as u32)
             .filter(|slot| self.slot_of(self.flight(*slot).id) == Some(*slot))
             .collect();
-        seated.sort_by_key(|slot| self.timers.armed(*slot).map_or(u64::MAX, |(_, order)| order));
+        seated.sort_by_key(|slot| {
+            let order = self.timers.armed(*slot).map_or(u64::MAX, |(_, order)| order);
+            (order, self.flight(*slot).id)
+        });
         seated
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use router_core::{Cached, Counter, Key, Outcome, Purpose, Request, RequestId, Time, Usage};
 
+use crate::mix::Mix;
 use crate::plan::{Plan, Repeats, ResponseCache};
 use crate::sample::Chance;
 
@@ -27,28 +28,15 @@ pub(crate) struct Questions {
 #[derive(Clone, Debug)]
 struct Source {
     share: Chance,
-    /// By rank, the word up to which it is the one drawn.
-    upto: Vec<u64>,
-}
-
-impl Source {
-    /// The kth of the questions has a weight of `k^-zipf`.
-    fn new(repeats: &Repeats) -> Self {
-        let weight = |rank: u32| libm::pow(f64::from(rank), -repeats.zipf);
-        let whole: f64 = (1..=repeats.keys).map(weight).sum();
-        let words = 18_446_744_073_709_551_616.0 / whole;
-        let mut sum = 0.0;
-        let upto = (1..=repeats.keys).map(|rank| {
-            sum += weight(rank);
-            if rank == repeats.keys { u64::MAX } else { (sum * words) as u64 }
-        });
-        Self { share: Chance::new(repeats.share), upto: upto.collect() }
-    }
+    question: Mix,
 }
 
 impl Questions {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let of = |repeats: &Option<Repeats>| repeats.as_ref().map(Source::new);
+        let of = |repeats: &Option<Repeats>| {
+            let Repeats { keys, zipf, share } = *repeats.as_ref()?;
+            Some(Source { share: Chance::new(share), question: Mix::zipf(keys, zipf, 1) })
+        };
         Self {
             key: plan.seed.key(Purpose::Client),
             sources: plan.demands.iter().map(|demand| of(&demand.repeats)).collect(),
@@ -66,8 +54,7 @@ impl Questions {
         if !asked.share.hit(|| word(REPEATS)) {
             return 0;
         }
-        let rank = asked.upto.partition_point(|upto| *upto < word(QUESTION)) as u64;
-        u64::from(source) << 32 | (rank + 1)
+        u64::from(source) << 32 | u64::from(asked.question.draw(|| word(QUESTION)))
     }
 }
 

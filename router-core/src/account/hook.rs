@@ -121,7 +121,7 @@ impl Router {
         let clock = self.clock();
         let refusing = self.budgeted(flight).find(|(place, policy)| {
             let account = self.accounts.of(*place);
-            group.members.iter().any(|member| {
+            group.present().any(|(_, member)| {
                 !account.affords(policy, reserve(&self.config, flight, member.deployment), clock)
             })
         });

@@ -156,10 +156,9 @@ impl Auditor {
                 Rejection::Drain | Rejection::Duplicate | Rejection::TooLong => false,
                 // Its group is not there any more, nor is its ladder for who comes now.
                 Rejection::NoDeployment(_) => flight.refused.is_none(),
-                Rejection::Full
-                | Rejection::Subject { .. }
-                | Rejection::Budget { .. }
-                | Rejection::Accounts => true,
+                // Whoever is out of time on arrival is turned away all the same.
+                Rejection::Full => flight.deadline > flight.submitted,
+                Rejection::Subject { .. } | Rejection::Budget { .. } | Rejection::Accounts => true,
             },
             Outcome::Exhaust(_) => flight
                 .failed

@@ -114,8 +114,8 @@ impl Auditor {
         }
         let refuses = |who: &Who| {
             let groups = self.open_groups(flight);
-            let mut members = groups.iter().flat_map(|group| &self.config.group(*group).members);
-            members.any(|member| {
+            let mut members = groups.iter().flat_map(|group| self.config.group(*group).present());
+            members.any(|(_, member)| {
                 let cost = accounts::price(&self.config, member.deployment, flight.take());
                 self.accounts.pays(&self.config, *who, flight.at, cost) != Answer::Yes
             })

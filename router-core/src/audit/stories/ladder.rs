@@ -145,3 +145,16 @@ fn a_deadline_leaves_what_calls_nobody() {
     assert_eq!(run(Outcome::Expire), [Invariant::Ladder]);
     assert_eq!(run(STALE), [Invariant::Ladder]);
 }
+
+#[test]
+fn whoever_is_out_of_time_on_arrival_is_not_owed_a_rung() {
+    let run = |deadline| {
+        let mut spec = laddered();
+        spec.router.in_flight = 1;
+        let mut scene = Scene::new(&spec);
+        scene.submit(1).goes(1, 1, 0, Cause::Primary).submit_until(2, deadline);
+        scene.ends(2, Outcome::Reject(Rejection::Full)).serves(1, 1).broken()
+    };
+    assert_eq!(run(Time::ZERO), []);
+    assert_eq!(run(Time::from_secs(1)), [Invariant::Ladder]);
+}

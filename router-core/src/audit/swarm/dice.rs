@@ -74,7 +74,7 @@ impl Dice {
         let max = rest + self.ms(20_000);
         CooldownSpec {
             enabled: !self.once_in(5),
-            failures: self.ratio(),
+            failures: Ratio::from_ppm(1 + self.below(1_000_000) as u32),
             calls_min: 1 + self.below(6) as u32,
             window: self.ms(20_000) + Span::from_millis(10),
             rest,
@@ -122,7 +122,8 @@ impl Dice {
             BreakerWindow::Calls(8 + self.below(20) as u32)
         };
         let open = self.ms(3_000);
-        let shares = [(); 2].map(|()| self.once_in(2).then(|| self.ratio()));
+        let share = |dice: &mut Self| Ratio::from_ppm(1 + dice.below(1_000_000) as u32);
+        let shares = [(); 2].map(|()| self.once_in(2).then(|| share(self)));
         let least = u32::from(shares == [None, None]);
         BreakerSpec {
             mode: self.mode(),
