@@ -34,12 +34,12 @@ fn allocates_nothing((config, resolved): (Arc<Config>, Resolved)) {
     let router = Router::new(Arc::clone(&config), plan.seed, Time::ZERO);
     let mut world = World::new(&plan, Driver::new(router, ()));
     // Past the outage and most of the brownout, so that retries, rests and fallbacks are warm too.
-    while world.tally().calls < 100_000 {
+    while world.tally().calls < 198_000 {
         world.step();
     }
     let before = world.tally().submissions;
     let counted = allocation_counter::measure(|| {
-        while world.tally().calls < 200_000 {
+        while world.tally().calls < 298_000 {
             world.step();
         }
     });
