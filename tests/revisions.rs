@@ -53,7 +53,7 @@ pub fn reloads<'s>(
     let reload = |(at, spec): (u64, &Spec)| {
         running = Arc::new(running.revise(spec).expect("it is valid, and small"));
         let at = Time::ZERO + Span::from_millis(at);
-        Reload { at, config: Arc::clone(&running) }
+        Reload { at, config: Arc::clone(&running), named: Vec::new() }
     };
     specs.into_iter().map(reload).collect()
 }

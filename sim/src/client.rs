@@ -10,7 +10,7 @@ use crate::Mix;
 use crate::agenda::{Agenda, Due};
 use crate::arrivals::Clock;
 use crate::cache::Conversations;
-use crate::plan::{Arrivals, Demand, Lengths, Plan};
+use crate::plan::{Arrivals, Demand, Lengths, Plan, Renumbered};
 use crate::response::Questions;
 use crate::sample::{self, Chance};
 use crate::sdk::Answer;
@@ -26,6 +26,8 @@ pub(crate) struct Clients {
     keys: Keys,
     conversations: Conversations,
     questions: Questions,
+    /// Subjects that have another number by now than the one drawn.
+    renumbered: Vec<Renumbered>,
     /// Calls that are not over.
     pub(crate) live: u32,
     /// Demands with an arrival to come.
@@ -140,6 +142,7 @@ impl Clients {
             },
             conversations: Conversations::new(plan),
             questions: Questions::new(plan),
+            renumbered: Vec::new(),
             live: 0,
             expected: plan.demands.len() as u32,
         };
@@ -259,13 +262,29 @@ impl Clients {
         Request {
             output_max: demand.output_max,
             stream: self.streams(id),
-            subjects: self.keys.drawn(&demand.subjects, id, SUBJECTS),
+            subjects: self.subjects(demand, id),
             properties: self.keys.labels(demand, id),
             tags: demand.tags,
             region: demand.region,
             affinity: self.conversations.of(id),
             ..Request::new(id, demand.group, input)
         }
+    }
+
+    /// On whose account a call is.
+    fn subjects(&self, demand: &Demand, id: RequestId) -> [u32; 4] {
+        let mut subjects = self.keys.drawn(&demand.subjects, id, SUBJECTS);
+        for Renumbered { kind, from, to } in &self.renumbered {
+            if subjects[*kind] == *from {
+                subjects[*kind] = *to;
+            }
+        }
+        subjects
+    }
+
+    /// Some subjects have other numbers from now on.
+    pub(crate) fn renumber(&mut self, named: &[Renumbered]) {
+        self.renumbered.extend_from_slice(named);
     }
 
     /// Takes a try that is over out of its source's list.

@@ -43,8 +43,8 @@ pub use mix::Mix;
 pub use plan::{
     Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
     Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,
-    Reload, Repeats, Replicated, Reserves, ResponseCache, RetryAfter, Rhythm, Segment, Service,
-    Shape, TraceRow, WhenFull,
+    Reload, Renumbered, Repeats, Replicated, Reserves, ResponseCache, RetryAfter, Rhythm, Segment,
+    Service, Shape, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
 pub use replicas::{ReplicaLog, Replicas};

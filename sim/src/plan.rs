@@ -62,6 +62,19 @@ pub struct Reload {
     pub at: Time,
     /// Which, a revision of the one before ([`Config::revise`]).
     pub config: Arc<Config>,
+    /// Whose number is another one from then on, since they have an entry of their own now.
+    pub named: Vec<Renumbered>,
+}
+
+/// A subject that has another number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Renumbered {
+    /// Of which kind it is.
+    pub kind: usize,
+    /// The number that it had.
+    pub from: u32,
+    /// The one that it has.
+    pub to: u32,
 }
 
 /// The application that users talk to and that asks the gateway: a few replicas, each with so

@@ -269,8 +269,9 @@ impl Net {
                 return None;
             }
             Due::Reload(index) => {
-                let config = Arc::clone(&self.reloads[index as usize].config);
-                return Some(Input::Reconfigure(config));
+                let Reload { config, named, .. } = &self.reloads[index as usize];
+                self.clients.renumber(named);
+                return Some(Input::Reconfigure(Arc::clone(config)));
             }
             Due::News(slot) => {
                 let news = self.providers.news(now, &mut self.agenda, slot)?;

@@ -1,9 +1,11 @@
 //! Subjects: what each may use, exactly, whatever happens at once, fails, ends or starts anew.
 
+use std::sync::Arc;
+
 use router_core::{
-    BudgetSpec, BudgetUnit, DeploymentId, Failure, FailureKind, GiveUp, Level, LimitSpec, Measure,
-    Observation, Outcome, Price, Rate, Reason, Rejection, Router, Seed, Span, Spec, SubjectSpec,
-    Time, Upstream, Usage,
+    BudgetSpec, BudgetUnit, DeploymentId, Failure, FailureKind, GiveUp, Input, Kind, Level,
+    LimitSpec, Measure, Observation, Outcome, Price, Rate, Reason, Rejection, Router, Seed, Span,
+    Spec, SubjectSpec, Time, Upstream, Usage,
 };
 use tests::stage::{Stage, attempt, excluded, ms, sent, spec, spec_with_backup};
 
@@ -200,7 +202,7 @@ fn failed_abandoned_and_late_calls_are_charged_what_they_used() {
     stage.fail(ms(2), 1, 1, Failure::new(FailureKind::Reset, 0));
     assert!(stage.outcome(1).is_some(), "a token had come");
     stage.submit_with(ms(3), 2, |request| request.subjects[0] = 1);
-    stage.feed(ms(4), router_core::Input::Cancel(attempt(2, 1).request));
+    stage.feed(ms(4), Input::Cancel(attempt(2, 1).request));
     assert!(!passes(&mut stage, ms(5), 3, 1_751) && passes(&mut stage, ms(5), 4, 1_750));
     stage.fail(ms(6), 4, 1, Failure::new(FailureKind::BadRequest, 400));
     // Late news: it was 1,100 in truth, once.
@@ -331,8 +333,8 @@ fn what_a_reconfiguration_changes_holds_at_once_and_what_was_spent_stays_spent()
     stage.complete(ms(1), 1, 1, 400);
     let mut revise = |stage: &mut Stage, at: Time, budget: BudgetSpec| {
         spec.subjects.iter_mut().for_each(|subject| subject.budgets = vec![budget]);
-        let config = std::sync::Arc::new(router_core::Config::new(&spec).expect("it is right"));
-        stage.feed(at, router_core::Input::Reconfigure(config));
+        let config = Arc::new(router_core::Config::new(&spec).expect("it is right"));
+        stage.feed(at, Input::Reconfigure(config));
     };
     revise(&mut stage, ms(2), tokens(1_100));
     assert!(!passes(&mut stage, ms(2), 3, 201) && passes(&mut stage, ms(2), 4, 200));
@@ -342,4 +344,73 @@ fn what_a_reconfiguration_changes_holds_at_once_and_what_was_spent_stays_spent()
     // 3,100 and 1,100 are reserved.
     assert!(!passes(&mut stage, ms(3), 5, 671) && passes(&mut stage, ms(3), 6, 670));
     assert_eq!(stage.dispatches().last().map(|(_, d)| d.deployment), Some(DeploymentId::at(0)));
+}
+
+/// The router goes on with a revision by `spec`.
+fn revise(stage: &mut Stage, at: Time, spec: &Spec) {
+    let config = stage.router.config().revise(spec).expect("it is right");
+    stage.feed(at, Input::Reconfigure(Arc::new(config)));
+}
+
+#[test]
+fn a_tenant_gets_a_budget_while_the_router_runs_and_is_held_to_it_from_then_on() {
+    let (acme, globex, globex_before) = (1, 2, Kind::OTHERS);
+    let mut spec = metered(&[1], LimitSpec::default(), &[tokens(10_000)]);
+    let mut stage = Stage::new(&spec);
+    assert!(passes_for(&mut stage, ms(0), 1, 4_000, acme));
+    assert!(passes_for(&mut stage, ms(0), 2, 9_000, globex_before));
+    let others = spec.subjects.len();
+    let named = SubjectSpec::new("org".into(), Some("globex".to_owned()));
+    spec.subjects.insert(0, SubjectSpec { budgets: vec![tokens(1_000)], ..named });
+    revise(&mut stage, ms(1), &spec);
+    let config = Arc::clone(stage.router.config());
+    let number = |name| config.subject("org", name).map(|(_, number)| number);
+    assert_eq!((number("acme"), number("globex")), (Some(acme), Some(globex)));
+    // Nobody else notices, and what is in flight stays on the account it was made on.
+    assert!(!passes_for(&mut stage, ms(2), 3, 6_001, acme));
+    assert!(passes_for(&mut stage, ms(2), 4, 1_000, globex));
+    assert!(!passes_for(&mut stage, ms(2), 5, 200, globex));
+    assert!(!passes_for(&mut stage, ms(2), 6, 1_001, globex_before));
+    stage.complete(ms(3), 2, 1, 0);
+    assert!(passes_for(&mut stage, ms(4), 7, 9_900, globex_before));
+    stage.complete(ms(5), 4, 1, 800);
+    assert!(!passes_for(&mut stage, ms(6), 8, 200, globex), "900 are spent");
+    // Without an entry it is like all others, under its own number; and it gets that back.
+    spec.subjects.remove(0);
+    assert_eq!(spec.subjects.len(), others);
+    revise(&mut stage, ms(7), &spec);
+    assert!(passes_for(&mut stage, ms(8), 9, 9_000, globex), "900 of 10,000 are spent");
+    stage.complete(ms(9), 9, 1, 0);
+    let named = SubjectSpec::new("org".into(), Some("globex".to_owned()));
+    spec.subjects.push(SubjectSpec { budgets: vec![tokens(1_100)], ..named });
+    revise(&mut stage, ms(10), &spec);
+    assert_eq!(stage.router.config().subject("org", "globex"), Some((0, globex)));
+    assert!(!passes_for(&mut stage, ms(11), 10, 101, globex), "1,000 are spent");
+    assert!(passes_for(&mut stage, ms(60_000), 11, 1_100, globex));
+}
+
+#[test]
+fn of_ten_thousand_names_that_come_and_go_a_router_keeps_the_numbers() {
+    let spec = |from: usize| {
+        let mut spec = spec(&[1]);
+        spec.subjects = (from..from + 10_000)
+            .map(|n| SubjectSpec::new("org".into(), Some(format!("o{n}"))))
+            .collect();
+        spec
+    };
+    let mut config = router_core::Config::new(&spec(0)).expect("it is right");
+    for from in 1..7 {
+        match config.revise(&spec(from * 10_000)) {
+            Ok(next) => {
+                assert!(config.fits(&next) && from < 6, "{from}");
+                config = next;
+            }
+            Err(errors) => {
+                let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                assert_eq!(from, 6);
+                assert!(said[0].contains("65535") && said[0].contains("70000"), "{said:?}");
+            }
+        }
+    }
+    assert_eq!(config.subject("org", "o59999"), Some((0, 60_000)));
 }

@@ -1,6 +1,6 @@
 //! On whose account requests are made: what each subject has used, and may use.
 //!
-//! Subjects with an entry of their own have a fixed place; the others share a table of
+//! Subjects that have or had an entry of their own have a fixed place; the others share a table of
 //! `router.accounts` places. An account that is whole (its rates full, nothing spent in the period,
 //! nobody in flight) says no more than a new one, so its place may be taken by another at any
 //! time, and nobody can tell.
@@ -76,8 +76,9 @@ impl Accounts {
         let mut named = Vec::new();
         for (kind, known) in config.kinds().iter().enumerate() {
             named.push(accounts.len());
-            let numbered = (1..).zip(&known.named);
-            accounts.extend(numbered.map(|(number, s)| Account::new(kind as u8, number, Some(s))));
+            let numbers = 1..=known.named.len() as u32;
+            let account = |number| Account::new(kind as u8, number, known.subject(number));
+            accounts.extend(numbers.map(account));
         }
         named.push(accounts.len());
         let room = if named.len() > 1 { config.router().accounts as usize } else { 0 };

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use self::dice::Dice;
 use crate::{
     Abandon, AttemptId, Auditor, Brain, Cached, Config, Consumption, DeploymentId, Dispatch,
-    Driver, Effects, GroupId, Input, Invariant, Line, Observation, Outcome, Purpose, Recorder,
-    Request, RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
+    Driver, Effects, GroupId, Input, Invariant, Kind, Line, Observation, Outcome, Purpose,
+    Recorder, Request, RequestId, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
 
 mod dice;
@@ -215,7 +215,8 @@ impl Run {
         request.tags = if dice.once_in(4) { dice.below(8) } else { 0 };
         request.region = if dice.once_in(4) { dice.below(3) as u16 } else { 0 };
         request.affinity = dice.below(3);
-        request.subjects = [(); 4].map(|()| dice.below(5) as u32);
+        let first = if dice.once_in(3) { Kind::OTHERS } else { 0 };
+        request.subjects = [(); 4].map(|()| first + dice.below(5) as u32);
         request.cached = dice.pick(&[Cached::None, Cached::None, Cached::Stale, Cached::Fresh]);
         request.deadline = dice.once_in(4).then(|| self.now + Span::from_millis(dice.below(9_000)));
         if !self.world.open.contains(&id) {

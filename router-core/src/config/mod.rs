@@ -336,7 +336,7 @@ impl Config {
     }
 
     /// The place of a kind and the number of the subject `name` among it; `None` if there is no
-    /// such kind, or none of that name has an entry of its own.
+    /// such kind, or none of that name ever had an entry of its own.
     pub fn subject(&self, kind: &str, name: &str) -> Option<(usize, u32)> {
         let place = self.kinds.iter().position(|known| known.name == kind)?;
         Some((place, self.kinds[place].number(name)?))
@@ -351,9 +351,7 @@ impl Config {
             && self.router.periods_began == next.router.periods_began
             && begins(&self.kinds, &next.kinds, |a, b| {
                 let same = |a: &Subject, b: &Subject| a.name == b.name;
-                a.name == b.name
-                    && a.named.len() == b.named.len()
-                    && begins(&a.named, &b.named, same)
+                a.name == b.name && begins(&a.named, &b.named, same)
             })
             && begins(&self.tags, &next.tags, |a, b| a == b)
             && begins(&self.regions, &next.regions, |a, b| a == b)

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::check::{self, DEPLOYMENTS_MAX, GROUPS_MAX, KINDS_MAX, MEMBERS_MAX, TAGS_MAX};
 use super::{
-    BreakerMode, Config, ConfigError, Deployment, Group, Kind, Limit, LimitSpec, Member, Problem,
-    RouterSpec, Spec, Subject,
+    BreakerMode, Config, ConfigError, Deployment, Group, Kind, Limit, Member, Problem, RouterSpec,
+    Spec, Subject,
 };
 use crate::{DeploymentId, GroupId, LimitId};
 
@@ -86,37 +86,28 @@ pub(super) fn revise(last: &Config, spec: &Spec) -> Result<Config, Vec<ConfigErr
     Ok(config)
 }
 
-/// Kinds of subjects, the old ones where they were. Whoever is not there any more may use what it
-/// likes; nobody may be named anew, since the number would be that of somebody without a name.
+/// Kinds of subjects and their names, the old ones where they were. Whoever has no entry any more is
+/// like all others.
 fn kinds(last: &Config, next: &Config, errors: &mut Vec<ConfigError>) -> Vec<Kind> {
-    fn names(config: &Config) -> impl Iterator<Item = &str> {
-        config.kinds.iter().map(|kind| kind.name.as_str())
-    }
-    let places = Places::of(names(last), names(next));
+    let places = Places::of(
+        last.kinds.iter().map(|kind| kind.name.as_str()),
+        next.kinds.iter().map(|kind| kind.name.as_str()),
+    );
     errors.extend(places.crowded("subject".into(), "kinds of subjects", KINDS_MAX));
-    let free = |known: &Subject| Subject {
-        limit: LimitSpec::default(),
-        budgets: Vec::new(),
-        ..known.clone()
-    };
     let gone = |known: &Kind| Kind {
-        named: known.named.iter().map(free).collect(),
+        name: known.name.clone(),
+        named: known.named.iter().map(Subject::gone).collect(),
         others: None,
-        ..known.clone()
     };
     let mut kinds = places.merge(&last.kinds, &next.kinds, gone);
     for (kind, old) in kinds.iter_mut().zip(&last.kinds) {
-        let subjects = |kind: &'_ Kind| kind.named.clone();
-        let (known, new) = (subjects(old), subjects(kind));
         let both = Places::of(
-            known.iter().map(|subject| subject.name.as_str()),
-            new.iter().map(|subject| subject.name.as_str()),
+            old.named.iter().map(|subject| subject.name.as_str()),
+            kind.named.iter().map(|subject| subject.name.as_str()),
         );
-        for subject in new.iter().zip(&both.of_new).filter(|(_, place)| **place >= known.len()) {
-            let path = format!("subject.{}={}", kind.name, subject.0.name);
-            errors.push(ConfigError { path, problem: Problem::NamedAnew });
-        }
-        kind.named = both.merge(&known, &new, free);
+        let path = format!("subject.{}", kind.name);
+        errors.extend(both.crowded(path, "subjects of one kind", Kind::OTHERS as usize - 1));
+        kind.named = both.merge(&old.named, &kind.named, Subject::gone);
     }
     kinds
 }

@@ -75,9 +75,9 @@ pub enum BudgetUnit {
 pub struct Kind {
     /// What people call it.
     pub name: String,
-    /// Those with an entry of their own; the first is number 1.
+    /// Those that have or had an entry of their own; the first is number 1.
     pub named: Vec<Subject>,
-    /// What goes for all others, under a number above those of the named ones.
+    /// What goes for all others.
     pub others: Option<Subject>,
 }
 
@@ -93,9 +93,17 @@ pub struct Subject {
     pub budgets: Vec<BudgetSpec>,
     /// Its share of a fair queue.
     pub weight: u32,
+    /// Whether it has no entry any more. It keeps its number, and is like all others.
+    pub removed: bool,
 }
 
 impl Subject {
+    /// One that has no entry any more.
+    pub(super) fn gone(&self) -> Self {
+        let (limit, budgets) = (LimitSpec::default(), Vec::new());
+        Self { name: self.name.clone(), limit, budgets, weight: 1, removed: true }
+    }
+
     /// Whether anything is counted for it.
     pub const fn is_metered(&self) -> bool {
         let LimitSpec { requests, tokens, input_tokens, output_tokens, parallel } = &self.limit;
@@ -109,13 +117,18 @@ impl Subject {
 }
 
 impl Kind {
+    /// The first number that no entry ever has: a driver numbers whoever has none from here on, so
+    /// that entries may come while the router runs.
+    pub const OTHERS: u32 = 65_536;
+
     /// What goes for the subject of this number; zero is none.
     pub fn subject(&self, number: u32) -> Option<&Subject> {
         let place = (number as usize).checked_sub(1)?;
-        self.named.get(place).or(self.others.as_ref())
+        let own = self.named.get(place).filter(|subject| !subject.removed);
+        own.or(self.others.as_ref())
     }
 
-    /// The number of the subject called `name`, if it has an entry of its own.
+    /// The number of the subject called `name`, if it has an entry of its own or had one.
     pub fn number(&self, name: &str) -> Option<u32> {
         self.named.iter().position(|known| known.name == name).map(|place| place as u32 + 1)
     }

@@ -77,6 +77,10 @@ fn removed_words(mixer: &mut Mixer, config: &Config) {
         let absent = (0..group.members.len()).filter(|member| group.present >> member & 1 == 0);
         absent.for_each(|member| removed(4, index << 6 | member));
     }
+    for (kind, known) in config.kinds().iter().enumerate() {
+        let gone = known.named.iter().enumerate().filter(|(_, subject)| subject.removed);
+        gone.for_each(|(index, _)| removed(5, kind << 16 | index));
+    }
 }
 
 fn name(mixer: &mut Mixer, name: &str) {
@@ -104,7 +108,9 @@ fn subject_words(mixer: &mut Mixer, config: &Config, (accounts, began): (u32, Sp
     for Kind { name: called, named, others } in config.kinds() {
         name(mixer, called);
         mixer.word(pair(named.len() as u32, u32::from(others.is_some())));
-        for Subject { name: called, limit, budgets, weight } in named.iter().chain(others) {
+        for Subject { name: called, limit, budgets, weight, removed: _ } in
+            named.iter().chain(others)
+        {
             name(mixer, called);
             limit_words(mixer, limit);
             mixer.word(pair(*weight, budgets.len() as u32));

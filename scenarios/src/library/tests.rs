@@ -1,4 +1,5 @@
 mod lessons;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -22,6 +23,14 @@ fn later(first: &RouterFile, scenario: &crate::written::ScenarioSpec) -> Vec<Rou
 }
 
 fn prepared(scenario: Entry, router: Entry) -> (RouterFile, Resolved) {
+    prepared_for(scenario, router, later)
+}
+
+fn prepared_for(
+    scenario: Entry,
+    router: Entry,
+    later: impl FnOnce(&RouterFile, &crate::written::ScenarioSpec) -> Vec<RouterFile>,
+) -> (RouterFile, Resolved) {
     let shown = |found: Vec<_>| found.iter().map(ToString::to_string).collect::<String>();
     let file = crate::router::read(router.name, router.text).map_err(shown).unwrap();
     let spec = crate::scenario::read(scenario.name, scenario.text).map_err(shown).unwrap();

@@ -4,7 +4,7 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use router_core::{Config, GroupId, Ratio, Span, Time};
-use sim::{Arrivals, Client, Demand, Lengths, Segment, Shape, TraceRow};
+use sim::{Arrivals, Client, Demand, Lengths, Renumbered, Segment, Shape, TraceRow};
 
 use super::mix::{self, Subjects};
 use super::{Fleet, Override, Property, Said, reserve};
@@ -25,8 +25,10 @@ pub(super) struct Demands {
     /// Each spike from the start of its rise until an eighth of the excess is left.
     pub(super) spikes: Vec<(Time, Time)>,
     pub(super) properties: Vec<Property>,
-    /// By kind: names of subjects that the router does not have.
+    /// By kind: names of subjects that the router does not have at the start.
     pub(super) subjects: Vec<Vec<String>>,
+    /// By reload: who has an entry of its own from then on.
+    pub(super) named: Vec<Vec<Renumbered>>,
 }
 
 /// The built-in twin of a public trace, which is also a table of token lengths.
@@ -50,13 +52,17 @@ pub(super) fn demands(
         spikes: Vec::new(),
         properties: Vec::new(),
         subjects: Vec::new(),
+        named: Vec::new(),
     };
-    let subjects = Subjects::new(scenario, fleet.config);
+    let subjects = Subjects::new(scenario, fleet.config, fleet.whole().config);
     let traced = traced(scenario, instead);
     for (index, (name, spec)) in scenario.demands.iter().enumerate() {
         let trace = traced.as_ref().filter(|(at, _)| *at == index).map(|(_, rows)| rows);
         demand(name, spec, (fleet, &subjects), trace, &mut all, said);
     }
+    let revisions = fleet.then.iter().map(|router| &*router.config);
+    let each = core::iter::once(fleet.config).chain(revisions.clone()).zip(revisions);
+    all.named = each.map(|(last, next)| subjects.named(last, next)).collect();
     all.subjects = subjects.into_names();
     if all.demands.is_empty() && said.is_silent() {
         match scenario.demands.first() {

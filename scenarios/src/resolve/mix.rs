@@ -1,39 +1,55 @@
 //! Subjects and labels by number.
 
-use router_core::Config;
-use sim::Mix;
+use router_core::{Config, Kind};
+use sim::{Mix, Renumbered};
 
 use super::{Property, Said};
 use crate::written::{DemandSpec, MixSpec, ScenarioSpec, Spanned};
 
 /// What a scenario calls subjects, beyond those that the router has entries for.
 pub(super) struct Subjects<'a> {
-    config: &'a Config,
-    /// By kind: names that only the scenario has. They are numbered after the router's own, and
-    /// whoever has no name after them.
+    /// The router at the start, and with all that reloads bring.
+    first: &'a Config,
+    whole: &'a Config,
+    /// By kind: names that the router does not have at the start. They are numbered where none of
+    /// its own ever are, and whoever has no name after them.
     extra: Vec<Vec<String>>,
 }
 
 impl<'a> Subjects<'a> {
-    pub(super) fn new(scenario: &ScenarioSpec, config: &'a Config) -> Self {
-        let mut extra = vec![Vec::new(); config.kinds().len()];
+    pub(super) fn new(scenario: &ScenarioSpec, first: &'a Config, whole: &'a Config) -> Self {
+        let mut extra = vec![Vec::new(); whole.kinds().len()];
         let all = scenario.demands.iter().flat_map(|(_, demand)| &demand.subjects);
         for (kind, mix) in all {
-            let place = config.kinds().iter().position(|known| known.name == kind.value);
+            let place = whole.kinds().iter().position(|known| known.name == kind.value);
             let (Some(place), MixSpec::Shares(shares)) = (place, mix) else { continue };
             for (name, _) in shares {
                 let known: &mut Vec<String> = &mut extra[place];
-                let new = config.subject(&kind.value, &name.value).is_none()
+                let new = first.subject(&kind.value, &name.value).is_none()
                     && !known.contains(&name.value);
                 if new {
                     known.push(name.value.clone());
                 }
             }
         }
-        Self { config, extra }
+        Self { first, whole, extra }
     }
 
-    /// By kind: what the numbers after the router's own stand for.
+    /// Who has an entry of its own from the revision `next` of `last` on.
+    pub(super) fn named(&self, last: &Config, next: &Config) -> Vec<Renumbered> {
+        let all = self.whole.kinds().iter().zip(&self.extra).enumerate();
+        let named = all.flat_map(|(kind, (known, extra))| {
+            let anew = (Kind::OTHERS..).zip(extra).filter_map(|(from, name)| {
+                let before = last.subject(&known.name, name).is_none();
+                let (_, to) = next.subject(&known.name, name).filter(|_| before)?;
+                Some(Renumbered { kind, from, to })
+            });
+            anew.collect::<Vec<_>>()
+        });
+        named.collect()
+    }
+
+    /// By kind: what the numbers from [`Kind::OTHERS`] on stand for.
     pub(super) fn into_names(self) -> Vec<Vec<String>> {
         self.extra
     }
@@ -42,7 +58,7 @@ impl<'a> Subjects<'a> {
     pub(super) fn of(&self, demand: &str, spec: &DemandSpec, said: &mut Said) -> [Mix; 4] {
         let mut mixes = [Mix::NONE; 4];
         for (kind, mix) in &spec.subjects {
-            let kinds = self.config.kinds();
+            let kinds = self.whole.kinds();
             if let MixSpec::Shares(shares) = mix {
                 check(shares, said);
             }
@@ -53,16 +69,16 @@ impl<'a> Subjects<'a> {
                 ));
                 continue;
             };
-            let (named, extra) = (kinds[place].named.len() as u32, &self.extra[place]);
+            let extra = &self.extra[place];
             mixes[place] = match mix {
                 MixSpec::Shares(shares) => share(shares, |name| {
-                    let own = kinds[place].number(name);
+                    let own = self.first.subject(&kind.value, name).map(|(_, number)| number);
                     let extra = || extra.iter().position(|known| known == name);
-                    own.or_else(|| Some(named + 1 + extra()? as u32)).unwrap_or(0)
+                    own.or_else(|| Some(Kind::OTHERS + extra()? as u32)).unwrap_or(0)
                 }),
                 MixSpec::Crowd(crowd) => {
                     let exponent = f64::from(crowd.exponent) / 1e6;
-                    Mix::zipf(crowd.count, exponent, named + 1 + extra.len() as u32)
+                    Mix::zipf(crowd.count, exponent, Kind::OTHERS + extra.len() as u32)
                 }
                 MixSpec::One(_) => Mix::NONE,
             };

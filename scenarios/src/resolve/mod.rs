@@ -49,8 +49,8 @@ pub struct Resolved {
     /// What the numbers of [`sim::Demand::properties`] stand for, by their place there; at most
     /// four.
     pub properties: Vec<Property>,
-    /// By kind of subject: the names that only the scenario has; their numbers follow those of
-    /// the router's own.
+    /// By kind of subject: the names that the router does not have at the start; their numbers
+    /// begin at [`router_core::Kind::OTHERS`].
     pub subjects: Vec<Vec<String>>,
 }
 
@@ -210,7 +210,7 @@ fn resolve_all(
     }
     cache::check(scenario, fleet.config, &demands.demands, said);
     let horizon = demands.horizon;
-    let reloads = reload::reloads(scenario, first, horizon, said);
+    let reloads = reload::reloads(scenario, (first, &demands.named), horizon, said);
     let faults = fault::faults(scenario, fleet, &demands, said);
     let frame = frame::frame(horizon, &demands.spikes, &faults);
     let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use router_core::{Span, Time};
-use sim::Reload;
+use sim::{Reload, Renumbered};
 
 use super::{Fleet, Said};
 use crate::quantity::Quantity;
@@ -12,7 +12,7 @@ use crate::written::ScenarioSpec;
 /// When the router becomes what.
 pub(super) fn reloads(
     scenario: &ScenarioSpec,
-    fleet: Fleet<'_>,
+    (fleet, named): (Fleet<'_>, &[Vec<Renumbered>]),
     horizon: Time,
     said: &mut Said,
 ) -> Vec<Reload> {
@@ -29,10 +29,11 @@ pub(super) fn reloads(
         }
         last = Some(at);
     }
-    let both = scenario.reloads.iter().zip(fleet.then);
-    let reload = both.map(|(written, router)| Reload {
+    let both = scenario.reloads.iter().zip(fleet.then).zip(named);
+    let reload = both.map(|((written, router), named)| Reload {
         at: Time::ZERO + written.at.value,
         config: Arc::clone(&router.config),
+        named: named.clone(),
     });
     reload.collect()
 }

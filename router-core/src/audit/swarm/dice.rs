@@ -279,7 +279,7 @@ impl Dice {
     }
 
     /// What one subject may use: mostly little, though no less than one request may cost.
-    fn subject(&mut self, subject: &mut SubjectSpec) {
+    pub(super) fn subject(&mut self, subject: &mut SubjectSpec) {
         subject.limit = if self.once_in(4) { LimitSpec::default() } else { self.limit() };
         subject.budgets.clear();
         for _ in 0..self.below(3) {

@@ -148,8 +148,6 @@ pub enum Problem {
         /// How many a request can name.
         most: usize,
     },
-    /// A subject that a router which runs does not know by name.
-    NamedAnew,
     /// A budget that no request fits into.
     BudgetBelow {
         /// Of what.
@@ -246,9 +244,6 @@ impl fmt::Display for Problem {
             Self::Kinds { most } => {
                 write!(f, "is of one kind too many: a request is on account of {most} at most")
             }
-            Self::NamedAnew => f.write_str(
-                "has no entry in the router that runs: its number may be somebody's by now",
-            ),
             Self::BudgetBelow { unit, amount, least } => write!(
                 f,
                 "is {}, but one request reserves at least {}: none would fit",

@@ -81,6 +81,7 @@ impl Checker {
             limit: peers.map_or_else(|| whole.clone(), |peers| peers.share(whole)),
             budgets,
             weight: written.weight,
+            removed: false,
         }
     }
 

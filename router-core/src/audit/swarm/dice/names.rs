@@ -4,7 +4,7 @@ use std::format;
 use std::string::String;
 
 use super::{Dice, prune};
-use crate::{BreakerSpec, MemberSpec, Span, Spec};
+use crate::{BreakerSpec, MemberSpec, Span, Spec, SubjectSpec};
 
 /// How many names of each kind there are in the world.
 const DEPLOYMENTS: u64 = 7;
@@ -16,10 +16,35 @@ impl Dice {
         self.limits(spec);
         self.deployments(spec);
         self.groups(spec);
+        self.named(spec);
         if self.once_in(4) {
             spec.router.retry_budget.window = Span::from_secs(1 + self.below(10));
         }
         prune(spec);
+    }
+
+    /// Whoever has an entry of its own may lose it, get one, or get it back.
+    fn named(&mut self, spec: &mut Spec) {
+        if spec.subjects.is_empty() && !self.once_in(4) {
+            return;
+        }
+        for kind in ["org", "user"] {
+            let others = self.once_in(2).then_some(None);
+            for name in (0..3).map(|name| Some(format!("s{name}"))).chain(others) {
+                let known = spec.subjects.iter().position(|s| s.kind == kind && s.name == name);
+                match known {
+                    Some(place) if self.once_in(3) => drop(spec.subjects.remove(place)),
+                    None if self.once_in(3) => {
+                        let mut subject = SubjectSpec::new(kind.into(), name);
+                        self.subject(&mut subject);
+                        spec.subjects.push(subject);
+                    }
+                    Some(_) | None => {}
+                }
+            }
+        }
+        let turn = self.below(1 + spec.subjects.len() as u64) as usize;
+        spec.subjects.rotate_left(turn);
     }
 
     fn limits(&mut self, spec: &mut Spec) {
