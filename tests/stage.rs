@@ -54,6 +54,14 @@ pub fn thousand_rps_with_policies() -> (Arc<Config>, Resolved) {
     thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n", "", "")
 }
 
+/// The same with fewer places than calls, so that most wait in a queue.
+///
+/// # Panics
+/// As above.
+pub fn thousand_rps_with_queue() -> (Arc<Config>, Resolved) {
+    thousand_rps_with("in_flight = 4000\nqueue = { size = 2000, timeout = \"5 s\" }\n", "", "")
+}
+
 /// The same on account of an organisation and of one of ten thousand users each, with rates,
 /// places and budgets.
 ///

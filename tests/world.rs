@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use router_core::{
     AdaptiveSpec, BackoffSpec, BreakerMode, Config, CooldownSpec, DeploymentSpec, FailureKind,
-    GroupId, GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, Rate, Ratio, RetryBudgetSpec,
-    RungSpec, Seed, Span, Spec, Time, TimeoutsSpec,
+    GroupId, GroupSpec, LimitSpec, MemberSpec, OnOutage, PeersSpec, QueueSpec, Rate, Ratio,
+    RetryBudgetSpec, RungSpec, Seed, Span, Spec, Time, TimeoutsSpec,
 };
 use sim::{
     Abandoned, Algorithm, Answer, Arrivals, BadEnd, Client, ComeBack, Demand, Effect, Fault,
@@ -120,18 +120,32 @@ fn cooldowns() -> impl Strategy<Value = CooldownSpec> {
     })
 }
 
+/// A bound on the requests of a group, and a queue for the others.
+fn waits() -> impl Strategy<Value = (Option<u32>, Option<QueueSpec>)> {
+    use router_core::Order::{Deadline, Fifo, Lifo};
+    let orders = prop_oneof![Just(Fifo), Just(Lifo), Just(Deadline)];
+    let timeout = prop_oneof![5 => millis(20..2_000), 1 => Just(Span::MAX)];
+    let queue = (1_u32..4, timeout, orders).prop_map(|(size, timeout, order)| QueueSpec {
+        timeout,
+        order,
+        ..QueueSpec::new(size)
+    });
+    (prop::option::weighted(0.3, 1_u32..4), prop::option::weighted(0.5, queue))
+}
+
 fn groups(deployments: usize) -> impl Strategy<Value = Vec<GroupSpec>> {
     let member = (0_u32..6, 0_u8..3, prop::bool::weighted(0.7));
     let members = prop::collection::vec(member, deployments);
     let backoff = (millis(0..300), 1_u8..4, millis(300..1_000));
     let policy = (policies(), timeouts(), backoff, cooldowns());
-    prop::collection::vec((members, policy, fallbacks(3)), 1..4).prop_map(|groups| {
+    prop::collection::vec((members, policy, fallbacks(3), waits()), 1..4).prop_map(|groups| {
         let count = groups.len();
         groups
             .into_iter()
             .enumerate()
-            .map(|(index, (members, policy, fallbacks))| {
+            .map(|(index, (members, policy, fallbacks, waits))| {
                 let mut group = GroupSpec::new(format!("g{index}"));
+                (group.in_flight, group.queue) = waits;
                 let named = members.into_iter().enumerate().map(|(i, (weight, tier, there))| {
                     (MemberSpec { deployment: format!("d{i}"), weight, tier }, there || i == index)
                 });
@@ -195,6 +209,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
             spec.router.retry_budget =
                 RetryBudgetSpec { ratio, per_second, window: Span::from_secs(window) };
             spec.router.in_flight = in_flight;
+            spec.router.priorities = ["now".to_owned(), "later".to_owned()].into();
             spec.router.retry_after_max = Span::from_secs(2);
             spec.limits = shared.iter().map(|limit| ("org".to_owned(), limit.clone())).collect();
             for (index, (keys, limit, shares, facts, context)) in deployments.iter().enumerate() {
@@ -237,6 +252,7 @@ fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
         prop_oneof![3 => Just(0), 1 => 0_u64..8],
         prop_oneof![7 => Just(0), 1 => 0_u16..3],
         prop_oneof![Just(0), 1_u32..20],
+        0_u8..3,
     );
     let demand = (demand, patience, prop::option::of(1_u32..400), (wishes, payers()));
     prop::collection::vec(demand, 1..=groups).prop_map(|demands| {
@@ -261,6 +277,7 @@ fn demands(groups: usize) -> impl Strategy<Value = Vec<Demand>> {
                     stream,
                     tags: wishes.0,
                     region: wishes.1,
+                    priority: wishes.3,
                     conversations: wishes.2,
                     repeats: None,
                     client: Client {

@@ -29,7 +29,9 @@ pub const WAITS: usize = 3;
 /// How many reasons there are to hold a hedge back.
 pub const HOLDS: usize = Hold::ALL.len();
 /// How many kinds of [`Rejection`] there are.
-pub const REJECTIONS: usize = 8;
+pub const REJECTIONS: usize = 12;
+/// How many classes of requests there may be.
+pub const RANKS: usize = 8;
 
 /// Everything a run is judged and shown by.
 #[derive(Clone, Debug)]
@@ -237,6 +239,10 @@ pub struct Calls {
     pub tried_again: [u64; KINDS],
     /// Hedges that were due and held back, by [`Hold`].
     pub held: [u64; HOLDS],
+    /// Submissions that waited in the group's queue, by class; by the instant of each.
+    pub queued: [u64; RANKS],
+    /// How long those waited that left it for an attempt.
+    pub queue_wait: Fine,
 }
 
 impl Calls {
@@ -284,6 +290,8 @@ impl Calls {
         add(&mut self.gave_up, &other.gave_up);
         add(&mut self.tried_again, &other.tried_again);
         add(&mut self.held, &other.held);
+        add(&mut self.queued, &other.queued);
+        self.queue_wait.merge(&other.queue_wait);
     }
 
     /// Counts `count` calls that failed with `status`.
@@ -373,7 +381,7 @@ impl Outcomes {
 }
 
 /// The place of a rejection in [`Outcomes::rejected`]: drain, no deployment, full, duplicate,
-/// too long, a subject's limit, a budget, no account.
+/// too long, a subject's limit, a budget, no account, group full, queue full, queue timeout, shed.
 pub const fn rejection_index(rejection: Rejection) -> usize {
     match rejection {
         Rejection::Drain => 0,
@@ -384,6 +392,10 @@ pub const fn rejection_index(rejection: Rejection) -> usize {
         Rejection::Subject { .. } => 5,
         Rejection::Budget { .. } => 6,
         Rejection::Accounts => 7,
+        Rejection::GroupFull => 8,
+        Rejection::QueueFull(_) => 9,
+        Rejection::QueueTimeout(_) => 10,
+        Rejection::Shed(_) => 11,
     }
 }
 

@@ -268,6 +268,15 @@ impl Fold {
                 let now = self.cursor.now;
                 self.figures.concurrency[deployment.index()].push((now, limit));
             }
+            Observation::Queued { request, class, .. } => {
+                let home = self.home(request);
+                self.part().groups[home].queued[usize::from(class)] += 1;
+                self.resolve_stranded(request, true);
+            }
+            Observation::Dequeued { request, waited, .. } => {
+                let home = self.home(request);
+                self.part().groups[home].queue_wait.record(waited);
+            }
             Observation::Held { attempt, why } => {
                 let home = self.home(attempt.request);
                 self.part().groups[home].held[why as usize] += 1;

@@ -51,7 +51,7 @@ pub use expect::{
 pub use explain::{Breakdown, Notables, Setting, Story};
 pub use figures::{
     ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, HOLDS, KINDS, Lost, Outcomes, Part,
-    REASONS, REJECTIONS, Rest, Rungs, Seconds, WAITS, Waited, rejection_index,
+    RANKS, REASONS, REJECTIONS, Rest, Rungs, Seconds, WAITS, Waited, rejection_index,
 };
 pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};

@@ -392,6 +392,7 @@ impl Router {
 
     fn tell_limit(&mut self, deployment: DeploymentId, limit: Option<u32>) {
         if let Some(limit) = limit {
+            self.queues.stirred = true;
             self.observe(Observation::Concurrency { deployment, limit });
         }
     }

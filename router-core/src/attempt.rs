@@ -38,6 +38,9 @@ impl Router {
             self.budget.withdraw(now);
         }
         let mark = self.hedge_due(&flight, group_id, cause);
+        if flight.tally.made() == 0 {
+            self.queues.set_out(flight.home());
+        }
         let flight = self.flight_mut(slot);
         let attempt = Try { deployment, key, mark, ..flight.begin(group_id, member, cause, now) };
         let (name, beside) = (flight.name(&attempt), flight.aside != NEVER);
@@ -196,6 +199,7 @@ impl Router {
             self.limits[limit.index()].settle(flight.charge(), Charge::of(usage), now);
         }
         self.health.release(ended.deployment, ended.key);
+        self.queues.stirred = true;
         self.observe(Observation::Ended {
             attempt: flight.name(&ended),
             group: ended.group(),
@@ -233,6 +237,7 @@ impl Router {
                 let (charged, used) = (Charge::of(dropped.usage), Charge::of(usage));
                 self.limits[limit.index()].correct(charged, used, self.now);
             }
+            self.queues.stirred = true;
         }
         self.observe(Observation::Late { attempt, corrected: dropped.is_some() });
         if let (Some(dropped), Some(usage)) = (dropped, usage) {

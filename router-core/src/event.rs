@@ -3,7 +3,8 @@
 use alloc::sync::Arc;
 
 use crate::{
-    AttemptId, Cached, Config, DeploymentId, GroupId, LimitId, Observation, RequestId, Span, Time,
+    AttemptId, Cached, Config, DeploymentId, GroupId, LimitId, Observation, Rejection, RequestId,
+    Span, Time,
 };
 
 /// What a router needs to know of a request; the body stays with the driver.
@@ -30,8 +31,7 @@ pub struct Request {
     pub tags: u64,
     /// Region asked for, as [`Config::region`] numbers it; zero means any.
     pub region: u16,
-    /// Zero is the most urgent. Like the cache's word it is carried for policies to come; no
-    /// policy of this version looks at it.
+    /// Its class, a place in `router.priorities`: zero is the most urgent.
     pub priority: u8,
     /// When the client stops caring.
     pub deadline: Option<Time>,
@@ -522,73 +522,4 @@ pub enum Outcome {
     },
     /// Answered with the text that the driver keeps for such cases.
     Static,
-}
-
-/// Why a request was never tried.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Rejection {
-    /// The router is draining.
-    Drain,
-    /// Nothing can take it before this time; `None` if nothing ever could. The present instant
-    /// if only calls in flight are in the way: when one ends cannot be known.
-    NoDeployment(Option<Time>),
-    /// The prompt fits nobody's context window.
-    TooLong,
-    /// As many requests are in flight as `router.in_flight` allows.
-    Full,
-    /// The driver used a number that is in flight.
-    Duplicate,
-    /// A limit of a subject has no room for it.
-    Subject {
-        /// Of which kind the subject is.
-        kind: u8,
-        /// Which part of its limit.
-        what: Measure,
-        /// When all limits of all its subjects would have room, if nothing else changes; `None` if
-        /// they never will. The present instant if only requests in flight are in the way.
-        earliest: Option<Time>,
-    },
-    /// A subject's budget has no room for it, wherever it might go.
-    Budget {
-        /// Of which kind the subject is.
-        kind: u8,
-        /// As for [`Self::Subject`]: the end of a period.
-        earliest: Option<Time>,
-    },
-    /// A subject without an entry of its own, and as many of them have accounts as
-    /// `router.accounts` allows.
-    Accounts,
-}
-
-/// A part of a subject's limit.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[repr(u8)]
-pub enum Measure {
-    /// Requests per period.
-    Requests,
-    /// Prompt and completion tokens together, per period.
-    Tokens,
-    /// Prompt tokens per period.
-    InputTokens,
-    /// Completion tokens per period.
-    OutputTokens,
-    /// Requests at once.
-    Parallel,
-}
-
-impl Measure {
-    /// Every one, in the order in which they are looked at.
-    pub const ALL: [Self; 5] =
-        [Self::Requests, Self::Tokens, Self::InputTokens, Self::OutputTokens, Self::Parallel];
-
-    /// What people and files call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-            Self::InputTokens => "input_tokens",
-            Self::OutputTokens => "output_tokens",
-            Self::Parallel => "parallel",
-        }
-    }
 }

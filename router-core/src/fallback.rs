@@ -3,7 +3,7 @@
 use crate::flight::{DEGRADED, Flight};
 use crate::router::Router;
 use crate::select::Eligibility;
-use crate::{Cause, Detour, GroupId, Observation, Time};
+use crate::{Cause, Detour, GroupId, Observation, Rejection, Time};
 
 /// What a group, or a chain of them, had to offer.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,17 @@ impl Nobody {
             unfit: self.unfit.and(other.unfit),
         }
     }
+
+    /// Why a request is refused that nobody will ever take, or that cannot pay for anybody.
+    pub(crate) const fn refusal(self) -> Option<Rejection> {
+        let earliest = self.earliest;
+        match (self.unfit, earliest) {
+            (Unfit::Length, _) => Some(Rejection::TooLong),
+            (Unfit::Budget(kind), _) => Some(Rejection::Budget { kind, earliest }),
+            (Unfit::Not | Unfit::Kind, None) => Some(Rejection::NoDeployment(None)),
+            (Unfit::Not | Unfit::Kind, Some(_)) => None,
+        }
+    }
 }
 
 impl Unfit {
@@ -55,12 +66,16 @@ impl Router {
         let flight = *self.flight(slot);
         let earliest = self.earliest(&flight, group);
         self.observe(Observation::Stranded { attempt: flight.next_attempt(), group, earliest });
+        Nobody { earliest, unfit: self.unfitness(&flight, group, found) }
+    }
+
+    /// What alone keeps a request from everybody of a group.
+    pub(crate) fn unfitness(&self, flight: &Flight, group: GroupId, found: &Eligibility) -> Unfit {
         let known = self.config.group(group);
-        let unfit = match found.unfit(known) {
-            Unfit::Budget(_) => Unfit::Budget(self.refusing_kind(&flight, known)),
+        match found.unfit(known) {
+            Unfit::Budget(_) => Unfit::Budget(self.refusing_kind(flight, known)),
             unfit @ (Unfit::Not | Unfit::Kind | Unfit::Length) => unfit,
-        };
-        Nobody { earliest, unfit }
+        }
     }
 
     /// Dispatches in the first group that `detour` leads to, was not visited and can serve; else

@@ -19,6 +19,8 @@ pub(crate) enum Phase {
     Streaming,
     /// It is over, or was never made: the next one waits for its time.
     Waiting,
+    /// It was never made: the request waits in its group's queue.
+    Queued,
 }
 
 /// An attempt: the live one, the last one, or the second of a hedged request.
@@ -26,9 +28,9 @@ pub(crate) enum Phase {
 pub(crate) struct Try {
     pub(crate) dispatched: Time,
     /// While tokens come, the last sign of life; before, when a hedge is due, or [`Time::MAX`];
-    /// of a request that waits, when the wait ends.
+    /// of a request that waits, when the wait ends or is looked into.
     pub(crate) mark: Time,
-    /// Output tokens seen.
+    /// Output tokens seen; of a request in a queue, its place there.
     pub(crate) seen: u32,
     /// From dispatch to the first token, in microseconds; [`NEVER`] until then.
     pub(crate) first_token_us: u32,
@@ -77,7 +79,7 @@ impl Try {
     pub(crate) const fn is_live(&self) -> bool {
         match self.phase {
             Phase::Connecting | Phase::Connected | Phase::Streaming => true,
-            Phase::Waiting => false,
+            Phase::Waiting | Phase::Queued => false,
         }
     }
 
@@ -122,6 +124,7 @@ impl Try {
                 earlier(self.mark, TimerKind::Hedge);
             }
             Phase::Waiting => due = (self.mark, TimerKind::Retry),
+            Phase::Queued => due = (self.mark, TimerKind::Queue),
         }
         due
     }
@@ -289,6 +292,10 @@ impl Flight {
     /// The group that the live or last attempt was made in.
     pub(crate) const fn group(&self) -> GroupId {
         self.lead.group()
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.lead.phase == Phase::Queued
     }
 
     pub(crate) const fn streams(&self) -> bool {

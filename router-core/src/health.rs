@@ -201,6 +201,13 @@ impl DeploymentState {
         }
     }
 
+    /// Until when what rests it was asked for by a provider, for all of its keys; not after now if
+    /// it may be pressed.
+    pub(crate) fn asked_until(&self) -> Time {
+        let keys = self.usable().iter().map(|key| key.rest.asked).min().unwrap_or(Time::ZERO);
+        keys.max(self.rest.asked)
+    }
+
     pub(crate) fn refresh(&mut self) {
         let keys = self.usable().iter().map(|k| k.rest.until).min().unwrap_or(Time::ZERO);
         self.cooling_until = keys.max(self.rest.until);

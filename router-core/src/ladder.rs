@@ -1,6 +1,7 @@
 //! What a request is given when the full answer is not needed, or not to be had: the rungs of its
 //! group's ladder. One that calls nobody spends nothing: no limit, no budget, no place.
 
+use crate::fallback::Unfit;
 use crate::flight::{DEGRADED, Flight};
 use crate::retry::{detour, is_final};
 use crate::router::Router;
@@ -74,12 +75,22 @@ impl Router {
         Some(outcome)
     }
 
+    /// Whether a request that was never dispatched may be: its group has a place for it, and it is
+    /// not too long for everybody there, which its narrower fallbacks are for.
+    fn may_set_out(&self, flight: &Flight) -> bool {
+        let home = flight.home();
+        flight.tally.made() > 0
+            || !self.queues.is_full(home, self.config.group(home))
+                && self.eligibility(flight, home).unfit(self.config.group(home)) != Unfit::Length
+    }
+
     /// Sends a request to a group of its ladder, if it may go there and somebody can take it.
     fn visit(&mut self, slot: u32, flight: &Flight, group: GroupId) -> bool {
         let may = flight.tally.made() < self.config.router().attempts
             && flight.deadline > self.now
             && flight.kept() == Detour::Any
             && flight.visited & 1 << group.index() == 0
+            && self.may_set_out(flight)
             && self.is_unobstructed(flight);
         if !may {
             return false;
@@ -114,7 +125,11 @@ fn is_failure(outcome: &Outcome) -> bool {
             | Rejection::Full
             | Rejection::Subject { .. }
             | Rejection::Budget { .. }
-            | Rejection::Accounts => true,
+            | Rejection::Accounts
+            | Rejection::GroupFull
+            | Rejection::QueueFull(_)
+            | Rejection::QueueTimeout(_)
+            | Rejection::Shed(_) => true,
         },
     }
 }

@@ -88,7 +88,9 @@ mod observation;
 mod peers;
 mod prng;
 mod quantile;
+mod queue;
 mod record;
+mod rejection;
 mod retry;
 mod retry_after;
 mod revise;
@@ -106,14 +108,14 @@ pub use config::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Concern, Config, ConfigError, CooldownSpec, Deployment, DeploymentSpec,
     FallbacksSpec, Group, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Kind, Ladder, Limit, LimitSpec,
-    Load, Longest, Member, MemberSpec, OnOutage, PeersSpec, Price, Problem, Rate, RestAfter,
-    RetryBudgetSpec, RetrySpec, RouterSpec, Rung, RungSpec, Spec, Strategy, Subject, SubjectSpec,
-    TagMatch, TimeoutsSpec, Warning, WorstCase,
+    Load, Longest, Member, MemberSpec, OnOutage, Order, PeersSpec, Price, Problem, Queue,
+    QueueSpec, Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Rung, RungSpec, Spec,
+    Strategy, Subject, SubjectSpec, TagMatch, TimeoutsSpec, Warning, WorstCase,
 };
 pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{
     Abandon, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind, Input,
-    Measure, Outcome, Output, Quota, Rejection, Request, Scope, Upstream, Usage,
+    Outcome, Output, Quota, Request, Scope, Upstream, Usage,
 };
 pub use id::{AttemptId, BadId, DeploymentId, GroupId, LimitId, RequestId};
 pub use ladder::Cached;
@@ -122,6 +124,7 @@ pub use observation::{
 };
 pub use prng::{Counter, Key, Purpose, Ratio, Seed, Stream};
 pub use record::{BadLine, Digest, Line, RECORD_VERSION, Recorder, fingerprint};
+pub use rejection::{Measure, Rejection};
 pub use retry_after::RetryAfter;
 pub use router::Router;
 pub use snapshot::RestoreError;

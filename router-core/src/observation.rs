@@ -58,6 +58,28 @@ pub enum Observation {
         /// Which failure.
         failure: FailureKind,
     },
+    /// A request that nobody can take now waits in its group's queue.
+    Queued {
+        /// Which.
+        request: RequestId,
+        /// Whose queue.
+        group: GroupId,
+        /// Its class.
+        class: u8,
+        /// How many of its class, and of more urgent ones, wait already.
+        ahead: u32,
+    },
+    /// A request leaves its group's queue for its first attempt.
+    Dequeued {
+        /// Which.
+        request: RequestId,
+        /// Whose queue.
+        group: GroupId,
+        /// Its class.
+        class: u8,
+        /// How long it waited.
+        waited: Span,
+    },
     /// An attempt ended.
     Ended {
         /// Which.

@@ -97,6 +97,7 @@ impl Router {
 
     #[cold]
     pub(crate) fn hear_peer(&mut self, consumption: Consumption) {
+        self.queues.stirred = true;
         match consumption {
             Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {
                 self.hear_sign(replica);

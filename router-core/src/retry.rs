@@ -4,8 +4,8 @@ use crate::fallback::{Nobody, Unfit};
 use crate::flight::{Flight, NEVER, Try};
 use crate::router::Router;
 use crate::{
-    Cause, Counter, Detour, Failure, GiveUp, Jitter, Observation, Outcome, Rejection, Scope, Span,
-    Time, Wait,
+    Cause, Counter, Detour, Failure, GiveUp, Jitter, Observation, Outcome, Rejection, Request,
+    Scope, Span, Time, Wait,
 };
 
 /// The least time between two looks for somebody eligible.
@@ -13,7 +13,12 @@ const LOOK_AGAIN: Span = Span::from_millis(1);
 
 impl Router {
     /// A new request looks for its first attempt.
-    pub(crate) fn launch(&mut self, slot: u32) {
+    pub(crate) fn launch(&mut self, slot: u32, request: &Request) {
+        let is_gated = self.config.group(request.group).is_gated;
+        if is_gated && self.queues.waits_for(request.group) {
+            // Whoever may go by now goes first, so that the others are stuck.
+            self.pump();
+        }
         if self.flight(slot).aside != NEVER
             && let Err(why) = self.admit(slot)
         {
@@ -21,6 +26,9 @@ impl Router {
         }
         let flight = *self.flight(slot);
         let home = flight.home();
+        if is_gated && self.must_wait(slot, request) {
+            return;
+        }
         let found = self.eligibility(&flight, home);
         self.explain(&flight, home, &found);
         if found.eligible != 0 {
@@ -32,13 +40,15 @@ impl Router {
         self.flight_mut(slot).keep_to(detour);
         let Err(elsewhere) = self.fall_back(slot, detour) else { return };
         let nobody = elsewhere.map_or(here, |elsewhere| here.and(elsewhere));
-        let earliest = nobody.earliest;
-        let why = match nobody.unfit {
-            Unfit::Length => Rejection::TooLong,
-            Unfit::Budget(kind) => Rejection::Budget { kind, earliest },
-            Unfit::Not | Unfit::Kind => Rejection::NoDeployment(earliest),
-        };
-        self.close(slot, Outcome::Reject(why));
+        match nobody.refusal() {
+            Some(hopeless) => self.close(slot, Outcome::Reject(hopeless)),
+            None if self.config.group(home).queue.is_some() => {
+                self.line_up(slot, request, nobody.earliest);
+            }
+            None => {
+                self.close(slot, Outcome::Reject(Rejection::NoDeployment(nobody.earliest)));
+            }
+        }
     }
 
     /// An attempt failed. If another lives the request goes on with that one.

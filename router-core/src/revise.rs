@@ -43,13 +43,21 @@ impl Router {
         }
         self.make_room(next.router().in_flight as usize);
         // Timeouts may have changed: every live deadline moves with them, or begins to count.
-        self.seated().into_iter().for_each(|slot| self.rearm(slot));
+        self.requeue(&last);
+        for slot in self.seated() {
+            if self.flight(slot).is_queued() {
+                self.wait_anew(slot);
+            } else {
+                self.rearm(slot);
+            }
+        }
         for (index, deployment) in next.deployments().iter().enumerate() {
             let was_there = last.deployments().get(index).is_some_and(|known| !known.removed);
             if deployment.removed && was_there {
                 self.tell_if_drained(DeploymentId::at(index));
             }
         }
+        self.clear_queues();
     }
 
     /// Another process takes its place, with what a snapshot kept of it or with nothing.
@@ -80,7 +88,7 @@ impl Router {
     }
 
     /// The slots in use, in the order in which their timers were armed; those without one last, by
-    /// id: a restored router may have the same requests in other slots.
+    /// id: another router may have the same requests in other slots.
     #[cold]
     pub(crate) fn seated(&self) -> Vec<u32> {
         let mut seated: Vec<u32> = (0..self.flights.len() as u32)

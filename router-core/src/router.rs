@@ -12,6 +12,7 @@ use crate::flight::{Aside, Flight, NEVER, Try};
 use crate::health::Health;
 use crate::limit::Limit;
 use crate::peers::Peers;
+use crate::queue::Queues;
 use crate::strategy::{self, Credits, Estimates};
 use crate::timers::Timers;
 use crate::{
@@ -49,6 +50,8 @@ pub struct Router {
     pub(crate) health: Health,
     pub(crate) budget: Budget,
     pub(crate) peers: Peers,
+    /// Who waits for a first attempt.
+    pub(crate) queues: Queues,
     /// How long deployments take, and who is owed selections, for the strategies that ask.
     pub(crate) estimates: Estimates,
     pub(crate) credits: Credits,
@@ -129,6 +132,7 @@ impl Router {
             health: Health::new(&config, now),
             budget: Budget::new(&config.router().retry_budget, now),
             peers: Peers::new(&config, now),
+            queues: Queues::new(&config),
             estimates: Estimates::new(&config),
             credits: Credits::new(&config),
             barred: Vec::with_capacity(BARRED_ROOM),
@@ -148,14 +152,27 @@ impl Router {
         self.slots.len()
     }
 
-    /// Acts on every deadline before `limit`, in order.
-    fn fire_before(&mut self, limit: Time) {
+    /// Acts on every deadline before `limit`, in order. Then whoever waits may go, unless something
+    /// comes that decides who may.
+    fn fire_before(&mut self, limit: Time, lets_go: bool) {
+        let mut fired = false;
         while let Some((at, _, slot)) = self.timers.first() {
             if at >= limit {
                 break;
             }
             let (_, kind, ordinal) = self.due(slot);
             self.fire(slot, kind, ordinal);
+            fired = true;
+        }
+        if fired && lets_go {
+            self.call_next();
+        }
+    }
+
+    /// Lets go whoever waits and can.
+    fn call_next(&mut self) {
+        if self.queues.waiting != 0 {
+            self.pump();
         }
     }
 
@@ -171,6 +188,7 @@ impl Router {
             }
             TimerKind::Connect => self.time_out(slot, ordinal, Abandon::Connect, Kind::Connect),
             TimerKind::Hedge => self.hedge(slot),
+            TimerKind::Queue => self.look_up(slot),
         }
     }
 
@@ -264,7 +282,7 @@ impl Router {
         if self.asides.wants(request) {
             self.put_aside(slot, self.asides.of(request));
         }
-        self.launch(slot);
+        self.launch(slot, request);
     }
 
     /// Puts a flight into a slot.
@@ -307,6 +325,9 @@ impl Router {
     /// Ends a request: frees its slot and answers. A request that failed goes on if its ladder
     /// leads to a smaller group.
     pub(crate) fn close(&mut self, slot: u32, outcome: Outcome) {
+        if self.flight(slot).is_queued() {
+            self.leave_queue(slot, false);
+        }
         let flight = *self.flight(slot);
         let outcome = if self.config.group(flight.home()).ladder.below.is_empty() {
             outcome
@@ -316,6 +337,10 @@ impl Router {
                 None => return,
             }
         };
+        if flight.tally.made() > 0 {
+            self.queues.come_home(flight.home());
+        }
+        self.queues.stirred = true;
         self.timers.clear(slot);
         let flights = &self.flights;
         self.slots.remove(flight.id.as_u64(), |s| flights[s as usize].id.as_u64());
@@ -379,16 +404,18 @@ impl Brain for Router {
     /// news that comes exactly at a deadline is in time, whatever else the instant brings.
     fn handle(&mut self, now: Time, input: Input) -> Outputs<'_> {
         self.now = self.now.max(now);
-        self.fire_before(self.now);
+        let decides = matches!(input, Input::Reconfigure(_) | Input::Peers(_));
+        self.fire_before(self.now, !decides);
         match input {
             Input::Submit(request) => self.submit(request),
             Input::Cancel(request) => self.cancel(request),
             Input::Upstream(attempt, news) => self.hear(attempt, news),
-            Input::Tick => self.fire_before(self.now + Span::from_nanos(1)),
+            Input::Tick => self.fire_before(self.now + Span::from_nanos(1), true),
             Input::Reconfigure(config) => self.reconfigure(config),
             Input::Peers(consumption) => self.hear_peer(consumption),
             Input::Drain => self.draining = true,
         }
+        self.call_next();
         Outputs::new(&mut self.outputs)
     }
 

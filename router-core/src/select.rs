@@ -219,21 +219,56 @@ impl Router {
     /// the backoff alone.
     #[cold]
     pub(crate) fn earliest(&self, flight: &Flight, group_id: GroupId) -> Option<Time> {
+        self.returns(flight, group_id, false).min()
+    }
+
+    /// When somebody of a group could serve, as [`Self::earliest`] has it, and when time alone may
+    /// next let somebody serve who cannot now: where calls in flight are in the way, that is no
+    /// time that could be told.
+    #[cold]
+    pub(crate) fn chances(&self, flight: &Flight, group_id: GroupId) -> [Option<Time>; 2] {
+        let least = |known: Option<Time>, at| Some(known.map_or(at, |known: Time| known.min(at)));
+        let mut chances = [None; 2];
+        let panics = self.config.group(group_id).panic != Ratio::ZERO;
+        for at in self.returns(flight, group_id, false) {
+            chances[0] = least(chances[0], at);
+            if at > self.now {
+                chances[1] = least(chances[1], at);
+            }
+        }
+        if panics {
+            let pressed = self.returns(flight, group_id, true);
+            chances[1] = pressed.filter(|at| *at > self.now).fold(chances[1], least);
+        }
+        chances
+    }
+
+    /// When each member of a group that may ever serve a request could, if nothing else changes;
+    /// or, `pressed`, if its group were in panic.
+    fn returns(
+        &self,
+        flight: &Flight,
+        group_id: GroupId,
+        pressed: bool,
+    ) -> impl Iterator<Item = Time> {
         let charge = flight.charge();
         let group = self.config.group(group_id);
         let aside = self.aside(flight);
         let tagged = group.tagged(aside.tags);
-        let able = group.present().filter(|(index, member)| {
+        let (id, length) = (flight.id, flight.length());
+        let able = group.present().filter(move |(index, member)| {
             member.breaker != BreakerMode::ForcedOpen
                 && tagged & 1 << index != 0
                 && (aside.region == 0 || aside.region == member.region)
-                && flight.length() <= u64::from(member.context)
-                && !self.is_barred(flight.id, member.deployment)
+                && length <= u64::from(member.context)
+                && !self.is_barred(id, member.deployment)
                 && !self.is_withheld(member.deployment)
         });
-        able.filter_map(|(index, member)| {
-            let mut awake = self.now.max(self.health.of(member.deployment).cooling_until());
-            if member.breaker == BreakerMode::Enforce {
+        able.filter_map(move |(index, member)| {
+            let state = self.health.of(member.deployment);
+            let rest = if pressed { state.asked_until() } else { state.cooling_until() };
+            let mut awake = self.now.max(rest);
+            if member.breaker == BreakerMode::Enforce && !pressed {
                 awake = awake.max(self.shut_until(group_id, index));
             }
             if flight.aside != NEVER {
@@ -245,7 +280,6 @@ impl Router {
                 Some(latest.max(at))
             })
         })
-        .min()
     }
 
     /// Tells why members were excluded.

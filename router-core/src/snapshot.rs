@@ -8,6 +8,7 @@ mod accounts;
 mod counts;
 mod flights;
 mod learned;
+mod queues;
 mod words;
 
 use alloc::format;
@@ -114,7 +115,8 @@ impl Router {
         }
         // In the order in which their timers were armed, so that ties fall as before.
         let mut seated = self.seated().into_iter();
-        seated.try_for_each(|slot| self.write_flight(out, self.flight(slot)))
+        seated.try_for_each(|slot| self.write_flight(out, self.flight(slot)))?;
+        self.write_queues(out)
     }
 
     /// The router that wrote `text` with [`Self::snapshot`], under the same configuration (the
@@ -204,6 +206,7 @@ impl Router {
         while let Some(words) = lines.may("flight") {
             router.read_flight(words, &mut lines)?;
         }
+        router.read_queues(&mut lines)?;
         lines.end()?;
         Ok(router)
     }

@@ -25,11 +25,13 @@ pub enum TimerKind {
     Hedge,
     /// A waiting request may try again.
     Retry,
+    /// A wait in a queue ends, or somebody may be there for who is first in it.
+    Queue,
 }
 
 impl TimerKind {
     /// Every kind, in order of number.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Deadline,
         Self::Total,
         Self::Idle,
@@ -37,6 +39,7 @@ impl TimerKind {
         Self::Connect,
         Self::Hedge,
         Self::Retry,
+        Self::Queue,
     ];
 }
 
@@ -223,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn they_agree_with_a_sorted_list(
-            steps in prop::collection::vec((0_u32..20, 0_u64..30, 0_usize..7), 0..300),
+            steps in prop::collection::vec((0_u32..20, 0_u64..30, 0_usize..8), 0..300),
             left in prop::option::of(0_u64..200),
         ) {
             let mut timers = Timers::with_capacity(20);

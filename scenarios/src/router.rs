@@ -146,6 +146,7 @@ fn router(section: &Section) -> RouterSpec {
                 .word("on_outage", &OnOutage::ALL.map(|it| (it.name(), it)))
                 .unwrap_or(OnOutage::Open),
         }),
+        priorities: group::texts(section, "priorities"),
     }
 }
 

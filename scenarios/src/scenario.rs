@@ -101,6 +101,7 @@ fn demand(section: &Section) -> DemandSpec {
         stream: section.node("stream").and_then(streams),
         tags: section.texts("tags"),
         region: section.spanned("region"),
+        priority: section.spanned("priority"),
         conversations: section.get("conversations"),
         repeats: section.node("repeats").and_then(repeats),
         patience: section.spanned("patience"),

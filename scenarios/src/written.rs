@@ -107,6 +107,8 @@ pub struct DemandSpec {
     pub tags: Vec<Spanned<String>>,
     /// `region` that every request asks for.
     pub region: Option<Spanned<String>>,
+    /// The class that every request is of.
+    pub priority: Option<Spanned<String>>,
     /// `conversations` that calls belong to.
     pub conversations: Option<u32>,
     /// `repeats`: questions that many ask.

@@ -266,6 +266,7 @@ impl Clients {
             properties: self.keys.labels(demand, id),
             tags: demand.tags,
             region: demand.region,
+            priority: demand.priority,
             affinity: self.conversations.of(id),
             ..Request::new(id, demand.group, input)
         }

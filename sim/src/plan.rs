@@ -151,6 +151,8 @@ pub struct Demand {
     pub tags: u64,
     /// The region that every request asks for, as `Config::region` numbers it; zero means any.
     pub region: u16,
+    /// The class that every request is of, a place in `router.priorities`.
+    pub priority: u8,
     /// Each call belongs to one of so many conversations, which its request names as its affinity.
     /// Zero: to none.
     pub conversations: u32,

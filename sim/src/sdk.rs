@@ -32,24 +32,30 @@ impl Answer {
                 should_retry: failure.should_retry,
             }),
             Outcome::Reject(rejection) => Ok(match rejection {
-                Rejection::Drain | Rejection::Full => Self::error(503),
+                Rejection::Drain | Rejection::Full | Rejection::GroupFull => Self::error(503),
+                // Nobody exceeded anything: the gateway itself has no room.
+                Rejection::QueueFull(at) | Rejection::QueueTimeout(at) | Rejection::Shed(at) => {
+                    Self { retry_after: Some(Self::wait(now, at)), ..Self::error(503) }
+                }
                 Rejection::Duplicate => Self::error(409),
                 // What the providers themselves say of a prompt that fits no model.
                 Rejection::TooLong => Self::error(400),
                 Rejection::Accounts => Self::error(503),
-                // In milliseconds, rounded up, so that who obeys is not early.
                 Rejection::NoDeployment(at)
                 | Rejection::Subject { earliest: at, .. }
-                | Rejection::Budget { earliest: at, .. } => Self {
-                    retry_after: at
-                        .map(|at| Span::from_millis(at.since(now).as_nanos().div_ceil(1_000_000))),
-                    ..Self::error(429)
-                },
+                | Rejection::Budget { earliest: at, .. } => {
+                    Self { retry_after: at.map(|at| Self::wait(now, at)), ..Self::error(429) }
+                }
             }),
             Outcome::Expire => Ok(Self::error(504)),
             // Nobody but this client cancels.
             Outcome::Cancel => Ok(Self::error(499)),
         }
+    }
+
+    /// In milliseconds, rounded up, so that who obeys is not early.
+    const fn wait(now: Time, at: Time) -> Span {
+        Span::from_millis(at.since(now).as_nanos().div_ceil(1_000_000))
     }
 
     /// The status of a failure: its own, or what a gateway says of a wire that failed it.

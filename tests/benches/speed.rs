@@ -22,6 +22,7 @@ fn main() {
     tell("thousand_rps", simulate);
     tell("thousand_rps_policies", simulate_policies);
     tell("thousand_rps_subjects", simulate_subjects);
+    tell("thousand_rps_queue", simulate_queue);
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark speaks to its terminal")]
@@ -65,6 +66,11 @@ fn simulate_subjects() -> u64 {
     run(stage::thousand_rps_with_subjects())
 }
 
+/// Runs it with fewer places than calls, and a queue.
+fn simulate_queue() -> u64 {
+    run(stage::thousand_rps_with_queue())
+}
+
 fn run((config, resolved): (Arc<Config>, Resolved)) -> u64 {
     let fold = Fold::new(Arc::clone(&config), resolved.frame.clone());
     let brain = Router::new(Arc::clone(&config), resolved.plan.seed, Time::ZERO);
@@ -100,6 +106,13 @@ fn thousand_rps_policies(bencher: Bencher<'_, '_>) {
 fn thousand_rps_subjects(bencher: Bencher<'_, '_>) {
     let requests = simulate_subjects();
     bencher.counter(ItemsCount::new(requests)).bench_local(simulate_subjects);
+}
+
+/// The same with fewer places than calls, so that most wait in a queue.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn thousand_rps_queue(bencher: Bencher<'_, '_>) {
+    let requests = simulate_queue();
+    bencher.counter(ItemsCount::new(requests)).bench_local(simulate_queue);
 }
 
 /// Six deployments with limits of requests, tokens and calls at once, and a fallback group.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use router_core::{Config, Driver, Router, Time};
 use scenarios::resolve::Resolved;
 use sim::World;
-use tests::stage::{thousand_rps, thousand_rps_with_policies, thousand_rps_with_subjects};
+use tests::stage::{
+    thousand_rps, thousand_rps_with_policies, thousand_rps_with_queue, thousand_rps_with_subjects,
+};
 
 #[test]
 fn a_request_in_flight_takes_at_most_256_bytes() {
@@ -26,6 +28,11 @@ fn a_request_allocates_nothing_with_breaker_hedges_and_estimates() {
 #[test]
 fn a_request_allocates_nothing_on_account_of_subjects() {
     allocates_nothing(thousand_rps_with_subjects());
+}
+
+#[test]
+fn a_request_that_waits_in_a_queue_allocates_nothing() {
+    allocates_nothing(thousand_rps_with_queue());
 }
 
 /// After warm-up, which is when tables have grown to the run's peak.

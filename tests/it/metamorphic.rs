@@ -24,11 +24,15 @@ fn moved(output: Output, by: Span) -> Output {
                 Rejection::Budget { kind, earliest } => {
                     Rejection::Budget { kind, earliest: earliest.map(later) }
                 }
+                Rejection::QueueFull(at) => Rejection::QueueFull(later(at)),
+                Rejection::QueueTimeout(at) => Rejection::QueueTimeout(later(at)),
+                Rejection::Shed(at) => Rejection::Shed(later(at)),
                 Rejection::Drain
                 | Rejection::Full
                 | Rejection::TooLong
                 | Rejection::Duplicate
-                | Rejection::Accounts => rejection,
+                | Rejection::Accounts
+                | Rejection::GroupFull => rejection,
             };
             Output::Finish(id, Outcome::Reject(rejection))
         }
@@ -89,6 +93,8 @@ fn renamed(output: Output, name: impl Fn(DeploymentId) -> DeploymentId) -> Outpu
             Observation::Excluded { .. }
             | Observation::Stranded { .. }
             | Observation::Held { .. }
+            | Observation::Queued { .. }
+            | Observation::Dequeued { .. }
             | Observation::GaveUp { .. }
             | Observation::Stepped { .. }
             | Observation::Closed { .. }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use router_core::{
     BreakerSpec, BreakerWindow, Cause, Config, DeploymentId, DeploymentSpec, FailureKind, GroupId,
-    GroupSpec, Input, LimitSpec, MemberSpec, Observation, Outcome, Output, Problem, Rate,
-    Rejection, Request, RequestId, Router, Seed, Span, Spec, Strategy,
+    GroupSpec, Input, LimitSpec, MemberSpec, Observation, Order, Outcome, Output, Problem,
+    QueueSpec, Rate, Rejection, Request, RequestId, Router, Seed, Span, Spec, Strategy,
 };
 use tests::revisions::{reloads, with_a_stranger};
 use tests::stage::{Stage, ms, retry_after, sent, spec, spec_with_backup};
@@ -283,6 +283,107 @@ fn a_group_with_a_new_member_owes_nobody_anything_and_others_do() {
     assert_eq!(credits(&stage), ["0", "2"]);
     revise(&mut stage, 1, &with(&two, "new"));
     assert_eq!(credits(&stage), ["2"]);
+}
+
+/// One request of `chat` at a time on its way, the others wait.
+fn queueing(queue: Option<QueueSpec>) -> Spec {
+    let mut spec = spec(&[1]);
+    spec.router.priorities = vec!["now".into(), "later".into()];
+    spec.groups[0].in_flight = Some(1);
+    spec.groups[0].queue = queue;
+    spec
+}
+
+/// Request 1 is on its way, 2 to 5 wait, 3 of them behind the others.
+fn waiting() -> Stage {
+    let mut stage = Stage::new(&queueing(Some(QueueSpec::new(4))));
+    for n in 1..=5 {
+        stage.submit_with(ms(n), n, |request| request.priority = u8::from(n == 3));
+    }
+    assert_eq!(stage.dispatches().len(), 1);
+    stage
+}
+
+/// Who goes when, each served at once.
+fn served(stage: &mut Stage) -> Vec<u64> {
+    let mut served = Vec::new();
+    while let Some((_, dispatch)) = stage.dispatches().get(served.len()) {
+        let n = dispatch.attempt.request.sequence();
+        stage.complete(ms(20 + n), n, 1, 1);
+        served.push(n);
+    }
+    served
+}
+
+#[test]
+fn who_waits_lines_up_as_the_new_file_says() {
+    let mut other = QueueSpec::new(8);
+    other.order = Order::Lifo;
+    for (file, order) in [
+        (queueing(Some(QueueSpec::new(4))), [1, 2, 4, 5, 3]),
+        (queueing(Some(other)), [1, 5, 4, 2, 3]),
+        (without_class(queueing(Some(QueueSpec::new(4)))), [1, 2, 3, 4, 5]),
+    ] {
+        let mut stage = waiting();
+        assert_eq!(revise(&mut stage, 10, &file), []);
+        assert_eq!(served(&mut stage), order);
+    }
+}
+
+fn without_class(mut spec: Spec) -> Spec {
+    spec.router.priorities.pop();
+    spec
+}
+
+#[test]
+fn of_a_smaller_queue_the_last_are_refused_and_of_none_whoever_cannot_go() {
+    let refused = |outputs: &[Output]| -> Vec<u64> {
+        let refused = |output: &Output| match output {
+            Output::Finish(id, Outcome::Reject(Rejection::QueueFull(at))) => {
+                assert!(*at >= ms(10));
+                Some(id.sequence())
+            }
+            Output::Finish(..)
+            | Output::Dispatch(_)
+            | Output::Abandon(..)
+            | Output::Commit(_)
+            | Output::Observe(_) => None,
+        };
+        outputs.iter().filter_map(refused).collect()
+    };
+    let mut stage = waiting();
+    let out = revise(&mut stage, 10, &queueing(Some(QueueSpec::new(2))));
+    assert_eq!((refused(&out), served(&mut stage)), (vec![3, 5], vec![1, 2, 4]));
+    let mut stage = waiting();
+    assert_eq!(refused(&revise(&mut stage, 10, &queueing(None))), [3, 5, 4, 2]);
+    assert_eq!(stage.router.in_flight(), 1);
+    // With room for another two it is two that are left over.
+    let mut stage = waiting();
+    let mut wider = queueing(None);
+    wider.groups[0].in_flight = Some(3);
+    let out = revise(&mut stage, 10, &wider);
+    assert_eq!(sent(&out), Some((0, Cause::Primary)));
+    assert_eq!((refused(&out), stage.dispatches().len()), (vec![3, 5], 3));
+}
+
+#[test]
+fn a_new_groups_queue_holds_and_who_waits_for_a_removed_group_is_served() {
+    let mut stage = waiting();
+    let mut next = queueing(None);
+    next.groups[0].name = "other".into();
+    next.groups[0].queue = Some(QueueSpec::new(1));
+    assert_eq!(revise(&mut stage, 10, &next), []);
+    let other = stage.router.config().group_named("other").expect("it is there");
+    let outs = [6, 7, 8].map(|n| {
+        let request = Request::new(RequestId::new(0, n, 0), other, 100);
+        stage.feed(ms(11), Input::Submit(request))
+    });
+    assert_eq!(sent(&outs[0]), Some((0, Cause::Primary)));
+    assert!(matches!(outs[1][..], [Output::Observe(Observation::Queued { .. })]));
+    assert!(matches!(stage.outcome(8), Some((_, Outcome::Reject(Rejection::QueueFull(_))))));
+    let mut all = served(&mut stage);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 5, 6, 7]);
 }
 
 proptest! {

@@ -161,7 +161,7 @@ fn the_parts_of_a_metric_add_up_to_it() {
             "the router waiting before another",
             "clients waiting to try again",
             "the provider that answered",
-            "queue (this version has none)",
+            "the queue",
             "the router itself",
         ];
         let sum: f64 = parts.iter().map(|part| amount(after(&text, part))).sum();

@@ -23,7 +23,7 @@ const PARTS: [&str; 6] = [
     "the router waiting before another",
     "clients waiting to try again",
     "the provider that answered",
-    "queue (this version has none)",
+    "the queue",
     "the router itself",
 ];
 
@@ -33,6 +33,7 @@ const fn part_of(toll: Toll) -> &'static str {
         Toll::Waited(..) => PARTS[1],
         Toll::Client => PARTS[2],
         Toll::Connecting(_) | Toll::FirstToken(_) | Toll::Streaming(_) => PARTS[3],
+        Toll::Queue => PARTS[4],
         Toll::Own => PARTS[5],
     }
 }

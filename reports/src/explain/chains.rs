@@ -14,6 +14,7 @@ use crate::words::{count, percent, seconds};
 pub(super) enum Link {
     Died(Death, DeploymentId),
     Waited(Wait),
+    Queued,
     Client,
     Ended(Verdict),
     /// The first token, or the answer.
@@ -119,7 +120,11 @@ fn steps(trail: &Trail, until: Time) -> Vec<(Link, Span)> {
             Piece::Verdict(verdict) if won.is_none() => {
                 steps.push((Link::Ended(verdict), Span::ZERO))
             }
-            Piece::Wait { .. } | Piece::Client { .. } | Piece::Verdict(_) => {}
+            Piece::Queue { from, until: end } if from < until => {
+                steps.push((Link::Queued, end.unwrap_or(until).min(until).since(from)));
+            }
+            Piece::Wait { .. } | Piece::Queue { .. } | Piece::Client { .. } | Piece::Verdict(_) => {
+            }
         }
     }
     steps.extend(won);
@@ -144,6 +149,7 @@ fn step(
             format!("{what} on {}{time}", name(id))
         }
         Link::Waited(why) => format!("{} {}", waited(why), mean(ns)),
+        Link::Queued => format!("waits {} in the queue", mean(ns)),
         Link::Client => format!("client tries again after {}", mean(ns)),
         Link::Ended(verdict) => match verdict {
             Verdict::GaveUp(why) => format!("gave up: {}", say::gave_up_briefly(why)),

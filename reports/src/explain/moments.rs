@@ -134,10 +134,12 @@ impl Moments {
             Observation::Waiting { attempt, why, .. } => {
                 self.resolve(now, attempt.request, why != Wait::Backoff);
             }
+            Observation::Queued { request, .. } => self.resolve(now, request, true),
             Observation::GaveUp { request, why } => {
                 self.resolve(now, request, matches!(why, GiveUp::Stranded | GiveUp::Deadline));
             }
             Observation::Ended { .. }
+            | Observation::Dequeued { .. }
             | Observation::Rested { .. }
             | Observation::Breaker { .. }
             | Observation::Concurrency { .. }

@@ -222,6 +222,22 @@ impl Story {
                     self.waiting(now, attempt, (until.since(now), why), deployment);
                 }
             }
+            Observation::Queued { request, ahead, .. } => {
+                if self.is_subject(request) {
+                    let ahead = match ahead {
+                        0 => "with nobody ahead".to_owned(),
+                        1 => "behind 1 other".to_owned(),
+                        others => format!("behind {others} others"),
+                    };
+                    self.line(now, 0, format!("waits in the queue {ahead}"));
+                }
+            }
+            Observation::Dequeued { request, waited, .. } => {
+                if self.is_subject(request) {
+                    let text = format!("leaves the queue after {}", say::span(waited));
+                    self.line(now, 0, text);
+                }
+            }
             Observation::Ended { attempt, .. } => {
                 self.struck = None;
                 if self.is_subject(attempt.request) {

@@ -183,6 +183,7 @@ pub(super) fn toll_name(config: &Config, toll: Toll) -> String {
             let (what, kind) = (waited(why), say::a(kind));
             format!("{what} after {kind} on {}", name(id))
         }
+        Toll::Queue => "the queue".to_owned(),
         Toll::Client => "the client's own wait before it tried again".to_owned(),
         Toll::Connecting(id) => format!("connecting to {}", name(id)),
         Toll::FirstToken(id) => format!("{} up to its first token", name(id)),

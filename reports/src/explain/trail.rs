@@ -30,6 +30,11 @@ pub(super) enum Piece {
         from: Time,
         until: Option<Time>,
     },
+    /// In its group's queue.
+    Queue {
+        from: Time,
+        until: Option<Time>,
+    },
     /// The client's own wait before it tries again.
     Client {
         from: Time,
@@ -80,6 +85,7 @@ pub(super) enum Toll {
     Dead(Death, DeploymentId),
     Waited(Wait, FailureKind, DeploymentId),
     Client,
+    Queue,
     Connecting(DeploymentId),
     FirstToken(DeploymentId),
     Streaming(DeploymentId),
@@ -124,7 +130,9 @@ impl Trail {
     pub(super) fn legs(&self) -> impl Iterator<Item = &Leg> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Attempt(leg) => Some(leg),
-            Piece::Wait { .. } | Piece::Client { .. } | Piece::Verdict(_) => None,
+            Piece::Wait { .. } | Piece::Queue { .. } | Piece::Client { .. } | Piece::Verdict(_) => {
+                None
+            }
         })
     }
 
@@ -169,7 +177,10 @@ impl Trail {
         let last = self.pieces.iter().rev().find(|piece| !matches!(piece, Piece::Client { .. }));
         match last {
             Some(Piece::Verdict(verdict)) => Some(*verdict),
-            Some(Piece::Attempt(_) | Piece::Wait { .. } | Piece::Client { .. }) | None => None,
+            Some(
+                Piece::Attempt(_) | Piece::Wait { .. } | Piece::Queue { .. } | Piece::Client { .. },
+            )
+            | None => None,
         }
     }
 
@@ -177,7 +188,9 @@ impl Trail {
     pub(super) fn is_of_last_try(&self, leg: &Leg) -> bool {
         let after = self.pieces.iter().rev().take_while(|piece| match piece {
             Piece::Attempt(other) => other.attempt != leg.attempt,
-            Piece::Wait { .. } | Piece::Client { .. } | Piece::Verdict(_) => true,
+            Piece::Wait { .. } | Piece::Queue { .. } | Piece::Client { .. } | Piece::Verdict(_) => {
+                true
+            }
         });
         // Its user may have left while the client waited, which is no further try.
         let mut further = after.skip(1).filter(|piece| matches!(piece, Piece::Client { .. }));
@@ -192,16 +205,19 @@ impl Trail {
     fn leg(&mut self, attempt: AttemptId) -> Option<&mut Leg> {
         self.pieces.iter_mut().rev().find_map(|piece| match piece {
             Piece::Attempt(leg) if leg.attempt == attempt => Some(leg),
-            Piece::Attempt(_) | Piece::Wait { .. } | Piece::Client { .. } | Piece::Verdict(_) => {
-                None
-            }
+            Piece::Attempt(_)
+            | Piece::Wait { .. }
+            | Piece::Queue { .. }
+            | Piece::Client { .. }
+            | Piece::Verdict(_) => None,
         })
     }
 
     /// Ends the wait that is under way, if one is.
     fn stop_waiting(&mut self, now: Time) {
-        if let Some(Piece::Wait { until: until @ None, .. }) = self.pieces.last_mut() {
-            *until = Some(now);
+        if let Some(Piece::Wait { until, .. } | Piece::Queue { until, .. }) = self.pieces.last_mut()
+        {
+            until.get_or_insert(now);
         }
     }
 
@@ -262,6 +278,7 @@ impl Piece {
             Self::Wait { why, deployment, failure, from, until } => {
                 Some((Toll::Waited(why, failure, deployment), from, until))
             }
+            Self::Queue { from, until } => Some((Toll::Queue, from, until)),
             Self::Client { from, until } => Some((Toll::Client, from, Some(until))),
             Self::Verdict(_) => None,
         }
@@ -335,6 +352,16 @@ impl Trails {
                     trail.stop_waiting(now);
                     let until = None;
                     trail.pieces.push(Piece::Wait { why, deployment, failure, from: now, until });
+                }
+            }
+            Observation::Queued { request, .. } => {
+                if let Some(trail) = self.of(request) {
+                    trail.pieces.push(Piece::Queue { from: now, until: None });
+                }
+            }
+            Observation::Dequeued { request, .. } => {
+                if let Some(trail) = self.of(request) {
+                    trail.stop_waiting(now);
                 }
             }
             Observation::GaveUp { request, why } => {

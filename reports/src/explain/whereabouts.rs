@@ -110,6 +110,8 @@ impl Whereabouts {
             | Observation::Selected { .. }
             | Observation::Stranded { .. }
             | Observation::Waiting { .. }
+            | Observation::Queued { .. }
+            | Observation::Dequeued { .. }
             | Observation::Held { .. }
             | Observation::Concurrency { .. }
             | Observation::Spared { .. }

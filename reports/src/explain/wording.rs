@@ -261,6 +261,8 @@ impl Story {
             | Observation::Selected { .. }
             | Observation::Stranded { .. }
             | Observation::Waiting { .. }
+            | Observation::Queued { .. }
+            | Observation::Dequeued { .. }
             | Observation::Ended { .. }
             | Observation::Held { .. }
             | Observation::GaveUp { .. }
@@ -278,6 +280,8 @@ impl Story {
     }
 }
 
+const TOLD: &str = ", which the client is told";
+
 /// Why a request was never tried.
 pub(super) fn rejected(now: Time, why: Rejection, config: &Config) -> String {
     let until = |earliest: Option<Time>| match earliest {
@@ -292,10 +296,19 @@ pub(super) fn rejected(now: Time, why: Rejection, config: &Config) -> String {
         Rejection::NoDeployment(None) => "nobody could ever take it".to_owned(),
         Rejection::NoDeployment(Some(at)) if at <= now => "nobody has a free place".to_owned(),
         Rejection::NoDeployment(Some(at)) => {
-            format!(
-                "nobody can take it before {}, which the client is told",
-                say::span(at.since(now))
-            )
+            format!("nobody can take it before {}{TOLD}", say::span(at.since(now)))
+        }
+        Rejection::GroupFull => "its group has `in_flight` requests on their way".to_owned(),
+        Rejection::QueueFull(at) => {
+            format!("the queue is full, and worth trying in {}{TOLD}", say::span(at.since(now)))
+        }
+        Rejection::QueueTimeout(at) => {
+            let long = say::span(at.since(now));
+            format!("it waited as long as the queue lets it, and is worth trying in {long}{TOLD}")
+        }
+        Rejection::Shed(at) => {
+            let long = say::span(at.since(now));
+            format!("it makes room in the queue for another, and is worth trying in {long}{TOLD}")
         }
         Rejection::TooLong => "the prompt fits nobody's context window".to_owned(),
         Rejection::Full => "the router has `router.in_flight` requests in flight".to_owned(),

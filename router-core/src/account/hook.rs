@@ -137,6 +137,8 @@ impl Router {
         if payer.places == Payer::NONE.places {
             return;
         }
+        // Those that wait may have nothing left.
+        self.queues.stirred = true;
         let cost = reserve(config, flight, attempt.deployment);
         let requests = u64::from(attempt.ordinal == 1);
         let charge = Charge { requests, ..flight.charge() };

@@ -12,6 +12,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+pub(crate) use hook::Obstacle;
 pub(crate) use spend::{Cost, Spend};
 
 use crate::flight::NEVER;

@@ -185,6 +185,8 @@ impl Auditor {
             | Observation::Selected { .. }
             | Observation::Stranded { .. }
             | Observation::Waiting { .. }
+            | Observation::Queued { .. }
+            | Observation::Dequeued { .. }
             | Observation::Ended { .. }
             | Observation::Held { .. }
             | Observation::GaveUp { .. }

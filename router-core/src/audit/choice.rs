@@ -43,6 +43,7 @@ impl Auditor {
         let mut judged = false;
         let breach = self
             .too_many(flight, dispatch)
+            .or_else(|| self.pushes_in(flight, dispatch.group))
             .or_else(|| self.too_late(flight, dispatch))
             .or_else(|| self.misstep(flight, dispatch))
             .or_else(|| self.astray(flight, dispatch, member))
@@ -94,7 +95,11 @@ impl Auditor {
                 | Rejection::Duplicate
                 | Rejection::Subject { .. }
                 | Rejection::Budget { .. }
-                | Rejection::Accounts,
+                | Rejection::Accounts
+                | Rejection::GroupFull
+                | Rejection::QueueFull(_)
+                | Rejection::QueueTimeout(_)
+                | Rejection::Shed(_),
             )
             | None => {}
         }
@@ -230,7 +235,8 @@ impl Auditor {
         let Choice { dispatch, place, affordable, .. } = choice;
         let (id, group, at) = (dispatch.attempt, place.group, flight.at);
         let said = |what: String| Some((Invariant::OnlyEligible, format!("{id}: {what}")));
-        if group != flight.group {
+        // Who steps down before its first attempt is looked into as that.
+        if group != flight.group && (flight.attempts > 0 || !self.steps(flight, group)) {
             let spare = if flight.woken { 0 } else { flight.tried };
             let allowed = affordable && (flight.woken || flight.may_retry(&self.config));
             let here = flight.attempts == 0 || allowed;
@@ -339,6 +345,9 @@ impl Auditor {
             let breaker = &mut self.health.breakers[group.index()][member];
             breaker.dispatched(at, cause == Cause::Panic)
         };
+        if flight.attempts == 0 {
+            self.queues.set_out(config, flight);
+        }
         let reserved = flight.take();
         let first = flight.attempts == 0;
         let cost = accounts::price(config, deployment, reserved);

@@ -34,6 +34,14 @@ impl Auditor {
                 self.held(attempt, why);
                 None
             }
+            Observation::Queued { .. } => {
+                self.lines_up(id, &observation);
+                None
+            }
+            Observation::Dequeued { .. } => {
+                self.goes(id, &observation);
+                None
+            }
             Observation::Closed { .. } => {
                 self.told = true;
                 self.closed(id, &observation);

@@ -46,6 +46,7 @@ impl Auditor {
 
     /// The last mention of a request.
     pub(super) fn finished(&mut self, id: RequestId, outcome: Outcome) {
+        self.turns_down(id, outcome);
         let said = match outcome {
             Outcome::Serve(attempt, usage) => {
                 let given = self.flights.get(&id).and_then(|flight| flight.answer);
@@ -75,6 +76,7 @@ impl Auditor {
             self.breach(invariant, Some(id), || detail);
         }
         let Some(flight) = self.flights.remove(&id) else { return };
+        self.queues.over(&self.config, &flight);
         self.due.remove(&(flight.listed, id));
         self.accounts.close(&flight.accounts, flight.attempts > 0);
         for live in flight.lives() {
@@ -100,7 +102,11 @@ impl Auditor {
                 | Rejection::Subject { .. }
                 | Rejection::Budget { .. }
                 | Rejection::Accounts
-                | Rejection::Duplicate => Invariant::Parallel,
+                | Rejection::Duplicate
+                | Rejection::GroupFull
+                | Rejection::QueueFull(_)
+                | Rejection::QueueTimeout(_)
+                | Rejection::Shed(_) => Invariant::Parallel,
             };
             return Some((invariant, format!("should have been refused: {rejection:?}")));
         }
@@ -148,7 +154,13 @@ impl Auditor {
         let said = |detail: String| (Invariant::WorkConservation, detail);
         let earliest = match rejection {
             Rejection::NoDeployment(_) if flight.refused == Some(rejection) => return None,
-            Rejection::NoDeployment(earliest) => earliest,
+            Rejection::NoDeployment(earliest) => {
+                if earliest.is_some() && self.config.group(flight.request.group).queue.is_some() {
+                    let detail = "is rejected, though there is a queue for it";
+                    return Some((Invariant::WorkConservation, detail.into()));
+                }
+                earliest
+            }
             Rejection::Subject { kind, what, earliest } => {
                 return self.is_refused(flight, kind, what, earliest).map(said);
             }
@@ -157,6 +169,14 @@ impl Auditor {
             }
             Rejection::Accounts => {
                 return self.is_crowded(id).map(said);
+            }
+            Rejection::GroupFull
+            | Rejection::QueueFull(_)
+            | Rejection::QueueTimeout(_)
+            | Rejection::Shed(_) => {
+                let said = self.is_turned_away(flight, rejection);
+                self.premise(Invariant::QueueBound);
+                return said;
             }
             Rejection::Drain | Rejection::TooLong | Rejection::Full | Rejection::Duplicate => {
                 let long = rejection == Rejection::TooLong && self.too_long(flight);
@@ -167,7 +187,7 @@ impl Auditor {
         };
         let said = if self.too_long(flight) {
             Some("is not told that it is too long".into())
-        } else if self.has_credit(flight) == Answer::No {
+        } else if flight.queued.is_none() && self.has_credit(flight) == Answer::No {
             Some("is not told that its subject's limit is in the way".into())
         } else if self.too_dear(flight) == Answer::Yes {
             Some("is not told that a budget is in the way".into())

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::accounts::{Spent, Who};
 use super::health::Place;
 use super::limits::Take;
+use super::queue::Kin;
 use crate::{
     Abandon, AttemptId, Config, DeploymentId, Detour, End, Failure, FailureClass, FailureKind,
     GiveUp, GroupId, Outcome, Rejection, Request, Rung, Scope, Span, Time, TimeoutsSpec, Usage,
@@ -163,6 +164,11 @@ pub(super) struct Flight {
     /// Whether one was made or held back.
     pub(super) hedged: bool,
     pub(super) waiting: Option<Time>,
+    /// Until when it may wait in a queue, if it does, and since when that holds; of which kin it
+    /// is there; whether it left for its first attempt.
+    pub(super) queued: Option<(Time, Time)>,
+    pub(super) kin: Option<Kin>,
+    pub(super) called: bool,
     /// How many attempts were allowed when its last wait began: a new configuration with fewer
     /// does not end that wait.
     pub(super) planned: u8,
@@ -228,6 +234,9 @@ impl Flight {
             hedge: None,
             hedged: false,
             waiting: None,
+            queued: None,
+            kin: None,
+            called: false,
             planned: 0,
             committed: None,
             failed: None,
@@ -269,7 +278,13 @@ impl Flight {
             return Time::MAX;
         }
         let attempt = self.lives().map(Attempt::due).min().unwrap_or(Time::MAX);
-        self.deadline.min(attempt.max(self.floor)).min(self.waiting.unwrap_or(Time::MAX))
+        let wait = self.waiting.into_iter().chain(self.patience()).min().unwrap_or(Time::MAX);
+        self.deadline.min(attempt.max(self.floor)).min(wait)
+    }
+
+    /// When its wait in a queue ends: what a new configuration has made too long ends at once.
+    pub(super) fn patience(&self) -> Option<Time> {
+        self.queued.map(|(until, since)| until.max(since))
     }
 
     /// New timeouts hold from now on, for calls in flight, too: counted as ever, but none is due

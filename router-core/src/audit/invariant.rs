@@ -57,6 +57,10 @@ pub enum Invariant {
     Punctual,
     /// Less than the full answer is given by the ladder, rung by rung.
     Ladder,
+    /// A queue holds no more than it may, and turns away only when it is full.
+    QueueBound,
+    /// Who waits goes in order.
+    QueueOrder,
     /// A draining router takes nothing new.
     DrainHolds,
     /// What the router says of itself is so.
@@ -65,7 +69,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Conservation,
         Self::AttemptCap,
         Self::RetryBudget,
@@ -90,6 +94,8 @@ impl Invariant {
         Self::TimeMonotone,
         Self::Punctual,
         Self::Ladder,
+        Self::QueueBound,
+        Self::QueueOrder,
         Self::DrainHolds,
         Self::ClaimsHold,
     ];
@@ -134,7 +140,8 @@ impl Invariant {
                  are heard than there are, where the configuration closes for that"
             }
             Self::Parallel => {
-                "calls in flight never exceed a parallel limit, nor requests `router.in_flight`"
+                "calls in flight never exceed a parallel limit, nor requests `router.in_flight` or \
+                 their group's `in_flight`"
             }
             Self::Subjects => {
                 "what is dispatched on a subject's account stays within each rate of its limit, \
@@ -177,7 +184,7 @@ impl Invariant {
             }
             Self::WorkConservation => {
                 "every exclusion, wait, refusal and surrender names a bound that is exhausted at \
-                 that instant"
+                 that instant, and nobody waits in a queue whom somebody could take"
             }
             Self::TimeMonotone => {
                 "time never goes back, deadlines are acted on in their order and none early"
@@ -187,6 +194,14 @@ impl Invariant {
                 "a cached answer is one that the request says is there; it, a static text or a \
                  smaller group is given only where the ladder says so and nothing above it has \
                  anything, and no error while some rung has"
+            }
+            Self::QueueBound => {
+                "a queue never holds more than its size, and nobody waits where there is none"
+            }
+            Self::QueueOrder => {
+                "of those that wait nobody goes before one of a more urgent class, of a lane whose \
+                 turn it is or ahead in its lane, unless that one asks for tags or a region that \
+                 nobody has free, and no newcomer before any of them"
             }
             Self::DrainHolds => "after a drain every new request is rejected",
             Self::ClaimsHold => {
@@ -223,6 +238,8 @@ impl Invariant {
             Self::TimeMonotone => "time-monotone",
             Self::Punctual => "punctual",
             Self::Ladder => "ladder",
+            Self::QueueBound => "queue-bound",
+            Self::QueueOrder => "queue-order",
             Self::DrainHolds => "drain-holds",
             Self::ClaimsHold => "claims-hold",
         }

@@ -54,6 +54,7 @@ impl Auditor {
             && self.has_credit(flight) != Answer::No
             && self.detour(flight) == Detour::Any
             && flight.visited & 1 << group.index() == 0
+            && (flight.attempts > 0 || !self.queues.is_full(&self.config, flight.request.group))
     }
 
     /// Whether a rung certainly has something for a request.
@@ -70,11 +71,14 @@ impl Auditor {
         }
     }
 
-    /// Whether a dispatch to this group is a step down.
+    /// Whether a dispatch to this group is a step down. To a group that is a fallback as well it is
+    /// if that is said of a first attempt: whoever is put out of a queue may be sent where it had
+    /// to wait to go.
     pub(super) fn steps(&self, flight: &Flight, group: GroupId) -> bool {
         let falls_back = self.candidates(flight, self.detour(flight)).any(|other| other == group);
+        let said = flight.attempts == 0 && flight.told_rung == Some(Rung::Group(group));
         group != flight.group
-            && !falls_back
+            && (!falls_back || said)
             && self.may_visit(flight, group)
             && self.below(flight).any(|rung| rung == Rung::Group(group))
     }
@@ -108,6 +112,11 @@ impl Auditor {
         }
         if flight.attempts == 0 && self.has_credit(flight) != Answer::Yes {
             return None;
+        }
+        if flight.attempts == 0
+            && let Some(has_to_wait) = self.has_to_wait(flight)
+        {
+            return has_to_wait.then(|| "has to wait".into());
         }
         if flight.failed.is_some() {
             let silent = flight.gave_up.is_none();
@@ -158,7 +167,13 @@ impl Auditor {
                 Rejection::NoDeployment(_) => flight.refused.is_none(),
                 // Whoever is out of time on arrival is turned away all the same.
                 Rejection::Full => flight.deadline > flight.submitted,
-                Rejection::Subject { .. } | Rejection::Budget { .. } | Rejection::Accounts => true,
+                Rejection::Subject { .. }
+                | Rejection::Budget { .. }
+                | Rejection::Accounts
+                | Rejection::GroupFull
+                | Rejection::QueueFull(_)
+                | Rejection::QueueTimeout(_)
+                | Rejection::Shed(_) => true,
             },
             Outcome::Exhaust(_) => flight
                 .failed

@@ -30,6 +30,7 @@ mod ladder;
 mod limits;
 mod news;
 mod payer;
+mod queue;
 mod rest;
 mod revised;
 #[cfg(test)]
@@ -59,6 +60,7 @@ use flight::Flight;
 use health::Health;
 use hedge::Hedges;
 use limits::{Limits, Take};
+use queue::Queues;
 use revised::Survivors;
 
 /// What the books say of a question: a random end or a rounding may leave it open.
@@ -160,6 +162,7 @@ pub struct Auditor {
     expected: Expectations,
     /// What the router draws its choices from, if that is known.
     draws: Option<Key>,
+    queues: Queues,
     budget: Budget,
     abandoned: VecDeque<Abandoned>,
     violations: Vec<Violation>,
@@ -193,6 +196,7 @@ impl Auditor {
             hedges: Hedges::new(&config),
             expected: Expectations::new(&config),
             draws: None,
+            queues: Queues::new(&config),
             budget: Budget::new(start),
             abandoned: VecDeque::new(),
             violations: Vec::new(),
@@ -276,6 +280,7 @@ impl Auditor {
                 alloc::format!("had a deadline at {due} that nothing answered by {now}")
             });
         }
+        self.nobody_idles();
         if self.flights.is_empty() && self.premises[Invariant::Conservation as usize] > 0 {
             self.premise(Invariant::NothingLeaks);
             if !self.limits.idle() || !self.accounts.idle() {
@@ -348,7 +353,9 @@ fn subject(output: &Output) -> Option<RequestId> {
             | Observation::Late { attempt, .. } => attempt.request,
             Observation::GaveUp { request, .. }
             | Observation::Stepped { request, .. }
-            | Observation::Closed { request, .. } => *request,
+            | Observation::Closed { request, .. }
+            | Observation::Queued { request, .. }
+            | Observation::Dequeued { request, .. } => *request,
             Observation::Rested { .. }
             | Observation::Breaker { .. }
             | Observation::Spared { .. }

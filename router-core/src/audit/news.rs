@@ -101,6 +101,7 @@ impl Auditor {
             flight.accounts = self.accounts.open(&self.config, &request, self.now);
         }
         self.flights.insert(id, flight);
+        self.queues.came(id);
         self.touched.push(id);
     }
 

@@ -13,7 +13,12 @@ use crate::{Config, DeploymentId, Dispatch, GroupId, Level, Measure, RequestId, 
 impl Auditor {
     /// Whether the limits of a request's subjects have room for its next attempt.
     pub(super) fn has_credit(&self, flight: &Flight) -> Answer {
-        self.accounts.admits(&self.config, &flight.accounts, flight.at, next(flight))
+        self.credit(flight, flight.at)
+    }
+
+    /// The same at an instant.
+    pub(super) fn credit(&self, flight: &Flight, at: Time) -> Answer {
+        self.accounts.admits(&self.config, &flight.accounts, at, next(flight))
     }
 
     /// Whether their budgets can pay for it at a deployment.
@@ -106,7 +111,7 @@ impl Auditor {
         kind: u8,
         earliest: Option<Time>,
     ) -> Option<String> {
-        if self.has_credit(flight) == Answer::No {
+        if flight.queued.is_none() && self.has_credit(flight) == Answer::No {
             return Some("is not told that its subject's limit is in the way".into());
         }
         if self.too_dear(flight) == Answer::No {

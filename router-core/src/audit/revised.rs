@@ -50,6 +50,7 @@ impl Auditor {
         for flight in self.flights.values_mut() {
             flight.retime(&config, now);
         }
+        self.requeue(&last);
         let open: Vec<RequestId> = self.flights.keys().copied().collect();
         open.into_iter().for_each(|id| self.list(id));
         for (index, deployment) in config.deployments().iter().enumerate() {
@@ -156,6 +157,8 @@ impl Auditor {
             | Invariant::CommitIsFinal
             | Invariant::NothingLeaks
             | Invariant::WorkConservation
+            | Invariant::QueueOrder
+            | Invariant::QueueBound
             | Invariant::Removed
             | Invariant::Survives
             | Invariant::TimeMonotone

@@ -4,6 +4,7 @@ mod chosen;
 mod ladder;
 mod peers;
 mod policies;
+mod queue;
 mod revised;
 mod subjects;
 
@@ -189,25 +190,6 @@ fn limited() -> Spec {
     spec
 }
 
-/// The first tenant has a request per 10 s, the second a budget of 1,000 tokens a minute; all
-/// others have accounts, two at most, for a request at once.
-fn metered() -> Spec {
-    let mut spec = spec();
-    let subject = |name: Option<&str>| SubjectSpec::new("org".into(), name.map(Into::into));
-    let rate = Rate { amount: 1, period: Span::from_secs(10), burst: None };
-    let requests = LimitSpec { requests: Some(rate), ..LimitSpec::default() };
-    let budget = BudgetSpec::new(BudgetUnit::Tokens, 1_000, Span::from_secs(60));
-    let parallel = LimitSpec { parallel: Some(1), ..LimitSpec::default() };
-    spec.subjects = [
-        SubjectSpec { limit: requests, ..subject(Some("first")) },
-        SubjectSpec { budgets: [budget].into(), ..subject(Some("second")) },
-        SubjectSpec { limit: parallel, ..subject(None) },
-    ]
-    .into();
-    spec.router.accounts = 2;
-    spec
-}
-
 /// Hedges after a second.
 fn hedging() -> Spec {
     let mut spec = spec();
@@ -288,14 +270,14 @@ fn story(invariant: Invariant) -> Scene {
             scene.begins(1, 1).begins(2, 1).at(1).serves(1, 1).serves(2, 1);
         }
         Invariant::Subjects => {
-            scene = Scene::new(&metered());
+            scene = Scene::new(&subjects::metered());
             for id in [1, 2] {
                 scene.submit_for(id, 1).goes(id, 1, 0, Cause::Primary);
             }
             scene.at(1).serves(1, 1).serves(2, 1);
         }
         Invariant::Budgets => {
-            scene = Scene::new(&metered());
+            scene = Scene::new(&subjects::metered());
             for id in [1, 2] {
                 scene.submit_for(id, 2).goes(id, 1, 0, Cause::Primary);
             }
@@ -351,6 +333,16 @@ fn story(invariant: Invariant) -> Scene {
             scene.at(5_001).serves(1, 1);
         }
         Invariant::Ladder => scene = ladder::too_low(),
+        Invariant::QueueBound => {
+            scene = Scene::new(&queue::queueing(1));
+            scene.begins(1, 0).submit(2).lines_up(2, 0, 0).submit(3).lines_up(3, 0, 1);
+            scene.at(1).serves(1, 1).follows(2, 0, 1).follows(3, 0, 1);
+        }
+        Invariant::QueueOrder => {
+            scene = Scene::new(&queue::queueing(2));
+            scene.begins(1, 0).submit(2).lines_up(2, 0, 0).submit(3).lines_up(3, 0, 1);
+            scene.at(1).serves(1, 1).follows(3, 0, 1).follows(2, 0, 1);
+        }
         Invariant::DrainHolds => {
             scene.hears(&Input::Drain).begins(1, 0).at(1).serves(1, 1);
         }

@@ -218,6 +218,7 @@ impl Run {
         let first = if dice.once_in(3) { Kind::OTHERS } else { 0 };
         request.subjects = [(); 4].map(|()| first + dice.below(5) as u32);
         request.cached = dice.pick(&[Cached::None, Cached::None, Cached::Stale, Cached::Fresh]);
+        request.priority = dice.below(4) as u8;
         request.deadline = dice.once_in(4).then(|| self.now + Span::from_millis(dice.below(9_000)));
         if !self.world.open.contains(&id) {
             self.world.open.push(id);

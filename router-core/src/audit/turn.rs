@@ -42,8 +42,13 @@ impl Auditor {
             self.touched.push(id);
             return self.list(id);
         }
+        let up = due < self.now || self.ticked && due == self.now;
+        let waits = flight.queued.is_some() && !up;
         if due < self.now && !(told && concerned) || due == self.now && flight.is_moved() {
             return self.fire(id, due);
+        }
+        if waits {
+            return self.called(id, output);
         }
         (flight.at, flight.since) = (self.now, self.now);
         self.apply();

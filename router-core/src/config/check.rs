@@ -17,8 +17,8 @@ pub use problem::{ConfigError, Problem};
 pub(super) use subject::KINDS_MAX;
 
 use super::{
-    Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, OnOutage, PeersSpec, RouterSpec,
-    Spec, names,
+    Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, OnOutage, PeersSpec, Queue,
+    RouterSpec, Spec, names,
 };
 use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
 
@@ -31,6 +31,8 @@ pub(super) const DEPLOYMENTS_MAX: usize = 4096;
 pub(crate) const REPLICAS_MAX: u64 = 1_000;
 /// Aliases of one group.
 const ALIASES_MAX: usize = 1_000;
+/// Classes of requests.
+const PRIORITIES_MAX: usize = 8;
 
 struct Checker {
     errors: Vec<ConfigError>,
@@ -164,6 +166,23 @@ impl Checker {
                 self.fault("router.peers.on_outage", Problem::NoPeers);
             }
         }
+        self.priorities(&router.priorities);
+    }
+
+    fn priorities(&mut self, names: &[String]) {
+        let path = "router.priorities";
+        if names.len() > PRIORITIES_MAX {
+            let (what, count, most) = ("priorities", names.len(), PRIORITIES_MAX);
+            self.fault(path, Problem::TooMany { what, count, most });
+        }
+        for (index, name) in names.iter().enumerate() {
+            let name = name.clone();
+            if !is_name(&name) {
+                self.fault(path, Problem::NameOf { kind: "priority", name });
+            } else if names[..index].contains(&name) {
+                self.fault(path, Problem::Repeated { name });
+            }
+        }
     }
 
     fn groups(&mut self, spec: &Spec, deployments: &[Deployment]) -> Vec<Group> {
@@ -237,6 +256,12 @@ impl Checker {
         }
         let ladder = self.ladder(&path, written, spec);
         let present = u64::MAX.checked_shr(64 - members.len().min(64) as u32).unwrap_or(0);
+        let queue = written.queue.as_ref().map(|queue| Queue {
+            size: queue.size,
+            timeout: queue.timeout,
+            order: queue.order,
+            fair: None,
+        });
         let mut group = Group {
             name: written.name.clone(),
             aliases: written.aliases.clone(),
@@ -259,6 +284,9 @@ impl Checker {
             has_standby: false,
             is_plain: false,
             chains: Default::default(),
+            in_flight: written.in_flight.unwrap_or(u32::MAX),
+            is_gated: queue.is_some() || written.in_flight.is_some(),
+            queue,
         };
         group.look();
         group

@@ -163,6 +163,22 @@ pub enum Concern {
         /// What is allowed.
         parallel: u32,
     },
+    /// A request that waits in a group's queue meets its deadline before the queue's timeout.
+    QueuePastDeadline {
+        /// The group.
+        group: String,
+        /// The queue's timeout.
+        timeout: Span,
+        /// `router.deadline`.
+        deadline: Span,
+    },
+    /// Nothing but the deadline ends a wait in a group's queue.
+    QueueWithoutTimeout {
+        /// The group.
+        group: String,
+        /// `router.deadline`.
+        deadline: Span,
+    },
     /// A member without limits among others, in a group that goes by what is unused.
     UsageUnlimited {
         /// The deployment.
@@ -282,6 +298,19 @@ impl fmt::Display for Concern {
                 f,
                 "the adaptive limit of `{deployment}` may grow to {max}, but its limits allow \
                  {parallel} calls at once"
+            ),
+            Self::QueuePastDeadline { group, timeout, deadline } => write!(
+                f,
+                "who waits for `{group}` is let go after {}, but `router.deadline` is {}: nobody \
+                 waits that long",
+                Time(*timeout),
+                Time(*deadline)
+            ),
+            Self::QueueWithoutTimeout { group, deadline } => write!(
+                f,
+                "nothing ends a wait for `{group}` before `router.deadline` ({}): in an overload \
+                 everybody waits for so long, and most for nothing",
+                Time(*deadline)
             ),
             Self::UsageUnlimited { deployment } => write!(
                 f,

@@ -21,7 +21,7 @@ pub use ladder::{Ladder, Rung, RungSpec};
 pub use peers::{OnOutage, PeersSpec};
 pub use policy::{
     AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, FallbacksSpec, HedgeAfter,
-    HedgeSpec, Jitter, Load, RestAfter, RetrySpec, Strategy, TagMatch,
+    HedgeSpec, Jitter, Load, Order, QueueSpec, RestAfter, RetrySpec, Strategy, TagMatch,
 };
 pub use spec::{
     BackoffSpec, ClassRests, CooldownSpec, DeploymentSpec, GroupSpec, LimitSpec, MemberSpec, Price,
@@ -32,7 +32,7 @@ pub use subject::{BudgetSpec, BudgetUnit, Kind, Subject, SubjectSpec};
 pub use concern::{Concern, Warning};
 pub use worst::{Longest, WorstCase};
 
-use crate::{DeploymentId, Detour, GroupId, LimitId, Ratio};
+use crate::{DeploymentId, Detour, GroupId, LimitId, Ratio, Span};
 
 /// A checked configuration: what a router trusts and an auditor holds it to.
 #[derive(Clone, Debug)]
@@ -135,6 +135,26 @@ pub struct Group {
     /// Every group that a failure here may lead to over fallbacks of one kind, depth first, each
     /// once, itself not; by [`Detour`].
     pub chains: [Vec<GroupId>; Detour::ALL.len()],
+    /// The most requests for it between first dispatch and end; [`u32::MAX`] if there is no bound.
+    pub in_flight: u32,
+    /// Where requests wait that nobody can take.
+    pub queue: Option<Queue>,
+    /// Whether it has a queue or a bound, so that not every request may go at once.
+    pub is_gated: bool,
+}
+
+/// A checked queue: see [`QueueSpec`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Queue {
+    /// The most that wait at once.
+    pub size: u32,
+    /// The longest wait; [`Span::MAX`] if there is no bound.
+    pub timeout: Span,
+    /// Who goes first within a lane.
+    pub order: Order,
+    /// Which of a request's subjects takes turns.
+    pub fair: Option<u8>,
 }
 
 impl Group {
@@ -189,6 +209,13 @@ impl Group {
             (0, default, _) => default,
             (wanted, ..) => wanted,
         }
+    }
+}
+
+impl Queue {
+    /// What makes those that wait line up anew if it changes.
+    const fn shape(self) -> Self {
+        Self { timeout: Span::ZERO, ..self }
     }
 }
 
@@ -317,6 +344,39 @@ impl Config {
     /// The names of the regions, the first being number 1.
     pub fn regions(&self) -> &[String] {
         &self.regions
+    }
+
+    /// How many classes of requests there are, at least one.
+    pub fn classes(&self) -> u8 {
+        self.router.priorities.len().max(1) as u8
+    }
+
+    /// The class of a request of this priority; zero is the most urgent.
+    pub fn class(&self, priority: u8) -> u8 {
+        priority.min(self.classes() - 1)
+    }
+
+    /// The priority called `name`.
+    pub fn priority(&self, name: &str) -> Option<u8> {
+        self.router.priorities.iter().position(|known| known == name).map(|place| place as u8)
+    }
+
+    /// Whether those that wait for a group stay in their lanes when `next` follows.
+    pub(crate) fn keeps_line(&self, next: &Self, group: GroupId) -> bool {
+        let shape = |config: &Self| config.groups.get(group.index())?.queue.map(Queue::shape);
+        self.router.priorities == next.router.priorities && shape(self) == shape(next)
+    }
+
+    /// The class in `next` of those that wait in one of `self`: that of its name, else of its
+    /// place, or the last.
+    pub(crate) fn class_in(&self, next: &Self, class: u8) -> u8 {
+        let name = self.router.priorities.get(usize::from(class));
+        name.and_then(|name| next.priority(name)).unwrap_or_else(|| next.class(class))
+    }
+
+    /// The share of a subject's lane among those of its class.
+    pub const fn weight(&self, _kind: u8, _subject: u32) -> u32 {
+        1
     }
 
     /// The deployment called `name`.

@@ -269,3 +269,41 @@ impl Default for HedgeSpec {
         }
     }
 }
+
+/// Where requests of a group wait while nobody can take them.
+///
+/// The more urgent class goes first; within a class the lanes take turns, each as often as it
+/// weighs ("start-time fair queueing", Goyal, Vin and Cheng, 1996); within a lane `order` holds.
+/// A lane is the requests of one subject (of the kind `fair`) that ask for the same tags and the
+/// same region.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueueSpec {
+    /// The most that wait at once, 1 to `router.in_flight`.
+    pub size: u32,
+    /// The longest wait; [`Span::MAX`]: as long as the deadline lets them. 5 s: a client of the
+    /// OpenAI SDK tries again by itself after 8 s at most.
+    pub timeout: Span,
+    /// Who goes first within a lane.
+    pub order: Order,
+    /// The kind of subject that takes turns; `None`: everybody is of one.
+    pub fair: Option<String>,
+}
+
+impl QueueSpec {
+    /// A queue for so many, first come first served, for five seconds at most.
+    pub const fn new(size: u32) -> Self {
+        Self { size, timeout: Span::from_secs(5), order: Order::Fifo, fair: None }
+    }
+}
+
+/// Who goes first of those that wait in a lane.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Order {
+    /// Who came first.
+    #[default]
+    Fifo,
+    /// Who came last: in an overload some are served in time rather than all too late.
+    Lifo,
+    /// Whose deadline is the earliest; of equal ones who came first.
+    Deadline,
+}

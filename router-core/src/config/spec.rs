@@ -8,8 +8,8 @@ use super::SubjectSpec;
 use super::ladder::RungSpec;
 use super::peers::PeersSpec;
 use super::policy::{
-    AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, RestAfter,
-    RetrySpec, Strategy, TagMatch,
+    AdaptiveSpec, BreakerMode, BreakerSpec, ClassRest, FallbacksSpec, HedgeSpec, Jitter, QueueSpec,
+    RestAfter, RetrySpec, Strategy, TagMatch,
 };
 use crate::{FailureClass, Ratio, Span};
 
@@ -58,6 +58,9 @@ pub struct RouterSpec {
     pub fallbacks: FallbacksSpec,
     /// The other replicas that keep to the same limits; absent, what they say counts all the same.
     pub peers: Option<PeersSpec>,
+    /// What the classes of requests are called, the most urgent first; 8 at most. A request's
+    /// priority is a place in this list; what is beyond it counts as the last.
+    pub priorities: Vec<String>,
 }
 
 impl Default for RouterSpec {
@@ -74,6 +77,7 @@ impl Default for RouterSpec {
             default_group: None,
             fallbacks: FallbacksSpec::default(),
             peers: None,
+            priorities: Vec::new(),
         }
     }
 }
@@ -237,6 +241,11 @@ pub struct GroupSpec {
     /// What may be given instead of the full answer, from the best to the worst; the full answer,
     /// which is there once, stands among them. At the end is always the error.
     pub ladder: Vec<RungSpec>,
+    /// The most requests for this group between first dispatch and end, wherever they are served;
+    /// `None`: as many as the router takes.
+    pub in_flight: Option<u32>,
+    /// Where requests wait that nobody can take; `None`: they are refused at once.
+    pub queue: Option<QueueSpec>,
 }
 
 impl GroupSpec {
@@ -258,6 +267,8 @@ impl GroupSpec {
             hedge: None,
             fallbacks: FallbacksSpec::default(),
             ladder: alloc::vec![RungSpec::Full],
+            in_flight: None,
+            queue: None,
         }
     }
 }

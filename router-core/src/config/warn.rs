@@ -60,6 +60,7 @@ impl Finder<'_> {
         self.panic(&path, group);
         self.hedge(&path, group);
         self.contexts(&path, group);
+        self.queue(&path, group);
     }
 
     /// Budgets of dollars that something is free of charge for.
@@ -258,6 +259,19 @@ impl Finder<'_> {
             return;
         };
         self.found(format!("{path}.hedge"), concern);
+    }
+
+    fn queue(&mut self, path: &str, group: &Group) {
+        let Some(queue) = group.queue else { return };
+        let (group, deadline) = (group.name.clone(), self.config.router.deadline);
+        let timeout = queue.timeout;
+        if timeout == Span::MAX {
+            let concern = Concern::QueueWithoutTimeout { group, deadline };
+            self.found(format!("{path}.queue"), concern);
+        } else if timeout > deadline {
+            let concern = Concern::QueuePastDeadline { group, timeout, deadline };
+            self.found(format!("{path}.queue.timeout"), concern);
+        }
     }
 
     fn contexts(&mut self, path: &str, group: &Group) {

@@ -32,7 +32,8 @@ pub struct Longest {
     /// but the last fails as late as it can before a token came, the last takes its total
     /// timeout, and each that may be retried is followed by the longest wait that its own failure
     /// can cause: backoff, `Retry-After` at its cap, a rest or an open breaker at its longest,
-    /// jitter included. Waiting for limits, or for keys that a person must mend, is not in it.
+    /// jitter included. Before the first comes the timeout of the group's queue, if it has one.
+    /// Waiting for limits after that, or for keys that a person must mend, is not in it.
     /// [`Span::MAX`] if a timeout is off.
     pub own: Span,
 }
@@ -41,8 +42,9 @@ pub(super) fn worst_case(config: &Config, home: GroupId) -> WorstCase {
     let way = Way::from(config, home);
     // Nothing but a retry ever waits: a fallback and a hedge are made at once or not at all.
     let waits = way.retries > 0;
+    let queued = config.group(home).queue.map_or(Span::ZERO, |queue| queue.timeout);
     let longest = |stream: bool| {
-        let own = way.own(config, stream);
+        let own = queued + way.own(config, stream);
         let deadline = config.router.deadline;
         Longest { latency: if waits { deadline } else { own.min(deadline) }, own }
     };
@@ -184,8 +186,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        BackoffSpec, BreakerSpec, DeploymentSpec, GroupSpec, HedgeSpec, MemberSpec, RetrySpec,
-        Spec, TimeoutsSpec,
+        BackoffSpec, BreakerSpec, DeploymentSpec, GroupSpec, HedgeSpec, MemberSpec, QueueSpec,
+        RetrySpec, Spec, TimeoutsSpec,
     };
 
     const fn secs(secs: u64) -> Span {
@@ -237,6 +239,10 @@ mod tests {
         // A hedge is one of the attempts, and takes no longer than a retry.
         spec.groups[0].hedge = Some(HedgeSpec::default());
         assert_eq!((worst(&spec).attempts, worst(&spec).stream.own), (5, secs(332)));
+        spec.groups[0].queue = Some(QueueSpec { timeout: secs(7), ..QueueSpec::new(9) });
+        assert_eq!(worst(&spec).stream.own, secs(332 + 7), "it waits before its first attempt");
+        spec.groups[1].queue = Some(QueueSpec { timeout: secs(70), ..QueueSpec::new(9) });
+        assert_eq!(worst(&spec).stream.own, secs(332 + 7), "where it falls back to nothing waits");
     }
 
     #[test]

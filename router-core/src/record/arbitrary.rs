@@ -183,6 +183,12 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
             .prop_map(|(kind, what, earliest)| Rejection::Subject { kind, what, earliest }),
         (0_u8..4, of(times())).prop_map(|(kind, earliest)| Rejection::Budget { kind, earliest }),
         Just(Rejection::Accounts),
+        prop_oneof![
+            Just(Rejection::GroupFull),
+            times().prop_map(Rejection::QueueFull),
+            times().prop_map(Rejection::QueueTimeout),
+            times().prop_map(Rejection::Shed),
+        ],
     ];
     prop_oneof![
         (attempts(), usages()).prop_map(|(attempt, usage)| Outcome::Serve(attempt, usage)),
@@ -226,6 +232,12 @@ fn choices() -> impl Strategy<Value = Observation> {
                 failure,
             }
         ),
+        (requests(), groups(), any::<u8>(), any::<u32>()).prop_map(
+            |(request, group, class, ahead)| Observation::Queued { request, group, class, ahead }
+        ),
+        (requests(), groups(), any::<u8>(), spans()).prop_map(|(request, group, class, waited)| {
+            Observation::Dequeued { request, group, class, waited }
+        }),
     ]
 }
 

@@ -199,6 +199,10 @@ impl Digest {
                     Rejection::Subject { earliest, .. } => (5, earliest),
                     Rejection::Budget { earliest, .. } => (6, earliest),
                     Rejection::Accounts => (7, None),
+                    Rejection::GroupFull => (8, None),
+                    Rejection::QueueFull(earliest) => (9, Some(earliest)),
+                    Rejection::QueueTimeout(earliest) => (10, Some(earliest)),
+                    Rejection::Shed(earliest) => (11, Some(earliest)),
                 };
                 let of = match why {
                     Rejection::Subject { kind, what, .. } => kind << 3 | what as u8,
@@ -208,7 +212,11 @@ impl Digest {
                     | Rejection::Full
                     | Rejection::Duplicate
                     | Rejection::TooLong
-                    | Rejection::Accounts => 0,
+                    | Rejection::Accounts
+                    | Rejection::GroupFull
+                    | Rejection::QueueFull(_)
+                    | Rejection::QueueTimeout(_)
+                    | Rejection::Shed(_) => 0,
                 };
                 let head = head.byte(0, 3).byte(1, number).byte(2, of);
                 self.event(head.present(0, earliest.is_some()), now);
@@ -330,6 +338,17 @@ impl Digest {
                 self.event(head(18).byte(1, rung), now);
                 self.0.word(request.as_u64());
                 self.0.word(group);
+            }
+            Observation::Queued { request, group, class, ahead } => {
+                self.event(head(21).byte(1, class), now);
+                self.0.word(request.as_u64());
+                self.0.word(pair(group.index() as u32, ahead));
+            }
+            Observation::Dequeued { request, group, class, waited } => {
+                self.event(head(22).byte(1, class), now);
+                self.0.word(request.as_u64());
+                self.0.word(group.index() as u64);
+                self.0.span(waited);
             }
             Observation::Held { attempt, why } => {
                 self.about(of(13, attempt).byte(2, why as u8), now, attempt);

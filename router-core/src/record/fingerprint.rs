@@ -5,8 +5,8 @@ use super::mix::{Mixer, pair};
 use crate::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, ClassRest,
     ClassRests, Config, CooldownSpec, Deployment, Group, HedgeAfter, HedgeSpec, Jitter, Kind,
-    LimitSpec, Load, Member, PeersSpec, Rate, RestAfter, RouterSpec, Rung, Span, Strategy, Subject,
-    TagMatch, TimeoutsSpec,
+    LimitSpec, Load, Member, Order, PeersSpec, Queue, Rate, RestAfter, RouterSpec, Rung, Span,
+    Strategy, Subject, TagMatch, TimeoutsSpec,
 };
 
 /// A number for a configuration: equal configurations have equal ones, and different ones
@@ -26,7 +26,10 @@ pub fn fingerprint(config: &Config) -> u64 {
         // What it means is in each group's own.
         fallbacks: _,
         peers,
+        priorities,
     } = config.router();
+    mixer.word(priorities.len() as u64);
+    priorities.iter().for_each(|priority| name(&mut mixer, priority));
     name(&mut mixer, default_group.as_deref().unwrap_or_default());
     mixer.span(*deadline);
     mixer.word(pair(u32::from(*attempts), *in_flight));
@@ -173,6 +176,9 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
         has_standby: _,
         is_plain: _,
         chains: _,
+        in_flight,
+        queue,
+        is_gated: _,
     } = group;
     name(mixer, called);
     mixer.word(aliases.len() as u64);
@@ -210,6 +216,18 @@ fn group_words(mixer: &mut Mixer, group: &Group) {
             }
         }
         mixer.ratio(utilisation_max);
+    }
+    mixer.word(u64::from(*in_flight));
+    mixer.word(u64::from(queue.is_some()));
+    if let Some(Queue { size, timeout, order, fair }) = *queue {
+        let order = match order {
+            Order::Fifo => 0,
+            Order::Lifo => 1,
+            Order::Deadline => 2,
+        };
+        mixer.word(pair(size, order));
+        mixer.span(timeout);
+        mixer.option(fair.map(u64::from));
     }
     mixer.word(members.len() as u64);
     for Member { deployment, weight, tier, breaker, .. } in members {

@@ -420,6 +420,10 @@ enums! {
         "subject" = Subject { kind, what, earliest };
         "budget" = Budget { kind, earliest };
         "accounts" = Accounts;
+        "group-full" = GroupFull;
+        "queue-full" = QueueFull(earliest);
+        "queue-timeout" = QueueTimeout(earliest);
+        "shed" = Shed(earliest);
     }
     Measure, "a part of a limit" {
         "requests" = Requests;
@@ -437,6 +441,8 @@ enums! {
         "selected" = Selected { attempt, group, deployment, eligible };
         "stranded" = Stranded { attempt, group, earliest };
         "waiting" = Waiting { attempt, until, why, deployment, failure };
+        "queued" = Queued { request, group, class, ahead };
+        "dequeued" = Dequeued { request, group, class, waited };
         "ended" = Ended { attempt, group, deployment, end, first_token, elapsed, usage };
         "rested" = Rested { deployment, key, until, failure, streak };
         "breaker" = Breaker { group, deployment, to, why, until, streak, enforced };

@@ -20,7 +20,9 @@ impl Router {
         write!(out, " {tried} {visited} {input_tokens} {output_reserve} {retry_after_ms}")?;
         let Flight { tally, status, home, kind, aside, .. } = flight;
         write!(out, " {} {status} {home} {}", tally.0, *kind as u8)?;
-        write_try(out, lead)?;
+        // Where it is in its queue is told by its line there.
+        let seen = if flight.is_queued() { 0 } else { lead.seen };
+        write_try(out, &Try { seen, ..*lead })?;
         if !self.asides.get(*aside).is_none() {
             let Aside { tags, affinity, region, payer, cached, twin } = self.aside(flight);
             writeln!(out, "aside {tags} {affinity} {region} {}", *cached as u8)?;
@@ -40,7 +42,11 @@ impl Router {
         mut words: Words<'_>,
         lines: &mut Lines<'_>,
     ) -> Result<(), RestoreError> {
-        let flight = self.flight_of(&mut words)?;
+        let mut flight = self.flight_of(&mut words)?;
+        if flight.is_queued() {
+            // Its line tells where it is.
+            flight.lead.seen = NEVER;
+        }
         if self.slots.len() == self.slots.capacity() || self.slot_of(flight.id).is_some() {
             return Err(words.error("no more requests than fit, each once"));
         }
@@ -78,6 +84,9 @@ impl Router {
                     self.occupy_probe(&attempt);
                 }
             }
+        }
+        if flight.tally.made() > 0 {
+            self.queues.set_out(flight.home());
         }
         self.rearm(slot);
         Ok(())
@@ -125,11 +134,12 @@ impl Router {
             member: words.number()?,
             ordinal: words.number()?,
             key: words.number()?,
-            phase: match words.below(4, "a phase")? {
+            phase: match words.below(5, "a phase")? {
                 0 => Phase::Connecting,
                 1 => Phase::Connected,
                 2 => Phase::Streaming,
-                _ => Phase::Waiting,
+                3 => Phase::Waiting,
+                _ => Phase::Queued,
             },
             flags: words.below(usize::from(FLAGS) + 1, "flags")? as u8,
         };

@@ -86,6 +86,19 @@ impl Words<'_> {
         self.parsed("a number")
     }
 
+    /// The next word, if there is one.
+    pub(super) fn maybe_parsed<T: FromStr>(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<Option<T>, RestoreError> {
+        let error = self.error(expected);
+        self.words.next().map(|word| word.parse().map_err(|_| error)).transpose()
+    }
+
+    pub(super) fn maybe_number<T: FromStr>(&mut self) -> Result<Option<T>, RestoreError> {
+        self.maybe_parsed("a number")
+    }
+
     pub(super) fn below(
         &mut self,
         bound: usize,

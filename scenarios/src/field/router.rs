@@ -71,7 +71,12 @@ static ROUTER: Table = Table {
             "those of groups that name none of their own, list by list",
         ),
         optional("peers", Kind::Table(&PEERS), "other replicas of it that keep to the same limits"),
-        later("queue", "admission when nothing is free"),
+        nested(
+            "priorities",
+            Kind::Many(&Kind::Text),
+            "classes of requests, the most urgent first; eight at most",
+        ),
+        elsewhere("queue", "`queue` is a key of each group"),
         elsewhere("panic", "`panic` is a key of each group"),
     ],
 };
@@ -229,14 +234,23 @@ static GROUP: Table = Table {
             "a second attempt beside a slow first; the first token wins; never if absent",
         ),
         nested("fallbacks", Kind::Short(&FALLBACKS, "any"), "groups to try when nobody can serve"),
-        later("queue", "admission when nothing is free"),
+        optional(
+            "in_flight",
+            count(1, 1 << 22),
+            "the most of its requests between first dispatch and end; no bound if absent",
+        ),
+        optional(
+            "queue",
+            Kind::Short(&QUEUE, "size"),
+            "where requests wait that nobody can take; refused at once if absent",
+        ),
         nested(
             "ladder",
             Kind::Many(&Kind::Text),
             "what may be given instead of the full answer: `fresh`, `full`, `stale`, \
              `group:NAME`, `static`; only `full` if empty",
         ),
-        later("priority", "who goes first"),
+        elsewhere("priority", "`priorities` is a key of `[router]`, `priority` of a demand"),
     ],
 };
 
@@ -426,6 +440,21 @@ static HEDGE: Table = Table {
             "80 %",
             "none while this much of the group's parallel limits is in use",
         ),
+    ],
+};
+
+static QUEUE: Table = Table {
+    doc: "Where requests wait that nobody can take: the more urgent class first, then in turns.",
+    fields: &[
+        required("size", count(1, 1 << 22), "the most that wait at once"),
+        given("timeout", TIMEOUT, "5 s", "the longest wait"),
+        given(
+            "order",
+            Kind::Choice(&["fifo", "lifo", "deadline"]),
+            "fifo",
+            "who goes first: who came first, who came last, whose deadline is the earliest",
+        ),
+        optional("fair", Kind::Text, "the kind of subject that takes turns, each by its weight"),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! The keys of a scenario file.
 
-use super::{Keys, Kind, RATE, SHARE, Table, count, given, later, nested, optional, required};
+use super::{Keys, Kind, RATE, SHARE, Table, count, given, nested, optional, required};
 use crate::quantity::Unit;
 
 const FREQUENCY: Kind = Kind::Within(Unit::Frequency, "1/31 d", "1M/s");
@@ -166,7 +166,7 @@ static DEMAND: Table = Table {
             Kind::Map(Keys::Name, &Kind::Either(LABELS)),
             "labels, four at most: one for all calls, or shares",
         ),
-        later("priority", "who goes first"),
+        optional("priority", Kind::Text, "the class of every request, one of `router.priorities`"),
     ],
 };
 

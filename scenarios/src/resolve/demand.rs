@@ -150,6 +150,7 @@ fn demand(
         stream: spec.stream.unwrap_or(Ratio::ONE),
         tags: wishes.0,
         region: wishes.1,
+        priority: priority(spec, fleet.config, said),
         conversations: spec.conversations.unwrap_or(0),
         repeats: spec.repeats.as_ref().map(|repeats| repeats.value),
         client,
@@ -181,6 +182,18 @@ fn wishes(spec: &DemandSpec, config: &Config, said: &mut Said) -> (u64, u16) {
         })
     });
     (tags, region)
+}
+
+/// The class of requests, by number; the most urgent unless said.
+fn priority(spec: &DemandSpec, config: &Config, said: &mut Said) -> u8 {
+    let Some(written) = &spec.priority else { return 0 };
+    config.priority(&written.value).unwrap_or_else(|| {
+        let known = &config.router().priorities;
+        let message = format!("`router.priorities` has no `{}`", written.value);
+        let hint = did_you_mean(&written.value, known.iter().map(String::as_str));
+        said.wrong_because(&written.at, message, hint);
+        0
+    })
 }
 
 /// Warns if no member of the group has what requests ask for.

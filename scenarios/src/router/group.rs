@@ -2,8 +2,8 @@
 
 use router_core::{
     BackoffSpec, BreakerMode, BreakerSpec, ClassRest, ClassRests, CooldownSpec, FailureClass,
-    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Load, MemberSpec, Ratio, RestAfter,
-    RetrySpec, RungSpec, Span, Strategy, TagMatch, TimeoutsSpec,
+    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, Load, MemberSpec, Order, QueueSpec,
+    Ratio, RestAfter, RetrySpec, RungSpec, Span, Strategy, TagMatch, TimeoutsSpec,
 };
 
 use crate::diagnostic::did_you_mean;
@@ -80,6 +80,8 @@ pub(super) fn group(name: &str, section: &Section, reader: &mut Reader<'_>) -> G
     spec.panic = section.need("panic");
     spec.hedge = section.section("hedge").map(hedge);
     spec.fallbacks = fallbacks(section);
+    spec.in_flight = section.get("in_flight");
+    spec.queue = section.section("queue").map(queue);
     let rungs = ladder(name, section, reader);
     if !rungs.is_empty() {
         spec.ladder = rungs;
@@ -230,6 +232,16 @@ fn breaker(section: &Section) -> BreakerSpec {
         probes: section.need("probes"),
         successes: section.need("successes"),
         ramp: section.need("ramp"),
+    }
+}
+
+fn queue(section: &Section) -> QueueSpec {
+    let words = [("fifo", Order::Fifo), ("lifo", Order::Lifo), ("deadline", Order::Deadline)];
+    QueueSpec {
+        timeout: section.need("timeout"),
+        order: section.word("order", &words).unwrap_or_default(),
+        fair: section.get("fair"),
+        ..QueueSpec::new(section.need("size"))
     }
 }
 

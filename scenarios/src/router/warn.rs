@@ -133,6 +133,10 @@ fn hint(concern: &Concern) -> String {
         Concern::AdaptiveMoot { parallel, .. } => {
             format!("write `max = {parallel}`, or leave `parallel` out")
         }
+        Concern::QueuePastDeadline { deadline, .. } => {
+            format!("write `{}` or less", Quantity::Time(*deadline))
+        }
+        Concern::QueueWithoutTimeout { .. } => "write `timeout = \"5 s\"`, the default".into(),
         Concern::UsageUnlimited { .. } => "give it a limit".into(),
     }
 }

@@ -214,6 +214,7 @@ pub(super) fn demand(gap_ms: u64, count: u64) -> Demand {
         stream: Ratio::ONE,
         tags: 0,
         region: 0,
+        priority: 0,
         conversations: 0,
         repeats: None,
         client: Client::ONCE,

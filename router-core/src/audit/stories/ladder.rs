@@ -36,11 +36,11 @@ impl Scene {
         self.hears(&Input::Submit(Request { cached, ..request }))
     }
 
-    fn ends(&mut self, id: u64, outcome: Outcome) -> &mut Self {
+    pub(super) fn ends(&mut self, id: u64, outcome: Outcome) -> &mut Self {
         self.says(Output::Finish(request(id), outcome))
     }
 
-    fn steps(&mut self, id: u64, rung: Rung) -> &mut Self {
+    pub(super) fn steps(&mut self, id: u64, rung: Rung) -> &mut Self {
         let request = request(id);
         self.says(Output::Observe(Observation::Stepped { request, rung }))
     }

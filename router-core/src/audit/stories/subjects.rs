@@ -3,6 +3,25 @@
 use super::*;
 use crate::Level;
 
+/// The first tenant has a request per 10 s, the second a budget of 1,000 tokens a minute; all
+/// others have accounts, two at most, for a request at once.
+pub(super) fn metered() -> Spec {
+    let mut spec = spec();
+    let subject = |name: Option<&str>| SubjectSpec::new("org".into(), name.map(Into::into));
+    let rate = Rate { amount: 1, period: Span::from_secs(10), burst: None };
+    let requests = LimitSpec { requests: Some(rate), ..LimitSpec::default() };
+    let budget = BudgetSpec::new(BudgetUnit::Tokens, 1_000, Span::from_secs(60));
+    let parallel = LimitSpec { parallel: Some(1), ..LimitSpec::default() };
+    spec.subjects = [
+        SubjectSpec { limit: requests, ..subject(Some("first")) },
+        SubjectSpec { budgets: [budget].into(), ..subject(Some("second")) },
+        SubjectSpec { limit: parallel, ..subject(None) },
+    ]
+    .into();
+    spec.router.accounts = 2;
+    spec
+}
+
 /// The second tenant's first request serves, having used so many output tokens.
 fn spends(output_tokens: u32) -> Scene {
     let mut scene = Scene::new(&metered());

@@ -10,9 +10,9 @@ mod peers;
 use crate::{
     AdaptiveSpec, BackoffSpec, BreakerMode, BreakerSpec, BreakerWindow, BudgetSpec, BudgetUnit,
     ClassRest, ClassRests, Config, CooldownSpec, DeploymentSpec, Failure, FailureKind,
-    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Price,
-    Rate, Ratio, RestAfter, RungSpec, Span, Spec, Strategy, Stream, SubjectSpec, TagMatch,
-    TimeoutsSpec, Upstream, Usage,
+    FallbacksSpec, GroupSpec, HedgeAfter, HedgeSpec, Jitter, LimitSpec, Load, MemberSpec, Order,
+    Price, QueueSpec, Rate, Ratio, RestAfter, RungSpec, Span, Spec, Strategy, Stream, SubjectSpec,
+    TagMatch, TimeoutsSpec, Upstream, Usage,
 };
 
 /// Draws for a world.
@@ -191,12 +191,38 @@ impl Dice {
         if self.once_in(3) {
             group.retry.most = core::array::from_fn(|_| self.below(3) as u8);
         }
+        group.in_flight = self.once_in(4).then(|| 1 + self.below(4) as u32);
         group.hedge = self.once_in(2).then(|| {
             let delay = HedgeAfter::Delay(self.ms(100));
             let quantile = HedgeAfter::Quantile(Ratio::from_ppm(1 + self.below(999_999) as u32));
             let utilisation_max = self.pick(&[Ratio::from_ppm(300_000), Ratio::ONE]);
             HedgeSpec { after: self.pick(&[delay, delay, quantile]), utilisation_max }
         });
+    }
+
+    fn queue(&mut self) -> QueueSpec {
+        QueueSpec {
+            size: self.pick(&[1, 2, 4, 4]),
+            timeout: self.patience(),
+            order: self.pick(&[Order::Fifo, Order::Lifo, Order::Deadline]),
+            fair: None,
+        }
+    }
+
+    /// Another queue, another room or order in it, or none.
+    fn requeue(&mut self, group: &mut GroupSpec) {
+        match &mut group.queue {
+            Some(queue) if !self.once_in(4) => {
+                let QueueSpec { size, order, .. } = self.queue();
+                let same = self.once_in(2);
+                (queue.size, queue.order) = (size, if same { queue.order } else { order });
+            }
+            queue => *queue = self.once_in(2).then(|| self.queue()),
+        }
+    }
+
+    fn patience(&mut self) -> Span {
+        if self.once_in(6) { Span::MAX } else { self.ms(3_000) }
     }
 
     /// Where a deployment is, and what it is fit for.
@@ -256,6 +282,7 @@ impl Dice {
         group.tag_match = self.pick(&[TagMatch::Any, TagMatch::All]);
         self.policies(&mut group);
         group.ladder = self.ladder(index, groups);
+        group.queue = self.once_in(2).then(|| self.queue());
         for other in (0..groups).filter(|other| *other != index) {
             let FallbacksSpec { any, context_window, content_policy } = &mut group.fallbacks;
             for list in [any, context_window, content_policy] {
@@ -328,6 +355,7 @@ impl Dice {
         spec.router.attempts = 1 + self.below(5) as u8;
         spec.router.retry_after_max = self.ms(10_000);
         spec.router.in_flight = self.pick(&[4, 64, 1_024]);
+        spec.router.priorities = self.priorities();
         spec.router.output_reserve = self.below(600) as u32;
         let budget = &mut spec.router.retry_budget;
         budget.ratio = (!self.once_in(4)).then(|| self.ratio());
@@ -337,6 +365,15 @@ impl Dice {
         spec.router.peers = self.peers();
         prune(&mut spec);
         spec
+    }
+
+    fn priorities(&mut self) -> Vec<String> {
+        let mut names: Vec<String> = (0..self.below(4)).map(|class| format!("p{class}")).collect();
+        if !names.is_empty() {
+            let turn = self.below(names.len() as u64) as usize;
+            names.rotate_left(turn);
+        }
+        names
     }
 
     /// The same names and sizes, other policies.
@@ -372,6 +409,11 @@ impl Dice {
                 group.cooldown = CooldownSpec { window, ..self.cooldown() };
             }
             self.policies(group);
+            if self.once_in(3) {
+                self.requeue(group);
+            } else if let Some(queue) = &mut group.queue {
+                queue.timeout = self.patience();
+            }
             if let Some(breaker) = &mut group.breaker {
                 *breaker = BreakerSpec { window: breaker.window, ..self.breaker() };
             }
@@ -390,6 +432,9 @@ impl Dice {
             next.router.in_flight = self.pick(&[2, 4, 64, 1_100]);
         }
         next.router.attempts = 1 + self.below(5) as u8;
+        if self.once_in(2) {
+            next.router.priorities = self.priorities();
+        }
         next.router.output_reserve = self.below(600) as u32;
         if self.once_in(4) {
             next.router.peers = self.peers();
@@ -447,7 +492,7 @@ impl Dice {
 }
 
 /// Takes out what a configuration may not have: hedges that would come too late, rungs that lead
-/// nowhere, and replicas that would have nothing of a limit.
+/// nowhere, bounds that nothing could reach, and replicas that would have nothing of a limit.
 fn prune(spec: &mut Spec) {
     let names: Vec<String> = spec.groups.iter().map(|group| group.name.clone()).collect();
     for group in &mut spec.groups {
@@ -456,6 +501,11 @@ fn prune(spec: &mut Spec) {
             RungSpec::Group(name) => name != own && names.contains(name),
             RungSpec::Fresh | RungSpec::Full | RungSpec::Stale | RungSpec::Static => true,
         });
+        let most = spec.router.in_flight;
+        group.in_flight = group.in_flight.map(|bound| bound.min(most));
+        if let Some(queue) = &mut group.queue {
+            queue.size = queue.size.min(most);
+        }
         let TimeoutsSpec { first_token, total, .. } = group.timeouts;
         let end = first_token.min(total).min(spec.router.deadline);
         group.hedge = group.hedge.filter(|hedge| match hedge.after {

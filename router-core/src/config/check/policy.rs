@@ -1,11 +1,12 @@
 //! What a group does: its policies, each by itself and against each other.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::{Checker, LONGEST, Problem};
 use crate::config::{
     BreakerMode, BreakerSpec, BreakerWindow, CooldownSpec, GroupSpec, HedgeAfter, HedgeSpec,
-    Jitter, RestAfter, RouterSpec, Strategy,
+    Jitter, QueueSpec, RestAfter, RouterSpec, Strategy,
 };
 use crate::{FailureClass, Span};
 
@@ -40,6 +41,23 @@ impl Checker {
         self.share(format!("{path}.panic"), written.panic);
         if let Some(hedge) = &written.hedge {
             self.hedge(&format!("{path}.hedge"), hedge, written, router);
+        }
+        if let Some(most) = written.in_flight {
+            self.range(format!("{path}.in_flight"), most.into(), 1, router.in_flight.into());
+        }
+        if let Some(queue) = &written.queue {
+            self.queue(&format!("{path}.queue"), queue, router);
+        }
+    }
+
+    fn queue(&mut self, path: &str, queue: &QueueSpec, router: &RouterSpec) {
+        self.range(format!("{path}.size"), queue.size.into(), 1, router.in_flight.into());
+        if queue.timeout != Span::MAX {
+            self.span(format!("{path}.timeout"), queue.timeout, MS, LONGEST);
+        }
+        if let Some(name) = queue.fair.clone() {
+            let (kind, known) = ("kind of subject", Vec::new());
+            self.fault(format!("{path}.fair"), Problem::Unknown { kind, name, known });
         }
     }
 
