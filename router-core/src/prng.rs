@@ -196,6 +196,11 @@ impl Ratio {
         self.denominator
     }
 
+    /// Whether it is nothing, whatever it is nothing of: `0 / 7` is not *equal* to `0 / 1`.
+    pub const fn is_zero(self) -> bool {
+        self.numerator == 0
+    }
+
     /// Whether this is at most one, as a probability or a share must be.
     pub const fn is_share(self) -> bool {
         self.numerator <= self.denominator

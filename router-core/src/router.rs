@@ -234,6 +234,7 @@ impl Router {
     }
 
     /// One of a flight's live attempts.
+    #[inline]
     pub(crate) fn attempt_mut(&mut self, slot: u32, ordinal: u8) -> &mut Try {
         let flight = &mut self.flights[slot as usize];
         if flight.lead.ordinal == ordinal {

@@ -46,6 +46,9 @@ struct Source {
     demand: Demand,
     clock: Clock,
     streams: Chance,
+    /// Whether a call of it is on anybody's account, and whether one has a label.
+    billed: bool,
+    labelled: bool,
     /// The number of the latest call; the first is 1.
     sequence: u64,
     /// The tries under way, oldest first: the same timeout for all, so they expire in order.
@@ -124,6 +127,8 @@ impl Clients {
             demand: demand.clone(),
             clock: Clock::new(plan.seed, index as u32),
             streams: Chance::new(demand.stream),
+            billed: !demand.subjects.iter().all(Mix::is_none),
+            labelled: !demand.properties.iter().all(Mix::is_none),
             sequence: 0,
             oldest: Link::NONE,
             latest: Link::NONE,
@@ -258,12 +263,13 @@ impl Clients {
     /// What a call's present try asks for.
     pub(crate) fn request(&self, slot: u32) -> Request {
         let Slot { id, input, .. } = self.slots[slot];
-        let demand = &self.sources[usize::from(id.source())].demand;
+        let source = &self.sources[usize::from(id.source())];
+        let demand = &source.demand;
         Request {
             output_max: demand.output_max,
             stream: self.streams(id),
-            subjects: self.subjects(demand, id),
-            properties: self.keys.labels(demand, id),
+            subjects: self.subjects(source, id),
+            properties: self.keys.labels(source, id),
             tags: demand.tags,
             region: demand.region,
             priority: demand.priority,
@@ -273,8 +279,11 @@ impl Clients {
     }
 
     /// On whose account a call is.
-    fn subjects(&self, demand: &Demand, id: RequestId) -> [u32; 4] {
-        let mut subjects = self.keys.drawn(&demand.subjects, id, SUBJECTS);
+    fn subjects(&self, source: &Source, id: RequestId) -> [u32; 4] {
+        if !source.billed {
+            return [0; 4];
+        }
+        let mut subjects = self.keys.drawn(&source.demand.subjects, id, SUBJECTS);
         for Renumbered { kind, from, to } in &self.renumbered {
             if subjects[*kind] == *from {
                 subjects[*kind] = *to;
@@ -486,11 +495,11 @@ impl Clients {
         let slots = &self.slots;
         self.index.remove(call.id.call().as_u64(), |slot| slots[slot].id.call().as_u64());
         self.live -= 1;
-        let demand = &self.sources[usize::from(call.id.source())].demand;
+        let source = &self.sources[usize::from(call.id.source())];
         Call {
             id: call.id.call(),
-            group: demand.group,
-            properties: self.keys.labels(demand, call.id),
+            group: source.demand.group,
+            properties: self.keys.labels(source, call.id),
             arrived: call.arrived,
             first_token: (call.first_token < Time::MAX).then_some(call.first_token),
             ended: now,
@@ -549,8 +558,11 @@ impl Keys {
     }
 
     /// The labels of a call.
-    fn labels(&self, demand: &Demand, id: RequestId) -> [u16; 4] {
-        self.drawn(&demand.properties, id, PROPERTIES).map(|label| label as u16)
+    fn labels(&self, source: &Source, id: RequestId) -> [u16; 4] {
+        if !source.labelled {
+            return [0; 4];
+        }
+        self.drawn(&source.demand.properties, id, PROPERTIES).map(|label| label as u16)
     }
 
     /// Prompt and completion tokens of a call; a provider stops at `max_tokens`.

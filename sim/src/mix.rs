@@ -50,6 +50,11 @@ impl Mix {
         Self::Drawn(upto.collect())
     }
 
+    /// Whether it is none, for sure.
+    pub(crate) const fn is_none(&self) -> bool {
+        matches!(self, Self::Always(0))
+    }
+
     /// The number for a uniform word, which is asked for if it matters.
     pub(crate) fn draw(&self, word: impl FnOnce() -> u64) -> u32 {
         match self {

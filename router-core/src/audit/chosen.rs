@@ -14,7 +14,7 @@ use super::choice::Choice;
 use super::expect::{Ask, Range, Until};
 use super::flight::Flight;
 use super::{Answer, Auditor, limits};
-use crate::{Counter, DeploymentId, GroupId, Load, Purpose, Ratio, Seed, Strategy, Usage};
+use crate::{Counter, DeploymentId, GroupId, Load, Purpose, Seed, Strategy, Usage};
 
 /// One, with 32 bits below the point.
 const ONE: u64 = 1 << 32;
@@ -87,8 +87,7 @@ impl Auditor {
             }
             Strategy::Sticky => Some(self.is_nearest(field)),
             Strategy::Latency { explore }
-                if explore != Ratio::ZERO
-                    && self.draws?.chance(explore, field.counter(EXPLORE)) =>
+                if !explore.is_zero() && self.draws?.chance(explore, field.counter(EXPLORE)) =>
             {
                 self.is_drawn(field, Ties::ByWeight)
             }

@@ -139,7 +139,7 @@ impl Health {
     /// Whether so few of a group are healthy that those which are out serve all the same.
     pub(super) fn panics(&self, config: &Config, id: GroupId, at: Time) -> Answer {
         let group = config.group(id);
-        if group.panic.numerator() == 0 {
+        if group.panic.is_zero() {
             return Answer::No;
         }
         let (mut all, mut least, mut most) = (0_u64, 0_u64, 0_u64);

@@ -106,7 +106,7 @@ impl Checker {
 
     /// A share that something must reach; nothing would reach it at once.
     fn threshold(&mut self, path: impl Into<String>, value: Ratio) {
-        if value.numerator() == 0 {
+        if value.is_zero() {
             self.fault(path, Problem::Zero);
         } else {
             self.share(path, value);

@@ -199,7 +199,7 @@ impl Finder<'_> {
     fn panic(&mut self, path: &str, group: &Group) {
         let members = weighted(group);
         let out = group.ejected_max.of_ceil(group.size().into()).min(members as u64);
-        if group.panic.numerator() == 0 || members == 0 {
+        if group.panic.is_zero() || members == 0 {
             return;
         }
         let quiet = |out: u64| group.panic.reached_by(members as u64 - out, members as u64);
@@ -251,7 +251,7 @@ impl Finder<'_> {
             Concern::HedgeLast { group: name }
         } else if members < 2 {
             Concern::HedgeAlone { group: name, members }
-        } else if pays.is_some_and(|(ratio, floor)| ratio.numerator() == 0 && floor == 0) {
+        } else if pays.is_some_and(|(ratio, floor)| ratio.is_zero() && floor == 0) {
             Concern::HedgeUnpaid { group: name }
         } else if !sees {
             Concern::HedgeBlind { group: name, budget: pays }

@@ -16,8 +16,8 @@ impl Router {
     /// The least expected response for the calls in flight and the share; now and then anyone.
     #[inline(never)]
     pub(super) fn by_latency(&self, choice: Choice<'_>, explore: Ratio) -> usize {
-        let explores = explore != Ratio::ZERO
-            && self.keys.select.chance(explore, choice.counter(Draw::Explore));
+        let explores =
+            !explore.is_zero() && self.keys.select.chance(explore, choice.counter(Draw::Explore));
         if explores {
             return self.by_weight(choice, Draw::One);
         }

@@ -162,7 +162,7 @@ impl Checker {
         let path = format!("{path}.after");
         match hedge.after {
             HedgeAfter::Quantile(share) => {
-                if share.numerator() == 0 || share.numerator() >= share.denominator() {
+                if share.is_zero() || share.numerator() >= share.denominator() {
                     self.fault(path, Problem::Quantile);
                 }
             }
