@@ -228,7 +228,7 @@ impl Router {
     pub(crate) fn chances(&self, flight: &Flight, group_id: GroupId) -> [Option<Time>; 2] {
         let least = |known: Option<Time>, at| Some(known.map_or(at, |known: Time| known.min(at)));
         let mut chances = [None; 2];
-        let panics = self.config.group(group_id).panic != Ratio::ZERO;
+        let panics = !self.config.group(group_id).panic.is_zero();
         for at in self.returns(flight, group_id, false) {
             chances[0] = least(chances[0], at);
             if at > self.now {
