@@ -86,6 +86,7 @@ pub(crate) fn fly(
     let world = drive(prepared, seed, (watchers, auditor), (watch.first, until), progress)?;
     let end = world.now();
     let application = prepared.resolved.application(world.app());
+    let cache = prepared.resolved.cache(world.cache());
     let routers = world.driver().brain();
     let replicas = prepared.resolved.replicas(routers, &prepared.whole);
     // What a fault of the store touches are no calls, but messages.
@@ -98,7 +99,7 @@ pub(crate) fn fly(
         auditors.iter_mut().for_each(Auditor::at_rest);
     }
     Ok(Flown {
-        figures: Figures { application, replicas, ..fold.finish(end) },
+        figures: Figures { application, replicas, cache, ..fold.finish(end) },
         digest: digest.value(),
         partial: watch.first.is_some(),
         violations: auditors.iter().flat_map(|auditor| auditor.violations().to_vec()).collect(),
@@ -133,9 +134,10 @@ pub(crate) fn listen<J: Journal>(
     let world = drive(prepared, seed, (watchers, |_| ()), (first, Time::MAX), progress)?;
     let end = world.now();
     let application = prepared.resolved.application(world.app());
+    let cache = prepared.resolved.cache(world.cache());
     let replicas = prepared.resolved.replicas(world.driver().brain(), &prepared.whole);
     let (fold, (digest, journal)) = world.into_driver().into_journal();
-    let figures = Figures { application, replicas, ..fold.finish(end) };
+    let figures = Figures { application, replicas, cache, ..fold.finish(end) };
     Ok(Heard { figures, digest: digest.value(), journal })
 }
 

@@ -6,7 +6,7 @@ use router_core::{DeploymentId, FailureClass, FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Calls, Figures, Membership, Part, explain, membership, outs};
+use crate::{Calls, Figures, Membership, Part, explain, membership, outs, rungs};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -120,6 +120,11 @@ pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String
         }
         Metric::Sent(Sent::Hedges) => overtaken(figures, part),
         Metric::HedgesWon | Metric::HedgesCost => outrun(figures, part),
+        Metric::Rung(_) | Metric::Degraded => {
+            let group = expectation.of.group.as_deref().and_then(|name| figures.group_named(name));
+            let calls = group.map_or(&part.calls, |group| &part.groups[group.index()]);
+            return given(calls);
+        }
         Metric::AppRestarts | Metric::AppDown => slowest(figures, part),
         // What was overshot went well, so far.
         Metric::Overshoot => return None,
@@ -166,6 +171,13 @@ fn unanswered(
         Some(failed) => Some(format!("{ways}; {failed}")),
         None => Some(ways),
     }
+}
+
+/// What calls were given, each way with its count.
+fn given(calls: &Calls) -> Option<String> {
+    let ways = rungs::given(calls).into_iter().map(|(n, what)| format!("{} {what}", count(n)));
+    let ways = ways.collect::<Vec<_>>().join(", ");
+    (calls.ended > 0).then(|| format!("{} calls: {ways}", count(calls.ended)))
 }
 
 fn failed(figures: &Figures, part: &Part) -> Option<String> {

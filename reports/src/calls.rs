@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use router_core::{
-    AttemptId, Call, CallEnd, Cause, Counter, DeploymentId, Input, Journal, Key, Observation,
-    Outcome, Output, Purpose, RequestId, Seed, Time, Usage,
+    AttemptId, Call, CallEnd, Cause, Counter, DeploymentId, GroupId, Input, Journal, Key,
+    Observation, Outcome, Output, Purpose, RequestId, Rung, Seed, Time, Usage,
 };
 
-use crate::rows;
+use crate::{Given, rows};
 
 /// How many answered calls, and as many others, are kept.
 pub const ROWS: usize = 100_000;
@@ -34,6 +34,8 @@ struct Aside {
     hedges: u16,
     /// Whose answer the user got, or what of one, and where it was made.
     winner: Option<(AttemptId, DeploymentId)>,
+    /// The smaller group that it was sent to last.
+    smaller: Option<GroupId>,
 }
 
 impl CallLog {
@@ -111,10 +113,12 @@ impl CallLog {
             "hedges",
             "winner",
             "deployment",
+            "rung",
         ]);
         for (call, aside) in self.kept() {
             let mut row = row(&call, groups, properties);
             row.extend(aside.cells(deployments));
+            row.push(aside.rung(&call.end, groups));
             table.row(row);
         }
         table.finish()
@@ -132,6 +136,9 @@ impl Journal for CallLog {
             }
             Output::Observe(Observation::Ended { attempt, deployment, .. }) => {
                 self.ended = Some((*attempt, *deployment));
+            }
+            Output::Observe(Observation::Stepped { request, rung: Rung::Group(group) }) => {
+                self.aside.entry(request.call()).or_default().smaller = Some(*group);
             }
             // What ended its request ended just before.
             Output::Finish(request, Outcome::Serve(winner, _) | Outcome::Partial(winner, _)) => {
@@ -191,6 +198,23 @@ impl Aside {
         };
         [self.hedges.to_string(), winner, place]
     }
+
+    /// The rung that answered, as a ladder has it; without its name if it answered an identical
+    /// call. Nothing if none did.
+    fn rung(self, end: &CallEnd, groups: &[String]) -> String {
+        let given = match end {
+            CallEnd::Answered(_) => Given::Full,
+            CallEnd::Cached { stale: false } => Given::Fresh,
+            CallEnd::Cached { stale: true } => Given::Stale,
+            CallEnd::Static => Given::Static,
+            CallEnd::Degraded(_) => {
+                let name = self.smaller.and_then(|group| groups.get(group.index()));
+                return name.map_or_else(|| "group".to_owned(), |name| format!("group:{name}"));
+            }
+            CallEnd::Partial(_) | CallEnd::Failed(_) | CallEnd::Left => return String::new(),
+        };
+        given.name().to_owned()
+    }
 }
 
 fn row(call: &Call, groups: &[String], properties: &[(String, Vec<String>)]) -> Vec<String> {
@@ -235,7 +259,7 @@ fn row(call: &Call, groups: &[String], properties: &[(String, Vec<String>)]) -> 
 
 #[cfg(test)]
 mod tests {
-    use router_core::{GroupId, Span};
+    use router_core::Span;
 
     use super::*;
 
@@ -265,9 +289,9 @@ mod tests {
         let csv = log.csv((&["a, \"b\"".to_owned()], &[]), &[tier]);
         let lines: Vec<&str> = csv.lines().collect();
         let (group, times) = ("\"a, \"\"b\"\"\"", "612.346,4000.000");
-        let end = "failed,429,1,2,500.000,0,0,tier=free;9,0,,";
+        let end = "failed,429,1,2,500.000,0,0,tier=free;9,0,,,";
         assert_eq!(lines[1], format!("r3,{group},3.000000,{times},{end}"));
-        let end = "answered,200,1,2,500.000,900,200,tier=free;9,0,,";
+        let end = "answered,200,1,2,500.000,900,200,tier=free;9,0,,,full";
         assert_eq!(lines[2], format!("r17,{group},17.000000,{times},{end}"));
         assert_eq!((lines.len(), log.remark()), (3, None));
     }
@@ -293,7 +317,27 @@ mod tests {
         log.call(Time::ZERO, &call(17, CallEnd::Answered(USAGE)));
         assert!(log.aside.is_empty());
         let csv = log.csv((&[], &["left".to_owned(), "right".to_owned()]), &[]);
-        assert!(csv.ends_with(",1;9,2,r17.1#2,right\n"), "{csv}");
+        assert!(csv.ends_with(",1;9,2,r17.1#2,right,full\n"), "{csv}");
+    }
+
+    #[test]
+    fn a_row_names_the_rung_that_answered() {
+        let mut log = CallLog::new(Seed::from_u64(7));
+        let (fresh, stale) = (CallEnd::Cached { stale: false }, CallEnd::Cached { stale: true });
+        let lower = [CallEnd::Static, CallEnd::Degraded(USAGE), CallEnd::Degraded(USAGE)];
+        let ends = [CallEnd::Answered(USAGE), fresh, stale].into_iter().chain(lower);
+        let stepped = Observation::Stepped {
+            request: RequestId::new(0, 5, 0),
+            rung: Rung::Group(GroupId::at(1)),
+        };
+        log.output(Time::ZERO, &Output::Observe(stepped));
+        for (n, end) in (1..).zip(ends.chain([CallEnd::Failed(503)])) {
+            log.call(Time::ZERO, &call(n, end));
+        }
+        let csv = log.csv((&["chat".to_owned(), "mini".to_owned()], &[]), &[]);
+        let rungs: Vec<_> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        // The last but one shared the answer of an identical call.
+        assert_eq!(rungs, ["rung", "full", "fresh", "stale", "static", "group:mini", "group", ""]);
     }
 
     fn dispatch(attempt: AttemptId, cause: Cause) -> Output {

@@ -5,8 +5,8 @@ use router_core::{FailureKind, Span};
 use crate::blame::counted;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
-use crate::{Attempts, Figures, Fine, Recovery};
-use crate::{application, breaker_facts, replicas};
+use crate::{Attempts, Calls, Figures, Fine, Given, Recovery};
+use crate::{application, breaker_facts, replicas, rungs};
 
 /// The most deployments that a sentence names.
 const NAMED: usize = 4;
@@ -102,6 +102,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
     facts.push(("cost", cost(figures)));
     facts.extend(application::fact(figures).map(|fact| ("application", fact)));
     facts.extend(replicas::fact(figures).map(|fact| ("replicas", fact)));
+    facts.extend(rungs::fact(figures).map(|fact| ("cache", fact)));
     facts.push(("nobody eligible", stranded(figures)));
     facts.push(("rests", rests(figures)));
     facts.extend(breaker_facts::facts(figures));
@@ -122,7 +123,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
 
 /// The group it serves, if that is not the first that was asked for.
 fn elsewhere(figures: &Figures, d: usize) -> Option<&str> {
-    let asked = |calls: &crate::Calls| calls.offered > 0;
+    let asked = |calls: &Calls| calls.offered > 0;
     let home = figures.whole.groups.iter().position(asked)?;
     let own = || figures.members.iter().filter(|m| m.deployment.index() == d);
     if own().any(|member| member.group.index() == home) {
@@ -184,19 +185,12 @@ fn ended(figures: &Figures) -> String {
             n => format!("{} in {over}, none of which ended", count(n)),
         };
     };
-    let mut parts = vec![format!("{} answered in full", percent(success))];
-    let crate::Rungs { fresh, stale, smaller, fixed } = calls.rungs;
-    let rungs = [(fresh, "from the cache"), (stale, "stale"), (smaller, "by a smaller group")];
-    let rungs: Vec<String> = rungs
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, rung)| format!("{} {rung}", count(n)))
-        .collect();
-    if !rungs.is_empty() {
-        parts[0] += &format!(" ({})", rungs.join(", "));
-    }
-    if fixed > 0 {
-        parts.push(format!("{} with a static text", count(fixed)));
+    let mut parts = vec![match by_rung(calls) {
+        Some(rungs) => format!("{} answered ({rungs})", percent(success)),
+        None => format!("{} answered in full", percent(success)),
+    }];
+    if calls.rungs.fixed > 0 {
+        parts.push(format!("{} with a static text", count(calls.rungs.fixed)));
     }
     if calls.partial > 0 {
         parts.push(format!("{} in part", count(calls.partial)));
@@ -215,6 +209,17 @@ fn ended(figures: &Figures) -> String {
         parts.push(format!("{} left before an answer", count(calls.left)));
     }
     format!("{} in {over}: {}", count(calls.offered), parts.join(", "))
+}
+
+/// Who was answered by what, as shares of all calls that ended, if not all were in full.
+fn by_rung(calls: &Calls) -> Option<String> {
+    let answered = Given::ALL.into_iter().filter(|given| *given != Given::Static);
+    let each = answered.map(|given| (given.of(&calls.rungs, calls.answered), given));
+    let each: Vec<String> = each
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, given)| format!("{} {}", percent(n as f64 / calls.ended as f64), given.told()))
+        .collect();
+    calls.rungs.any().then(|| each.join("; "))
 }
 
 fn spread(histogram: &Fine) -> String {

@@ -5,13 +5,13 @@
 //! (dispatched, failed, charged) belongs to the instant at which it happened.
 
 use router_core::{
-    Abandon, CallEnd, Config, DeploymentId, FailureKind, GiveUp, GroupId, Hold, Price, Reason,
-    Rejection, Span, Time,
+    Abandon, Config, DeploymentId, FailureKind, GiveUp, GroupId, Hold, Price, Reason, Rejection,
+    Span, Time,
 };
 
 use crate::{
-    Application, AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame, Membership, Pulse,
-    Replicas, Spell,
+    AnswerCache, Application, AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame,
+    Membership, Pulse, Replicas, Rungs, Spell,
 };
 
 /// How many [`FailureKind`]s there are.
@@ -83,6 +83,8 @@ pub struct Figures {
     pub application: Option<Application>,
     /// The replicas of the router, if there were several.
     pub replicas: Option<Replicas>,
+    /// The response cache of the gateway, if there was one.
+    pub cache: Option<AnswerCache>,
 }
 
 impl Figures {
@@ -121,6 +123,7 @@ impl Figures {
             misfits: 0,
             application: None,
             replicas: None,
+            cache: None,
             frame,
         }
     }
@@ -300,49 +303,6 @@ impl Calls {
             Ok(at) => self.statuses[at].1 += count,
             Err(at) => self.statuses.insert(at, (status, count)),
         }
-    }
-}
-
-/// Calls that a rung answered which is not the full answer.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Rungs {
-    /// From the cache, within its time to live, or with what an identical call under way got.
-    pub fresh: u64,
-    /// From the cache, past its time to live.
-    pub stale: u64,
-    /// By a smaller group.
-    pub smaller: u64,
-    /// With a static text.
-    pub fixed: u64,
-}
-
-impl Rungs {
-    /// Of these, answered from the cache.
-    pub const fn cached(&self) -> u64 {
-        self.fresh + self.stale
-    }
-
-    /// Of these, given less than was asked for.
-    pub const fn degraded(&self) -> u64 {
-        self.stale + self.smaller + self.fixed
-    }
-
-    /// Counts a call that ended like this, if a rung answered it.
-    pub const fn count(&mut self, end: &CallEnd) {
-        match end {
-            CallEnd::Degraded(_) => self.smaller += 1,
-            CallEnd::Cached { stale: false } => self.fresh += 1,
-            CallEnd::Cached { stale: true } => self.stale += 1,
-            CallEnd::Static => self.fixed += 1,
-            CallEnd::Answered(_) | CallEnd::Partial(_) | CallEnd::Failed(_) | CallEnd::Left => {}
-        }
-    }
-
-    const fn merge(&mut self, other: &Self) {
-        self.fresh += other.fresh;
-        self.stale += other.stale;
-        self.smaller += other.smaller;
-        self.fixed += other.fixed;
     }
 }
 

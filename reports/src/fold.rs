@@ -439,6 +439,7 @@ impl Fold {
         in_bin.admitted += u64::from(attempts > 0);
         in_bin.answered += u64::from(answered);
         in_bin.failed += u64::from(!answered);
+        in_bin.rungs.count(&call.end);
         let pulse = &mut self.figures.pulse;
         let beat = (call.arrived.as_nanos() / pulse.step.as_nanos()) as usize;
         let last = pulse.beats.len() - 1;

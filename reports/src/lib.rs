@@ -26,6 +26,7 @@ mod report;
 mod rests;
 mod rows;
 mod run_file;
+mod rungs;
 #[cfg(test)]
 mod sample;
 mod seeds;
@@ -51,7 +52,7 @@ pub use expect::{
 pub use explain::{Breakdown, Notables, Setting, Story};
 pub use figures::{
     ABANDONS, Attempts, CAUSES, Calls, Figures, GIVE_UPS, HOLDS, KINDS, Lost, Outcomes, Part,
-    RANKS, REASONS, REJECTIONS, Rest, Rungs, Seconds, WAITS, Waited, rejection_index,
+    RANKS, REASONS, REJECTIONS, Rest, Seconds, WAITS, Waited, rejection_index,
 };
 pub use fold::Fold;
 pub use frame::{FaultBand, Frame, Phase};
@@ -61,6 +62,7 @@ pub use recovery::{Recovery, Unknown};
 pub use replicas::Replicas;
 pub use report::{Judged, Report};
 pub use run_file::{Engine, Hashes, RUN_FILE_FORMAT, RunFile, RunVerdict, Totals};
+pub use rungs::{AnswerCache, Given, Rungs};
 pub use seeds::{CONFIDENCE, Chance, Estimate, headlines, wilson};
 pub use seeds_report::{SeedRun, SeedsReport};
 pub use series::{AttemptsInBin, Beat, Bin, CallsInBin, Pulse};

@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use router_core::{Span, Time};
 
-use crate::Coarse;
+use crate::{Coarse, Rungs};
 
 /// A bin of the time series.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,8 +27,10 @@ pub struct CallsInBin {
     pub admitted: u64,
     /// Calls answered in full.
     pub answered: u64,
-    /// Calls that ended otherwise: partial, failed or left.
+    /// Calls that ended otherwise: partial, failed or left, or with a static text.
     pub failed: u64,
+    /// Calls that a rung answered which is not the full answer.
+    pub rungs: Rungs,
     /// From arrival to first token.
     pub ttft: Coarse,
     /// From arrival to the end, of calls answered in full.

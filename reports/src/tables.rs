@@ -4,7 +4,7 @@ use router_core::{Abandon, Cause, DeploymentId, FailureKind, Reason, Turn};
 
 use crate::outs::{self, Stretches};
 use crate::rows::{self, Rows};
-use crate::{Figures, Membership, Part, words};
+use crate::{Figures, Membership, Part, Rungs, words};
 
 /// Attempts dropped through no fault of the deployment. (The router's own timeouts are failures.)
 const DROPPED: [(Abandon, &str); 3] = [
@@ -33,7 +33,8 @@ const OPENERS: [Turn; 4] = [Turn::Consecutive, Turn::Failures, Turn::Slow, Turn:
 /// of their request and in the group of the one before, hedges included. `resting_s` is how much
 /// of the bin it rested, or all of its keys did; `not_closed_s` how much of it its breaker was
 /// open, half-open or forced open, added up over its groups. `concurrency` is its adaptive limit as
-/// last told by the end of the bin.
+/// last told by the end of the bin. Of a group's calls, `fresh`, `stale`, `smaller` and `static` are
+/// those that a rung answered which is not the full answer; the first three are among `answered`.
 pub fn series_csv(figures: &Figures) -> String {
     let mut table = Rows::new(&[
         "from_s",
@@ -56,6 +57,10 @@ pub fn series_csv(figures: &Figures) -> String {
         "resting_s",
         "not_closed_s",
         "concurrency",
+        "fresh",
+        "stale",
+        "smaller",
+        "static",
     ]);
     let out = Out::over_bins(figures);
     let none = String::new;
@@ -70,6 +75,8 @@ pub fn series_csv(figures: &Figures) -> String {
                 row.extend(quantiles.map(rows::maybe_millis));
             }
             row.extend(core::iter::repeat_with(none).take(6));
+            let Rungs { fresh, stale, smaller, fixed } = calls.rungs;
+            row.extend([fresh, stale, smaller, fixed].map(|n| n.to_string()));
             table.row(row);
         }
         for (d, (name, attempts)) in figures.deployments.iter().zip(&bin.deployments).enumerate() {
@@ -81,6 +88,7 @@ pub fn series_csv(figures: &Figures) -> String {
             row.extend([out[d].resting[i], out[d].not_closed[i]].map(rows::seconds));
             let limit = figures.concurrency_until(d, (i as u64 + 1) * figures.frame.bin.as_nanos());
             row.push(limit.map_or_else(none, |limit| limit.to_string()));
+            row.extend(core::iter::repeat_with(none).take(4));
             table.row(row);
         }
     }

@@ -5,7 +5,10 @@ use router_core::{FailureKind, Span, Time};
 
 use crate::made_up::{World, tripping};
 use crate::table::PAGE;
-use crate::{Expectation, Figures, Judged, Report, RunFile, Spell, SpellKind, sample};
+use crate::words::count;
+use crate::{
+    AnswerCache, Expectation, Figures, Judged, Report, RunFile, Rungs, Spell, SpellKind, sample,
+};
 
 const EXPECTED: [(&str, &str); 6] = [
     ("users are answered", "success.rate >= 99.5 %"),
@@ -99,6 +102,43 @@ fn every_world_gets_the_charts_it_has_data_for() {
     let charts = report(&tripping, &[]).charts();
     let names: Vec<&str> = charts.iter().map(|chart| chart.name.as_str()).collect();
     assert_eq!(names[3..6], ["rests", "breakers", "lost-time"]);
+}
+
+#[test]
+fn what_answered_calls_is_stacked_where_a_cache_or_a_ladder_was_of_use() {
+    let mut figures = World::calm().figures();
+    assert!(report(&figures, &[]).chart("answers").is_none());
+    figures.cache = Some(AnswerCache::default());
+    let chart = |figures: &Figures| report(figures, &[]).chart("answers").expect("there is one");
+    let ended = figures.whole.calls.ended;
+    assert!(chart(&figures).title().starts_with(&format!("Of {} calls ", count(ended))));
+    figures.cache = None;
+    let rungs = Rungs { fresh: ended / 2, stale: 9, smaller: 8, fixed: 7 };
+    figures.whole.calls.rungs = rungs;
+    figures.bins[0].groups[0].rungs = rungs;
+    figures.bins[0].groups[0].answered = ended;
+    let svg = chart(&figures).svg();
+    for text in ["fresh", "full answer", "stale", "smaller group", "static text"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(chart(&figures).title().contains(" were answered from the cache, "));
+    // Where there is no such call there is no name.
+    figures.whole.calls.rungs.stale = 0;
+    assert!(!chart(&figures).svg().contains("past its time to live"));
+    assert!(!chart(&figures).svg().contains('…'));
+}
+
+#[test]
+fn the_summary_says_what_the_cache_did() {
+    let mut figures = World::calm().figures();
+    let cache = AnswerCache { fresh: 900, stale: 60, missed: 40, waited: 30, ..<_>::default() };
+    figures.cache = Some(AnswerCache { filled: 70, flushed: 50, ..cache });
+    let summary = report(&figures, &[]).summary(false);
+    let words: Vec<&str> = summary.split_whitespace().collect();
+    let told = "cache of 1,000 tries with a question that others ask 90.0 % found a fresh answer, 60 a \
+                stale one, 40 none, 30 waited for an identical try under way; 70 answers kept, 50 \
+                flushed";
+    assert!(words.join(" ").contains(told), "{summary}");
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub(crate) fn seconds(s: f64) -> String {
     if !s.is_finite() {
         return NONE.to_owned();
     }
-    if s == 0.0 {
+    // Histograms tell less than a microsecond from none, and nobody else does.
+    if s.abs() < 0.000_000_999_5 {
         return "0 s".to_owned();
     }
     if s < 0.000_999_5 {

@@ -61,6 +61,12 @@ impl Questions {
 /// What the cache did over a run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct CacheLog {
+    /// Tries with a question that others ask for which there was a fresh answer.
+    pub fresh: u64,
+    /// Those for which there was a stale one.
+    pub stale: u64,
+    /// Those for which there was none.
+    pub missed: u64,
     /// Answers that it took in.
     pub filled: u64,
     /// Answers that had to go for others.
@@ -130,6 +136,12 @@ impl Responses {
             Some(age) if age < self.spec.ttl + self.spec.stale_for => Cached::Stale,
             Some(_) | None => Cached::None,
         };
+        let count = match request.cached {
+            Cached::Fresh => &mut self.log.fresh,
+            Cached::Stale => &mut self.log.stale,
+            Cached::None => &mut self.log.missed,
+        };
+        *count += 1;
         if request.cached == Cached::Fresh || !self.spec.single_flight {
             return Way::Goes;
         }

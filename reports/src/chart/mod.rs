@@ -1,6 +1,7 @@
 //! Charts, each of which answers one question. Drawn by plotters; the same figures give the same
 //! bytes on every machine.
 
+mod answers;
 mod axis;
 mod breakers;
 mod concurrency;
@@ -71,6 +72,9 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
         chart("demand", demand(figures, &backdrop, merged)),
         chart("latency", latency(figures, &backdrop, bounds)),
     ];
+    if figures.cache.is_some() || figures.whole.calls.rungs.any() {
+        charts.push(chart("answers", answers::answers(figures, &backdrop, merged)));
+    }
     charts.extend(shares(figures, &backdrop, merged));
     charts.push(chart("rests", rests(figures, &backdrop)));
     if figures.concurrency.iter().any(|limits| !limits.is_empty()) {
@@ -116,6 +120,8 @@ fn backdrop(figures: &Figures) -> Backdrop {
     }
     for fault in faults() {
         let place = match fault.on.as_slice() {
+            // It is the router's, the cache's or the store's.
+            [] => None,
             [one] => figures.deployments.get(one.index()).map(|name| format!(" on {name}")),
             many if many.len() < figures.deployments.len() => {
                 Some(format!(" on {} deployments", many.len()))

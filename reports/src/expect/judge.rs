@@ -192,6 +192,16 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
             Sample::Calls(calls) => ratio(calls.attempts, calls.ended, "no call ended"),
             Sample::Attempts(_) => Measured::Nothing("attempts have no attempts".to_owned()),
         },
+        Metric::Rung(given) => match sample {
+            Sample::Calls(calls) => {
+                ratio(given.of(&calls.rungs, calls.answered), calls.ended, "no call ended")
+            }
+            Sample::Attempts(_) => Measured::Nothing("attempts take no rungs".to_owned()),
+        },
+        Metric::Degraded => match sample {
+            Sample::Calls(calls) => ratio(calls.rungs.degraded(), calls.ended, "no call ended"),
+            Sample::Attempts(_) => Measured::Nothing("attempts take no rungs".to_owned()),
+        },
         Metric::Share => {
             let (own, all) = dispatched(of, figures, part);
             ratio(own, all, "nothing was dispatched")

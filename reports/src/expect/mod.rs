@@ -7,7 +7,8 @@
 //!             | ( "retries" | "hedges" | "probes" | "standby" | "panic" ) ".share"
 //!             | "hedges.won" | "hedges.cost" | "cached.share" | "failures." class
 //!             | "breaker.openings" | "ejected.share" | "ejected.max"
-//!             | "panic.time" | "stranded.time"
+//!             | "panic.time" | "stranded.time" | "rungs." rung
+//! rung        = "fresh" | "full" | "stale" | "smaller" | "static" | "degraded"
 //! class       = "rate_limit" | "server" | "connection" | "timeout" | "account" | "invalid"
 //! stat        = "p" number | "mean" | "max"
 //! selector    = ( "group" | "deployment" | "during" ) "=" name
@@ -27,6 +28,8 @@ use std::ops::Range;
 use router_core::{Cause, Config, FailureClass};
 
 pub use judge::{Judgement, Verdict};
+
+use crate::Given;
 
 /// One expectation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,6 +98,11 @@ pub enum Metric {
     /// `limits.overshoot`: the most requests that all replicas together sent in any window beyond a
     /// limit's burst and what its rate grants in that time; of the worst limit.
     Overshoot,
+    /// `rungs.stale` and its like: the part of the calls that ended which was given this.
+    Rung(Given),
+    /// `rungs.degraded`: the part of the calls that ended which was given less than the full
+    /// answer: a stale one, that of a smaller group, or a static text.
+    Degraded,
 }
 
 /// What an attempt was sent for.
@@ -244,7 +252,9 @@ impl Expectation {
             | Metric::StrandedTime
             | Metric::AppRestarts
             | Metric::AppDown
-            | Metric::Overshoot => None,
+            | Metric::Overshoot
+            | Metric::Rung(_)
+            | Metric::Degraded => None,
         }
     }
 }
@@ -284,7 +294,9 @@ impl Metric {
             | Self::StrandedTime
             | Self::AppRestarts
             | Self::AppDown
-            | Self::Overshoot => false,
+            | Self::Overshoot
+            | Self::Rung(_)
+            | Self::Degraded => false,
         }
     }
 
@@ -299,7 +311,9 @@ impl Metric {
             | Self::Failures(_)
             | Self::Ejected
             | Self::EjectedMax
-            | Self::AppDown => Dimension::Share,
+            | Self::AppDown
+            | Self::Rung(_)
+            | Self::Degraded => Dimension::Share,
             Self::Ttft(_)
             | Self::Total(_)
             | Self::Recovery(_)
@@ -418,6 +432,8 @@ impl fmt::Display for Metric {
             Self::AppRestarts => f.write_str("app.restarts"),
             Self::AppDown => f.write_str("app.down"),
             Self::Overshoot => f.write_str("limits.overshoot"),
+            Self::Rung(given) => write!(f, "rungs.{}", given.name()),
+            Self::Degraded => f.write_str("rungs.degraded"),
         }
     }
 }

@@ -6,6 +6,7 @@ use router_core::FailureClass;
 
 use super::nearest::nearest;
 use super::{Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Unit};
+use crate::Given;
 
 /// Every metric, with the statistics that people mean most.
 pub(super) fn metrics() -> Vec<String> {
@@ -26,7 +27,9 @@ fn policies() -> impl Iterator<Item = Metric> {
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
     let app = [Metric::AppRestarts, Metric::AppDown, Metric::Overshoot];
-    sent.chain(hedges).chain(breakers).chain(times).chain(failures).chain(app)
+    let rungs = Given::ALL.into_iter().map(Metric::Rung).chain([Metric::Degraded]);
+    let policies = sent.chain(hedges).chain(breakers).chain(times).chain(failures);
+    policies.chain(app).chain(rungs)
 }
 
 const SELECTORS: [&str; 3] = ["group", "deployment", "during"];
@@ -103,7 +106,7 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
     let (deployment, during) = (key == "deployment", key == "during");
     match metric {
         Metric::Recovery(_) => Some("a recovery is of all calls: it takes no selectors".to_owned()),
-        Metric::Amplification if deployment => {
+        Metric::Amplification | Metric::Rung(_) | Metric::Degraded if deployment => {
             Some(format!("`{metric}` is of calls, which have no deployment"))
         }
         Metric::EjectedMax if deployment => Some(format!("`{metric}` is of a group's members")),
@@ -134,7 +137,9 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         | Metric::Ejected
         | Metric::EjectedMax
         | Metric::PanicTime
-        | Metric::StrandedTime => None,
+        | Metric::StrandedTime
+        | Metric::Rung(_)
+        | Metric::Degraded => None,
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         | Metric::CostPer1k
         | Metric::Amplification
         | Metric::Share
+        | Metric::Rung(_)
+        | Metric::Degraded
         | Metric::Recovery(_) => unreachable!("it is measured on calls or on one deployment"),
     }
 }

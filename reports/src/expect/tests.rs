@@ -24,6 +24,7 @@ fn figures() -> Figures {
     let calls = &mut part.groups[0];
     (calls.ended, calls.answered, calls.attempts) = (2_000, 1_990, 2_400);
     calls.cost_pico = 3_000_000_000_000;
+    calls.rungs = crate::Rungs { fresh: 800, stale: 90, smaller: 100, fixed: 5 };
     for ms in 1..=2_000 {
         calls.ttft.record(Span::from_millis(ms));
     }
@@ -119,6 +120,10 @@ fn expectations_are_judged_and_say_why() {
         "ejected.max {during=spike} < 50 %",
         "panic.time {group=chat} < 5 s",
         "stranded.time < 1 s",
+        "rungs.fresh >= 50 %",
+        "rungs.full > 10 %",
+        "rungs.degraded {group=chat} < 5 %",
+        "rungs.static {group=backup} < 5 %",
     ];
     insta::assert_snapshot!(gallery.map(judged).join("\n"));
 }
@@ -301,6 +306,8 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::AppRestarts),
         Just(Metric::AppDown),
         Just(Metric::Overshoot),
+        prop::sample::select(Given::ALL.to_vec()).prop_map(Metric::Rung),
+        Just(Metric::Degraded),
     ]
 }
 
@@ -315,7 +322,7 @@ fn expectations() -> impl Strategy<Value = Expectation> {
                     Selectors::default()
                 }
                 Metric::Share => Selectors { group, deployment: Some(deployment), during },
-                Metric::Amplification | Metric::EjectedMax => {
+                Metric::Amplification | Metric::EjectedMax | Metric::Rung(_) | Metric::Degraded => {
                     Selectors { group, deployment: None, during }
                 }
                 Metric::PanicTime | Metric::StrandedTime => {

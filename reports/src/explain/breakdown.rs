@@ -67,7 +67,9 @@ impl Gather {
             | Metric::StrandedTime
             | Metric::AppRestarts
             | Metric::Overshoot
-            | Metric::AppDown => Self::Nothing,
+            | Metric::AppDown
+            | Metric::Rung(_)
+            | Metric::Degraded => Self::Nothing,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::telling::Setting;
 use crate::expect::{Metric, Sent};
 use crate::page::{Ink, Page};
 use crate::words;
-use crate::{ExpectedShare, Figures, Membership, Part, blame, membership};
+use crate::{ExpectedShare, Figures, Membership, Part, blame, membership, rungs};
 
 /// Parts of a table: a name, and how much.
 type Parts = Vec<(String, (u128, u64))>;
@@ -49,6 +49,9 @@ impl Breakdown {
             | Metric::AppRestarts
             | Metric::Overshoot
             | Metric::AppDown => return,
+            Metric::Rung(_) | Metric::Degraded => {
+                ("calls, by what they were given", self.given(part))
+            }
         };
         if parts.is_empty() {
             page.line(Ink::Plain, "there was nothing of that kind");
@@ -75,6 +78,11 @@ impl Breakdown {
         };
         let all = figures.members.iter().zip(&part.memberships).enumerate();
         all.filter(move |(_, (member, _))| belongs(member)).map(|(i, (_, counts))| (i, counts))
+    }
+
+    fn given(&self, part: &Part) -> Parts {
+        let calls = self.group.map_or(&part.calls, |group| &part.groups[group.index()]);
+        parts(rungs::given(calls).into_iter().map(|(n, what)| (what.to_owned(), n)))
     }
 
     fn excluded(&self, figures: &Figures, part: &Part) -> Parts {

@@ -10,6 +10,7 @@ mod moments;
 mod notables;
 mod quota;
 mod say;
+mod steps;
 mod story;
 mod sums;
 mod telling;

@@ -1,8 +1,7 @@
 //! Words of an explanation that stand in several places.
 
 use router_core::{
-    Abandon, Cause, Config, FailureKind, GiveUp, Hold, Rate, Ratio, RouterSpec, Rung, Span,
-    Strategy, Time,
+    Abandon, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, RouterSpec, Span, Strategy, Time,
 };
 
 use crate::blame::several;
@@ -89,18 +88,6 @@ pub(super) const fn cause(cause: Cause) -> Option<&'static str> {
         Cause::Standby => Some("standby: no weighted member was left"),
         Cause::Panic => Some("panic: so many are out that it is used all the same"),
         Cause::Degraded => Some("a step down its ladder"),
-    }
-}
-
-/// What a rung of the ladder has for a request.
-pub(super) fn stepped(rung: Rung, config: &Config) -> String {
-    match rung {
-        Rung::Fresh => "answered from the cache".to_owned(),
-        Rung::Stale => "answered from the cache, past its time to live perhaps".to_owned(),
-        Rung::Static => "answered with the static text".to_owned(),
-        Rung::Group(group) => {
-            format!("its ladder leads down to group `{}`", config.group(group).name)
-        }
     }
 }
 

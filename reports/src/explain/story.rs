@@ -8,6 +8,7 @@ use router_core::{
 };
 
 use super::say;
+use super::steps::Steps;
 use super::trail::{Trail, Trails};
 use super::whereabouts::Whereabouts;
 use super::wording::rejected;
@@ -38,6 +39,9 @@ pub struct Story {
     /// Attempts that live: when each was dispatched, and whether a token came.
     pub(super) live: Vec<(AttemptId, Time)>,
     finished: Option<Time>,
+    pub(super) steps: Steps,
+    /// The call, if no try of it came to the router: it shared what an identical one got.
+    pub(super) shared: Option<Call>,
     pub(super) over: Option<(Call, Trail)>,
     /// By source, the number of its latest call.
     pub(super) latest: Vec<u64>,
@@ -69,6 +73,8 @@ impl Story {
             struck: None,
             live: Vec::new(),
             finished: None,
+            steps: Steps::default(),
+            shared: None,
             over: None,
             latest: Vec::new(),
         }
@@ -122,6 +128,7 @@ impl Story {
             self.line(now, 0, text);
         }
         self.request = Some(*request);
+        self.steps.submitted(now);
         self.tried.clear();
         self.reasons.clear();
         self.excluded = 0;
@@ -155,6 +162,7 @@ impl Story {
         self.line(now, 0, format!("attempt {}{what} goes to {to}{within}{how}", attempt.ordinal));
         self.tell_reasons(now);
         self.live.push((attempt, now));
+        self.steps.dispatched(attempt.ordinal);
         self.tried.push((group, deployment, "under way".to_owned()));
     }
 
@@ -175,6 +183,7 @@ impl Story {
 
     fn finish(&mut self, now: Time, outcome: &Outcome) {
         self.finished = Some(now);
+        self.unsoftened(now, outcome);
         let text = match outcome {
             // The end of the attempt said it.
             Outcome::Serve(..) => return,
@@ -214,6 +223,7 @@ impl Story {
             }
             Observation::Stranded { attempt, group, earliest } => {
                 if self.is_subject(attempt.request) {
+                    self.steps.observe(now, observation);
                     self.stranded(now, group, earliest);
                 }
             }
@@ -224,6 +234,7 @@ impl Story {
             }
             Observation::Queued { request, ahead, .. } => {
                 if self.is_subject(request) {
+                    self.steps.observe(now, observation);
                     let ahead = match ahead {
                         0 => "with nobody ahead".to_owned(),
                         1 => "behind 1 other".to_owned(),
@@ -234,6 +245,7 @@ impl Story {
             }
             Observation::Dequeued { request, waited, .. } => {
                 if self.is_subject(request) {
+                    self.steps.observe(now, observation);
                     let text = format!("leaves the queue after {}", say::span(waited));
                     self.line(now, 0, text);
                 }
@@ -241,6 +253,7 @@ impl Story {
             Observation::Ended { attempt, .. } => {
                 self.struck = None;
                 if self.is_subject(attempt.request) {
+                    self.steps.observe(now, observation);
                     self.ended(now, observation);
                 }
             }
@@ -253,6 +266,7 @@ impl Story {
             }
             Observation::GaveUp { request, why } => {
                 if self.is_subject(request) {
+                    self.steps.observe(now, observation);
                     let why = say::gave_up(why, self.whereabouts.config.router());
                     self.line(now, 0, format!("gives up: {why}"));
                     self.tell_reasons(now);
@@ -260,8 +274,7 @@ impl Story {
             }
             Observation::Stepped { request, rung } => {
                 if self.is_subject(request) {
-                    let text = say::stepped(rung, &self.whereabouts.config);
-                    self.line(now, 0, text);
+                    self.stepped(now, rung);
                 }
             }
             Observation::Late { attempt, corrected: true } => {
@@ -343,6 +356,7 @@ impl Journal for Story {
         (self.struck, self.heard) = (None, None);
         match input {
             Input::Submit(request) => {
+                self.steps.opened();
                 let source = usize::from(request.id.source());
                 if self.latest.len() <= source {
                     self.latest.resize(source + 1, 0);
@@ -376,10 +390,13 @@ impl Journal for Story {
             Output::Commit(attempt) if self.is_subject(attempt.request) => {
                 self.committed(now, *attempt);
             }
-            Output::Finish(request, outcome) if self.is_subject(*request) => {
-                self.finish(now, outcome);
+            Output::Finish(request, outcome) => {
+                if self.is_subject(*request) {
+                    self.finish(now, outcome);
+                }
+                self.steps.closed();
             }
-            Output::Abandon(..) | Output::Dispatch(_) | Output::Commit(_) | Output::Finish(..) => {}
+            Output::Abandon(..) | Output::Dispatch(_) | Output::Commit(_) => {}
         }
         self.whereabouts.output(now, output);
         self.trails.output(now, output);
@@ -387,6 +404,7 @@ impl Journal for Story {
 
     fn call(&mut self, _: Time, call: &Call) {
         if call.id == self.subject {
+            self.shared = self.request.is_none().then_some(*call);
             self.over = self.trails.take(call).map(|trail| (*call, trail));
         }
     }

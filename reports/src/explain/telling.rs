@@ -29,6 +29,9 @@ pub struct Setting<'a> {
 impl Story {
     /// The story, once the run is over; none if there is no such call.
     pub fn text(&self, setting: &Setting<'_>, colour: bool) -> Option<String> {
+        if let Some(call) = &self.shared {
+            return Some(shared(call, setting, colour));
+        }
         let request = self.request()?;
         let mut page = Page::new(colour);
         let first = self.lines.first().map_or(Time::ZERO, |line| line.at);
@@ -64,6 +67,36 @@ impl Story {
             .collect();
         super::story::listed(&each, "and")
     }
+}
+
+/// A call of which the router never heard.
+fn shared(call: &Call, setting: &Setting<'_>, colour: bool) -> String {
+    let mut page = Page::new(colour);
+    let when = format!("asked {}{}", say::clock(call.arrived), during(setting.frame, call.arrived));
+    let labels = labels(call.properties, setting.properties);
+    page.head(&format!("{}: {}", call.id, ended(call)), &format!("{when}{labels}"), setting.run);
+    let waited = say::span(call.ended.since(call.arrived));
+    let identical = "an identical call under way (`cache.single_flight`)";
+    let text = match call.end {
+        CallEnd::Answered(_)
+        | CallEnd::Degraded(_)
+        | CallEnd::Cached { .. }
+        | CallEnd::Static
+        | CallEnd::Partial(_) => {
+            format!(
+                "the router never saw it: for {waited} it waited for {identical}, and shared \
+                     what that got"
+            )
+        }
+        CallEnd::Failed(_) | CallEnd::Left => {
+            format!(
+                "the router never saw it: it waited for {identical} that came to this, or the \
+                     application lost it"
+            )
+        }
+    };
+    page.item((Ink::Plain, ""), 0, &text);
+    page.finish()
 }
 
 fn event(page: &mut Page, first: Time, line: &Line, before: Option<Time>) {

@@ -54,8 +54,9 @@ fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     let end = world.now();
     let application = resolved.application(world.app());
     let replicas = resolved.replicas(world.driver().brain(), &whole);
+    let cache = resolved.cache(world.cache());
     let figures = world.into_driver().into_journal().finish(end);
-    (Figures { application, replicas, ..figures }, resolved)
+    (Figures { application, replicas, cache, ..figures }, resolved)
 }
 
 /// The expectations that do not hold.

@@ -23,9 +23,9 @@ use core::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use expect::placed;
-use reports::{Application, Expectation, Frame, Replicas};
+use reports::{AnswerCache, Application, Expectation, Frame, Replicas};
 use router_core::{Config, Journal, LimitId, Seed};
-use sim::{AppLog, Plan, Replicated, TraceRow};
+use sim::{AppLog, CacheLog, Plan, Replicated, TraceRow};
 
 use crate::diagnostic::Diagnostic;
 use crate::quantity::Quantity;
@@ -106,6 +106,12 @@ impl Resolved {
             lost: log.lost,
             overshoot: overshoot.map(name).collect(),
         })
+    }
+
+    /// What figures say of the response cache, from what the world's `log` says of it.
+    pub fn cache(&self, log: Option<&CacheLog>) -> Option<AnswerCache> {
+        let CacheLog { fresh, stale, missed, waited, filled, evicted, flushed } = *log?;
+        Some(AnswerCache { fresh, stale, missed, waited, filled, evicted, flushed })
     }
 
     /// What figures say of the application, from what the world's `log` says of it.
