@@ -408,6 +408,38 @@ pub enum Consumption {
         /// Completion tokens, cumulative.
         output_tokens: u64,
     },
+    /// It has taken this much of a subject's rates since it last found them whole.
+    Taken {
+        /// Which replica.
+        replica: u16,
+        /// Of which kind the subject is.
+        kind: u8,
+        /// The subject's number.
+        subject: u32,
+        /// Since when, as that replica's clock says: from a later one on it counts from nothing.
+        since: Time,
+        /// Requests, cumulative.
+        requests: u64,
+        /// Prompt tokens, cumulative.
+        input_tokens: u64,
+        /// Completion tokens, cumulative.
+        output_tokens: u64,
+    },
+    /// It has spent this much of a subject's budget in one period, or has reserved it.
+    Spent {
+        /// Which replica.
+        replica: u16,
+        /// Of which kind the subject is.
+        kind: u8,
+        /// The subject's number.
+        subject: u32,
+        /// Which of its budgets, in the order of the configuration.
+        budget: u8,
+        /// Which period; all replicas count them alike.
+        period: u64,
+        /// Pico-dollars or tokens, cumulative.
+        spent: u64,
+    },
     /// It rests a deployment.
     Resting {
         /// Which deployment.

@@ -60,6 +60,14 @@ impl Bucket {
             || u128::from(n) * u128::from(self.period) <= u128::from(room) * u128::from(self.amount)
     }
 
+    /// Takes `n`, or as much as it has when it is whole.
+    fn take_most(&mut self, n: u64, now: Time) {
+        if n > 0 {
+            let cost = self.cost(n).min(Span::from_nanos(self.depth));
+            self.spent = self.spent.max(now) + cost;
+        }
+    }
+
     /// Takes `n`, whether it passes or not.
     fn take(&mut self, n: u64, now: Time) {
         if n > 0 {
@@ -200,10 +208,7 @@ impl Limit {
         self.charge(charge, now);
         self.parallel += 1;
         self.used.begun = true;
-        let Charge { requests, input, output } = charge;
-        for (counter, more) in self.used.counters.iter_mut().zip([requests, input, output]) {
-            *counter = counter.saturating_add(more);
-        }
+        self.count(charge, false);
     }
 
     /// Hears what this replica had used before it was started anew. The first word says where its
@@ -232,6 +237,33 @@ impl Limit {
                 bucket.take(n, now);
             }
         }
+    }
+
+    /// Takes `charge`, but of each rate no more than its burst: older use has come back.
+    pub(crate) fn charge_most(&mut self, charge: Charge, now: Time) {
+        for (bucket, n) in self.each_mut(charge) {
+            if let Some(bucket) = bucket {
+                bucket.take_most(n, now);
+            }
+        }
+    }
+
+    /// Counts what is taken for somebody to tell; from nothing on if all rates are `whole`.
+    pub(crate) fn count(&mut self, charge: Charge, whole: bool) {
+        if whole {
+            self.used.counters = [0; 3];
+        }
+        let Charge { requests, input, output } = charge;
+        for (counter, more) in self.used.counters.iter_mut().zip([requests, input, output]) {
+            *counter = counter.saturating_add(more);
+        }
+    }
+
+    /// The first part of it that is a rate.
+    pub(crate) fn first_rate(&self) -> Option<Measure> {
+        let rates = [&self.requests, &self.tokens, &self.input, &self.output];
+        let first = rates.into_iter().zip(Measure::ALL).find(|(rate, _)| rate.is_some());
+        first.map(|(_, measure)| measure)
     }
 
     /// Takes a place without a charge: for a flight that a snapshot brings back.
@@ -266,7 +298,6 @@ impl Limit {
 
     /// Corrects what was `charged` to what was `used`; requests are never given back.
     pub(crate) fn correct(&mut self, charged: Charge, used: Charge, now: Time) {
-        // An account's limit counts nothing: the saturation leaves its counters at zero.
         let [_, input, output] = &mut self.used.counters;
         *input = input.saturating_add(used.input).saturating_sub(charged.input);
         *output = output.saturating_add(used.output).saturating_sub(charged.output);

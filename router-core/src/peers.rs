@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::health::MEND_MAX;
 use crate::limit::Charge;
 use crate::router::Router;
-use crate::{Config, Consumption, DeploymentId, LimitId, OnOutage, PeersSpec, Span, Time};
+use crate::{Config, Consumption, DeploymentId, LimitId, OnOutage, Output, PeersSpec, Span, Time};
 
 /// Of how many peers it is remembered when they were last heard of: the most replicas there are.
 const HEARD_MAX: usize = 1_000;
@@ -77,8 +77,9 @@ pub(crate) fn grown(known: &mut [u64; 3], counters: [u64; 3]) -> [u64; 3] {
 }
 
 impl Router {
-    /// What this replica has used of each limit with a rate since it was started, for its driver
-    /// to tell the others: at once when it starts, and then often. They are as late as that, so
+    /// What this replica has used of each limit with a rate since it was started, and of subjects'
+    /// rates and budgets since they were last whole or their period began, for its driver to tell
+    /// the others: at once when it starts, and then often. They are as late as that, so
     /// all together overshoot a rate by at most one burst and what it grants in that time for each
     /// replica but one. Counters stand for reservations from the dispatch on, and for what was
     /// used when an attempt has ended; they may then fall a little, which harms nobody.
@@ -87,12 +88,14 @@ impl Router {
     /// different revisions, drivers translate by name. If there is nothing to tell, tell
     /// [`Consumption::Alive`].
     pub fn consumption(&self, replica: u16) -> impl Iterator<Item = Consumption> {
+        let subjects = self.accounts.consumption(&self.config, replica, self.clock());
         let rated = self.limits.iter().enumerate().filter(|(_, limit)| limit.is_rated());
-        rated.map(move |(index, limit)| {
+        let limits = rated.map(move |(index, limit)| {
             let [requests, input_tokens, output_tokens] = limit.used().counters;
             let limit = LimitId::at(index);
             Consumption::Used { replica, limit, requests, input_tokens, output_tokens }
-        })
+        });
+        limits.chain(subjects)
     }
 
     #[cold]
@@ -118,6 +121,27 @@ impl Router {
                 if let Some(limit) = self.limits.get_mut(limit.index()) {
                     limit.resume([requests, input_tokens, output_tokens], self.now);
                 }
+            }
+            Consumption::Taken {
+                replica,
+                kind,
+                subject,
+                since,
+                requests,
+                input_tokens,
+                output_tokens,
+            } => {
+                self.hear_sign(replica);
+                let taken = (since, [requests, input_tokens, output_tokens]);
+                let clock = self.clock();
+                self.accounts.hear_taken(&self.config, (kind, subject, replica), taken, clock);
+            }
+            Consumption::Spent { replica, kind, subject, budget, period, spent } => {
+                self.hear_sign(replica);
+                let (whom, clock) = ((kind, subject, replica), self.clock());
+                let tell = |news| self.outputs.push(Output::Observe(news));
+                let spent = (budget, period, spent);
+                self.accounts.hear_spent(&self.config, whom, spent, clock, tell);
             }
             Consumption::Resting { deployment, key, remaining, asked } => {
                 let most = longest_rest(&self.config, deployment, asked);

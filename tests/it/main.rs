@@ -19,6 +19,7 @@ mod frugal;
 mod metamorphic;
 mod peers;
 mod play;
+mod replicas;
 mod revise;
 mod routing;
 mod shares;

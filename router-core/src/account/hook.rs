@@ -22,7 +22,8 @@ impl Router {
     /// Now, as budgets see it.
     pub(crate) fn clock(&self) -> Clock {
         let began = self.config.router().periods_began;
-        Clock { now: self.now, elapsed: self.now.since(self.start) + began }
+        let elapsed = self.now.since(self.start) + began;
+        Clock { now: self.now, elapsed, closed: self.now >= self.peers.closed_from }
     }
 
     /// What a request that was asked for on somebody's account is charged to.
@@ -62,7 +63,7 @@ impl Router {
     /// What keeps a request's subjects from its next attempt, if anything does.
     pub(crate) fn obstacle(&self, flight: &Flight) -> Option<Obstacle> {
         let (charge, first) = next_charge(flight);
-        let now = self.now;
+        let (now, closed) = (self.now, self.now >= self.peers.closed_from);
         let accounts = self
             .payer(flight)
             .accounts()
@@ -72,8 +73,10 @@ impl Router {
         let mut found: Option<(u8, Measure)> = None;
         let mut earliest = Some(now);
         for (kind, limit) in accounts {
-            found = found.or_else(|| Some((kind, limit.obstacle(charge, first, now)?)));
-            let at = limit.earliest(charge, now);
+            let withheld = || limit.first_rate().filter(|_| closed);
+            let obstacle = || limit.obstacle(charge, first, now).or_else(withheld);
+            found = found.or_else(|| Some((kind, obstacle()?)));
+            let at = limit.earliest(charge, now).filter(|_| withheld().is_none());
             earliest = earliest.and_then(|latest| at.map(|at| latest.max(at)));
         }
         found.map(|(kind, what)| Obstacle { kind, what, earliest })

@@ -5,13 +5,15 @@
 //! nobody in flight) says no more than a new one, so its place may be taken by another at any
 //! time, and nobody can tell.
 
+mod heard;
 mod hook;
 mod spend;
 
-use alloc::collections::BinaryHeap;
+use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+pub(crate) use heard::{Heard, Whom};
 pub(crate) use hook::Obstacle;
 pub(crate) use spend::{Cost, Spend};
 
@@ -36,6 +38,8 @@ pub(crate) struct Account {
     /// entry of its own, or somebody was in flight on it when the list was looked through.
     due: Option<Time>,
     pub(crate) limit: Limit,
+    /// Since when its limit's counters count: then its rates were whole.
+    pub(crate) since: Time,
     pub(crate) spends: [Spend; BUDGETS],
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Account {
 pub(crate) struct Clock {
     pub(crate) now: Time,
     pub(crate) elapsed: Span,
+    /// Whether peers are silent and nobody may take from what they share.
+    pub(crate) closed: bool,
 }
 
 impl Clock {
@@ -65,6 +71,8 @@ pub(crate) struct Accounts {
     free: Vec<u32>,
     /// The others that may be whole, by when they are, at the earliest.
     idle: BinaryHeap<Reverse<(Time, u32)>>,
+    /// What peers have said of each account, whether it has a place or not.
+    pub(crate) heard: BTreeMap<Whom, Heard>,
 }
 
 const fn key(kind: u8, number: u32) -> u64 {
@@ -85,7 +93,8 @@ impl Accounts {
         let room = if named.len() > 1 { config.router().accounts as usize } else { 0 };
         accounts.reserve_exact(room);
         let (places, idle) = (Table::with_capacity(room), BinaryHeap::with_capacity(room));
-        Self { accounts, named, places, free: Vec::with_capacity(room), idle }
+        let (free, heard) = (Vec::with_capacity(room), BTreeMap::new());
+        Self { accounts, named, places, free, idle, heard }
     }
 
     pub(crate) fn of(&self, place: u32) -> &Account {
@@ -249,6 +258,7 @@ impl Accounts {
             let due = revised.of(place).due;
             *revised.of_mut(place) = Account { due, ..account };
         }
+        revised.take_heard(self, last, next);
         revised
     }
 }
@@ -257,7 +267,8 @@ impl Account {
     fn new(kind: u8, number: u32, policy: Option<&Subject>) -> Self {
         let limit =
             policy.map_or_else(|| Limit::new(&LimitSpec::default()), |s| Limit::new(&s.limit));
-        Self { kind, number, held: 0, due: None, limit, spends: [Spend::default(); BUDGETS] }
+        let (since, spends) = (Time::ZERO, [Spend::default(); BUDGETS]);
+        Self { kind, number, held: 0, due: None, limit, since, spends }
     }
 
     /// The same under other policies: a window that changed starts empty.
@@ -300,13 +311,18 @@ impl Account {
     /// Whether every budget that refuses can take `cost`.
     pub(crate) fn affords(&self, policy: &Subject, cost: Cost, clock: Clock) -> bool {
         policy.budgets.iter().zip(&self.spends).all(|(spec, spend)| {
-            spend.rolled(spec, clock.elapsed).admits(spec, cost.in_unit(spec.unit))
+            let cost = cost.in_unit(spec.unit);
+            let withheld = clock.closed && spec.hard && cost > 0;
+            !withheld && spend.rolled(spec, clock.elapsed).admits(spec, cost)
         })
     }
 
     /// When every budget can, if nothing else is spent; `None` if one never can.
     pub(crate) fn affords_at(&self, policy: &Subject, cost: Cost, clock: Clock) -> Option<Time> {
         policy.budgets.iter().zip(&self.spends).try_fold(clock.now, |latest, (spec, spend)| {
+            if clock.closed && spec.hard && cost.in_unit(spec.unit) > 0 {
+                return None;
+            }
             let spend = spend.rolled(spec, clock.elapsed);
             let at = spend.earliest(spec, cost.in_unit(spec.unit), clock.elapsed)?;
             Some(latest.max(clock.at(at)))
@@ -320,7 +336,12 @@ impl Account {
         (charge, cost): (Charge, Cost),
         clock: Clock,
     ) {
+        let whole = self.limit.whole_at() <= clock.now;
+        if whole {
+            self.since = clock.now;
+        }
         self.limit.charge(charge, clock.now);
+        self.limit.count(charge, whole);
         if charge.requests > 0 {
             self.limit.occupy();
         }
@@ -346,6 +367,7 @@ impl Account {
             *spend = spend.rolled(spec, clock.elapsed);
             spend.reserved = spend.reserved.saturating_sub(reserved.1.in_unit(spec.unit));
             spend.spent = spend.spent.saturating_add(used.1.in_unit(spec.unit));
+            spend.own = spend.own.saturating_add(used.1.in_unit(spec.unit));
         }
     }
 
@@ -364,8 +386,10 @@ impl Account {
             let (was, is) = (charged.1.in_unit(spec.unit), used.1.in_unit(spec.unit));
             if is >= was {
                 spend.spent = spend.spent.saturating_add(is - was);
+                spend.own = spend.own.saturating_add(is - was);
             } else if spend::index(spec, charged_at) == spend.period {
                 spend.spent = spend.spent.saturating_sub(was - is);
+                spend.own = spend.own.saturating_sub(was - is);
             }
         }
     }

@@ -11,6 +11,10 @@ pub(crate) struct Spend {
     pub(crate) spent: u64,
     /// What attempts in flight have reserved; it is of no period.
     pub(crate) reserved: u64,
+    /// What of `spent` this replica has spent itself.
+    pub(crate) own: u64,
+    /// What replicas whose clocks are ahead have spent of the period that follows.
+    pub(crate) ahead: u64,
     /// Which levels were told of in this period, as a set.
     pub(crate) told: u8,
 }
@@ -42,11 +46,31 @@ impl Spend {
     pub(crate) fn rolled(mut self, spec: &BudgetSpec, elapsed: Span) -> Self {
         let period = index(spec, elapsed);
         if period > self.period {
-            let earned = spec.amount.saturating_mul(period - self.period);
-            self.spent = if spec.hard { self.spent.saturating_sub(earned) } else { 0 };
-            (self.period, self.told) = (period, 0);
+            let ahead = core::mem::take(&mut self.ahead);
+            let earned = spec.amount.saturating_mul(period - self.period - 1);
+            self.spent = match (spec.hard, period - self.period) {
+                (true, _) => self.carried(spec).saturating_add(ahead).saturating_sub(earned),
+                (false, 1) => ahead,
+                (false, _) => 0,
+            };
+            (self.period, self.told, self.own) = (period, 0, 0);
         }
         self
+    }
+
+    /// What the next period begins with.
+    const fn carried(&self, spec: &BudgetSpec) -> u64 {
+        if spec.hard { self.spent.saturating_sub(spec.amount) } else { 0 }
+    }
+
+    /// A peer has spent so much more in a period; tells whether it counts in this one.
+    pub(crate) fn hear(&mut self, period: u64, more: u64) -> bool {
+        if period == self.period {
+            self.spent = self.spent.saturating_add(more);
+        } else if period == self.period + 1 {
+            self.ahead = self.ahead.saturating_add(more);
+        }
+        period == self.period
     }
 
     /// Whether `cost` more may be reserved. What costs nothing always may.
@@ -64,14 +88,17 @@ impl Spend {
         } else if cost > spec.amount {
             None
         } else {
-            let periods = over.div_ceil(spec.amount);
+            let next = self.carried(spec).saturating_add(self.ahead);
+            let over = next.saturating_add(cost).saturating_sub(spec.amount);
+            let periods = over.div_ceil(spec.amount).saturating_add(1);
             Some(spec.period * self.period.saturating_add(periods))
         }
     }
 
-    /// When nothing of it is left to remember, counted like `elapsed`; zero if that is so now.
+    /// When nothing of it is left to remember at the earliest, counted like `elapsed`; zero if that
+    /// is so now.
     pub(crate) fn whole_at(&self, spec: &BudgetSpec) -> Span {
-        if self.spent == 0 && self.told == 0 {
+        if self.spent == 0 && self.told == 0 && self.ahead == 0 {
             return Span::ZERO;
         }
         let periods = if spec.hard { self.spent.div_ceil(spec.amount).max(1) } else { 1 };
@@ -102,8 +129,14 @@ mod tests {
         assert_eq!((next.period, next.spent, next.told), (1, 15, 0));
         assert_eq!(spent.rolled(&spec, secs(120)).spent, 5);
         assert_eq!(spent.rolled(&spec, secs(60)).rolled(&spec, secs(185)).spent, 0);
+        let ahead = Spend { ahead: 8, own: 5, ..spent };
+        let next = ahead.rolled(&spec, secs(60));
+        assert_eq!((next.spent, next.ahead, next.own), (23, 0, 0));
+        assert_eq!(ahead.rolled(&spec, secs(120)).spent, 13);
         let told = BudgetSpec { hard: false, ..spec };
         assert_eq!(spent.rolled(&told, secs(60)).spent, 0, "what refuses nothing forgives all");
+        assert_eq!(ahead.rolled(&told, secs(60)).spent, 8);
+        assert_eq!(ahead.rolled(&told, secs(120)).spent, 0);
     }
 
     #[test]
@@ -129,9 +162,9 @@ mod tests {
         assert_eq!(earliest(17, 3), Some(secs(120)));
         assert_eq!(earliest(18, 3), Some(secs(180)));
         assert_eq!(earliest(0, 11), None);
-        for (spent, cost) in [(8, 3), (17, 3), (18, 3), (99, 10)] {
-            let at = earliest(spent, cost).unwrap();
-            let spend = Spend { spent, period: 1, ..Spend::default() };
+        for (spent, cost, ahead) in [(8, 3, 0), (17, 3, 0), (18, 3, 0), (99, 10, 0), (8, 3, 9)] {
+            let spend = Spend { spent, period: 1, ahead, ..Spend::default() };
+            let at = spend.earliest(&spec, cost, now).unwrap();
             let before = Span::from_nanos(at.as_nanos() - 1);
             assert!(spend.rolled(&spec, at).admits(&spec, cost));
             assert!(!spend.rolled(&spec, before).admits(&spec, cost));

@@ -4,9 +4,12 @@
 //! function of time, so budgets are known exactly; only where it is open whether the router still
 //! had a place for an account are they not.
 
+mod said;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use self::said::Said;
 use super::Answer;
 use super::limits::{Bucket, Take, rates};
 use crate::{
@@ -47,6 +50,8 @@ struct Purse {
     period: u64,
     spent: u64,
     reserved: u64,
+    /// What was spent of the next period by peers who are there already.
+    early: u64,
     /// By level: what was said in this period, and what must be.
     said: [bool; 2],
     owed: [bool; 2],
@@ -55,13 +60,14 @@ struct Purse {
 impl Purse {
     fn turn(&mut self, spec: &BudgetSpec, elapsed: u64) {
         while self.period < elapsed / spec.period.as_nanos() {
-            if self.spent == 0 {
+            let early = core::mem::take(&mut self.early);
+            if self.spent == 0 && early == 0 {
                 self.period = elapsed / spec.period.as_nanos();
             } else {
                 self.period += 1;
             }
-            self.spent =
-                if spec.hard && self.spent > spec.amount { self.spent - spec.amount } else { 0 };
+            let debt = if spec.hard { self.spent.saturating_sub(spec.amount) } else { 0 };
+            self.spent = debt.saturating_add(early);
             (self.said, self.owed) = ([false; 2], [false; 2]);
         }
     }
@@ -97,13 +103,23 @@ struct Book {
 pub(super) struct Accounts {
     start: Time,
     books: BTreeMap<Who, Book>,
+    /// What each peer said of each account last.
+    said: BTreeMap<(Who, u16), Said>,
+    /// From when on peers are silent for too long for anything to be taken of what they share.
+    pub(super) closed_from: Time,
     /// Whom something was spent by within this input.
     spenders: Vec<Who>,
 }
 
 impl Accounts {
-    pub(super) const fn new(start: Time) -> Self {
-        Self { start, books: BTreeMap::new(), spenders: Vec::new() }
+    pub(super) const fn new(start: Time, closed_from: Time) -> Self {
+        Self {
+            start,
+            books: BTreeMap::new(),
+            said: BTreeMap::new(),
+            closed_from,
+            spenders: Vec::new(),
+        }
     }
 
     fn elapsed(&self, config: &Config, at: Time) -> u64 {
@@ -205,15 +221,10 @@ impl Accounts {
     ) {
         let (before, elapsed) = (self.elapsed(config, then), self.elapsed(config, at));
         for who in accounts {
-            let others = self.crowd(config, at, Some(*who));
-            let book = self.book(config, *who, at);
-            let in_use = book.in_use(config, *who, at, elapsed);
-            let most = u64::from(config.router().accounts);
-            let named = is_named(config, *who);
-            if !named && in_use != Answer::Yes && others.0 >= most {
+            if !self.has_place(config, *who, at) {
                 continue;
             }
-            book.vague |= !named && in_use != Answer::Yes && others.1 >= most;
+            let book = self.book(config, *who, at);
             for (spec, purse) in budgets(config, *who).iter().zip(&mut book.purses) {
                 purse.turn(spec, elapsed);
                 let (was, is) = (charged.1.of(spec.unit), used.1.of(spec.unit));
@@ -228,6 +239,18 @@ impl Accounts {
             book.correct(at, (charged.0, used.0), doubtful);
             self.spenders.push(*who);
         }
+    }
+
+    /// Whether the router can have a place for an account; it is vague if it may have none.
+    fn has_place(&mut self, config: &Config, who: Who, at: Time) -> bool {
+        let others = self.crowd(config, at, Some(who));
+        let elapsed = self.elapsed(config, at);
+        let book = self.book(config, who, at);
+        let in_use = book.in_use(config, who, at, elapsed);
+        let most = u64::from(config.router().accounts);
+        let asks = !is_named(config, who) && in_use != Answer::Yes;
+        book.vague |= asks && others.0 < most && others.1 >= most;
+        !asks || others.0 < most
     }
 
     /// How many unnamed ones certainly have an account, and how many may have; but for one.
@@ -287,6 +310,9 @@ impl Accounts {
             }
             Measure::Requests | Measure::Tokens | Measure::InputTokens | Measure::OutputTokens => {
                 let index = what as usize;
+                if at >= self.closed_from && book.buckets[index].is_rated() {
+                    return Answer::No;
+                }
                 let answer = book.buckets[index].takes(at, take.amounts()[index]);
                 if book.vague { answer.or(Answer::Maybe) } else { answer }
             }
@@ -296,6 +322,10 @@ impl Accounts {
     /// When every rate of every subject has room at the latest; `None` if never.
     pub(super) fn latest(&self, accounts: &[Who], at: Time, take: Take) -> Option<Time> {
         let books = accounts.iter().filter_map(|who| self.books.get(who));
+        let mut buckets = books.clone().flat_map(|book| &book.buckets);
+        if at >= self.closed_from && buckets.any(Bucket::is_rated) {
+            return None;
+        }
         books
             .flat_map(|book| book.buckets.iter().zip(take.amounts()))
             .try_fold(at, |latest, (bucket, n)| Some(latest.max(bucket.latest(at, n)?)))
@@ -314,6 +344,9 @@ impl Accounts {
 
     pub(super) fn pays(&self, config: &Config, who: Who, at: Time, cost: Spent) -> Answer {
         let Some(book) = self.books.get(&who) else { return Answer::Yes };
+        if at >= self.closed_from && is_paid(config, who, cost) {
+            return Answer::No;
+        }
         if book.vague {
             return Answer::Maybe;
         }
@@ -336,6 +369,9 @@ impl Accounts {
     ) -> Option<Time> {
         let elapsed = self.elapsed(config, at);
         let mut latest = at;
+        if at >= self.closed_from && accounts.iter().any(|who| is_paid(config, *who, cost)) {
+            return None;
+        }
         for (who, book) in accounts.iter().filter_map(|who| Some((who, self.books.get(who)?))) {
             for (spec, purse) in budgets(config, *who).iter().zip(book.purses) {
                 let cost = cost.of(spec.unit);
@@ -353,6 +389,12 @@ impl Accounts {
             }
         }
         Some(latest)
+    }
+
+    /// Whether it is to be told that a budget is used up so far.
+    pub(super) fn owes(&self, who: Who, budget: u8, level: Level) -> bool {
+        let purse = self.books.get(&who).and_then(|book| book.purses.get(usize::from(budget)));
+        purse.is_some_and(|purse| purse.owed[level as usize])
     }
 
     /// The router says that a budget is used up so far; `refused` is what it kept somebody from.
@@ -397,6 +439,7 @@ impl Accounts {
     /// Other policies take effect; what is reserved is entered anew by the caller.
     pub(super) fn reconfigure(&mut self, at: Time, old: &Config, next: &Config) {
         let elapsed = self.elapsed(old, at);
+        self.unsay(old, next);
         for (who, book) in &mut self.books {
             let policy = next.policy(who.0.into(), who.1);
             let rates = policy.map(|policy| rates(&policy.limit)).unwrap_or_default();
@@ -444,11 +487,17 @@ impl Book {
         let mut known = Answer::No;
         for (spec, purse) in budgets(config, who).iter().zip(&mut self.purses) {
             purse.turn(spec, elapsed);
-            known = known.or(Answer::from(purse.spent > 0 || purse.said != [false; 2]));
+            let is_used = purse.spent > 0 || purse.early > 0 || purse.said != [false; 2];
+            known = known.or(Answer::from(is_used));
         }
         let rates = self.buckets.iter().fold(known, |known, b| known.or(b.is_whole(at).not()));
         if self.vague { rates.or(Answer::Maybe) } else { rates }
     }
+}
+
+/// Whether some budget of a subject's that refuses has to pay for this.
+fn is_paid(config: &Config, who: Who, cost: Spent) -> bool {
+    budgets(config, who).iter().any(|spec| spec.hard && cost.of(spec.unit) > 0)
 }
 
 fn budgets(config: &Config, who: Who) -> &[BudgetSpec] {

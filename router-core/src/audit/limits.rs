@@ -104,6 +104,16 @@ impl Bucket {
         }
     }
 
+    /// What a peer took, of which it is not known how long ago.
+    pub(super) fn charge_most(&mut self, at: Time, n: u64) {
+        let burst = self.rate.map_or(0, |rate| rate.burst.unwrap_or(rate.amount));
+        self.charge(at, n.min(burst));
+    }
+
+    pub(super) const fn is_rated(&self) -> bool {
+        self.rate.is_some()
+    }
+
     pub(super) fn takes(&self, at: Time, n: u64) -> Answer {
         let Some(rate) = self.rate.filter(|_| n > 0) else { return Answer::Yes };
         let burst = rate.burst.unwrap_or(rate.amount);
@@ -342,16 +352,22 @@ impl Limits {
         }
     }
 
-    /// Whether peers are silent for too long for anything to be sent there that takes from a rate.
-    pub(super) fn closed(&self, config: &Config, to: DeploymentId, at: Time) -> bool {
-        let Some(PeersSpec { replicas, stale, on_outage }) = config.router().peers else {
-            return false;
+    /// From when on peers are silent for too long for anything to be sent that takes from a rate.
+    pub(super) fn closed_from(&self, config: &Config) -> Time {
+        let Some(PeersSpec { replicas, stale, on_outage: OnOutage::Closed }) =
+            config.router().peers
+        else {
+            return Time::MAX;
         };
-        let heard = self.heard.values().filter(|last| **last + stale > at).count();
-        on_outage == OnOutage::Closed
-            && self.silence + stale <= at
-            && heard + 1 < usize::from(replicas)
-            && kinds(config, to).0
+        let mut heard: Vec<Time> = self.heard.values().copied().collect();
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        let last = heard.get(usize::from(replicas) - 2).copied();
+        last.map_or(self.silence, |last| last.max(self.silence)) + stale
+    }
+
+    /// Whether they are, for `to`.
+    pub(super) fn closed(&self, config: &Config, to: DeploymentId, at: Time) -> bool {
+        at >= self.closed_from(config) && kinds(config, to).0
     }
 
     /// Whether every rate of every limit of `to` can take this now.
@@ -422,7 +438,7 @@ impl Limits {
 }
 
 /// By how much counters are above the last ones, which become the greater of both.
-fn growth(last: &mut [u64; 3], now: [u64; 3]) -> Take {
+pub(super) fn growth(last: &mut [u64; 3], now: [u64; 3]) -> Take {
     let [requests, input, output] =
         core::array::from_fn(|index| now[index].saturating_sub(last[index]));
     *last = core::array::from_fn(|index| now[index].max(last[index]));

@@ -173,6 +173,8 @@ pub struct Auditor {
 impl Auditor {
     /// Audits a router that is made with `config` at `start`.
     pub fn new(config: Arc<Config>, start: Time) -> Self {
+        let limits = Limits::new(&config, start);
+        let closed_from = limits.closed_from(&config);
         Self {
             epoch: 0,
             survivors: None,
@@ -188,8 +190,8 @@ impl Auditor {
             flights: BTreeMap::new(),
             due: BTreeSet::new(),
             touched: Vec::new(),
-            limits: Limits::new(&config, start),
-            accounts: Accounts::new(start),
+            limits,
+            accounts: Accounts::new(start, closed_from),
             dear: None,
             adaptive: Adaptive::new(&config, start),
             health: Health::new(&config, start),

@@ -272,6 +272,11 @@ impl Auditor {
     }
 
     fn peer(&mut self, consumption: Consumption) {
+        self.heed(consumption);
+        self.accounts.closed_from = self.limits.closed_from(&self.config);
+    }
+
+    fn heed(&mut self, consumption: Consumption) {
         match consumption {
             Consumption::Used { replica, limit, requests, input_tokens, output_tokens } => {
                 let now = [requests, input_tokens, output_tokens];
@@ -281,6 +286,26 @@ impl Auditor {
             Consumption::Own { limit, requests, input_tokens, output_tokens } => {
                 let now = [requests, input_tokens, output_tokens];
                 self.limits.own(self.now, limit, now);
+            }
+            Consumption::Taken {
+                replica,
+                kind,
+                subject,
+                since,
+                requests,
+                input_tokens,
+                output_tokens,
+            } => {
+                self.limits.alive(self.now, replica);
+                let taken = (since, [requests, input_tokens, output_tokens]);
+                let config = Arc::clone(&self.config);
+                self.accounts.hear_taken(&config, ((kind, subject), replica), taken, self.now);
+            }
+            Consumption::Spent { replica, kind, subject, budget, period, spent } => {
+                self.limits.alive(self.now, replica);
+                let spent = (usize::from(budget), period, spent);
+                let config = Arc::clone(&self.config);
+                self.accounts.hear_spent(&config, ((kind, subject), replica), spent, self.now);
             }
             Consumption::Resting { deployment, key, remaining, asked } => {
                 let config = Arc::clone(&self.config);

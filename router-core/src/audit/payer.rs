@@ -8,7 +8,7 @@ use super::accounts::{self, Spent, Who};
 use super::flight::{Attempt, Flight};
 use super::limits::{self, Take};
 use super::{Answer, Auditor, Invariant};
-use crate::{Config, DeploymentId, Dispatch, GroupId, Level, Measure, RequestId, Time};
+use crate::{Config, DeploymentId, Dispatch, GroupId, Input, Level, Measure, RequestId, Time};
 
 impl Auditor {
     /// Whether the limits of a request's subjects have room for its next attempt.
@@ -142,6 +142,11 @@ impl Auditor {
 
     /// The router says how far a budget is used up.
     pub(super) fn used_up(&mut self, (who, budget, level): (Who, u8, Level), spent: u64) -> bool {
+        // What was due before the input may have spent it; else what the input says has.
+        let owed = self.accounts.owes(who, budget, level);
+        if !owed && matches!(self.pending, Some(Input::Peers(_))) {
+            self.apply();
+        }
         self.premise(Invariant::Budgets);
         let config = alloc::sync::Arc::clone(&self.config);
         let dear = self.dear.and_then(|(id, group, mask)| {

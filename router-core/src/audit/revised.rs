@@ -26,6 +26,7 @@ impl Auditor {
         let last = core::mem::replace(&mut self.config, next);
         let (now, config) = (self.now, Arc::clone(&self.config));
         self.limits.reconfigure(now, &last, &config);
+        self.accounts.closed_from = self.limits.closed_from(&config);
         let limits = |config: &Config, of: DeploymentId| -> Vec<LimitId> {
             config.deployment(of).limits.clone()
         };

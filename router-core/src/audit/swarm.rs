@@ -58,6 +58,7 @@ struct Run {
     /// Always there, but while it is taken apart.
     driver: Option<Driver<Router, Journals>>,
     world: World,
+    start: Time,
     now: Time,
     wakeup: Option<Time>,
     submitted: u64,
@@ -85,6 +86,7 @@ impl Run {
             configs: [config].into(),
             driver,
             world,
+            start,
             now: start,
             wakeup: None,
             submitted: 0,
@@ -170,7 +172,10 @@ impl Run {
                     asked: dice.once_in(3),
                 })
             }
-            38 if dice.once_in(2) => Input::Peers(dice.peer(limits)),
+            38 if dice.once_in(2) => {
+                let elapsed = self.now.since(self.start) + config.router().periods_began;
+                Input::Peers(dice.peer(limits, (self.now, elapsed)))
+            }
             39 if dice.once_in(100) => Input::Drain,
             _ => Input::Tick,
         }

@@ -125,6 +125,29 @@ fn consumptions() -> impl Strategy<Value = Consumption> {
                 output_tokens,
             }
         ),
+        (any::<(u16, u8, u32)>(), times(), any::<[u64; 3]>()).prop_map(
+            |((replica, kind, subject), since, [requests, input_tokens, output_tokens])| {
+                Consumption::Taken {
+                    replica,
+                    kind,
+                    subject,
+                    since,
+                    requests,
+                    input_tokens,
+                    output_tokens,
+                }
+            }
+        ),
+        (any::<(u16, u8, u32)>(), any::<(u8, u64, u64)>()).prop_map(
+            |((replica, kind, subject), (budget, period, spent))| Consumption::Spent {
+                replica,
+                kind,
+                subject,
+                budget,
+                period,
+                spent,
+            }
+        ),
         (deployments(), any::<Option<u8>>(), spans(), any::<bool>()).prop_map(
             |(deployment, key, remaining, asked)| Consumption::Resting {
                 deployment,

@@ -155,6 +155,28 @@ impl Digest {
                 self.0.word(input_tokens);
                 self.0.word(output_tokens);
             }
+            Consumption::Taken {
+                replica,
+                kind,
+                subject,
+                since,
+                requests,
+                input_tokens,
+                output_tokens,
+            } => {
+                self.event(Head::input(5).byte(0, 4 << 2).byte(1, kind), now);
+                self.0.word(pair(u32::from(replica), subject));
+                self.0.word(since.as_nanos());
+                self.0.word(requests);
+                self.0.word(input_tokens);
+                self.0.word(output_tokens);
+            }
+            Consumption::Spent { replica, kind, subject, budget, period, spent } => {
+                self.event(Head::input(5).byte(0, 5 << 2).byte(1, kind).byte(2, budget), now);
+                self.0.word(pair(u32::from(replica), subject));
+                self.0.word(period);
+                self.0.word(spent);
+            }
             Consumption::Resting { deployment, key, remaining, asked } => {
                 let head = Head::input(5).byte(0, 1 << 2).byte(1, key.unwrap_or(0));
                 self.event(head.present(0, key.is_some()).present(1, asked), now);

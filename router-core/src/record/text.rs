@@ -363,10 +363,14 @@ enums! {
         "content-policy" = ContentPolicy;
         "invalid-output" = InvalidOutput;
     }
-    Consumption, "`used`, `alive`, `own` or `resting`" {
+    Consumption, "`used`, `alive`, `own`, `taken`, `spent` or `resting`" {
         "used" = Used { replica, limit, requests, input_tokens, output_tokens };
         "alive" = Alive { replica };
         "own" = Own { limit, requests, input_tokens, output_tokens };
+        "taken" = Taken {
+            replica, kind, subject, since, requests, input_tokens, output_tokens
+        };
+        "spent" = Spent { replica, kind, subject, budget, period, spent };
         "resting" = Resting { deployment, key, remaining, asked };
     }
     Output, "an output" {

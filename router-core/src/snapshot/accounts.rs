@@ -6,8 +6,9 @@ use core::fmt::{self, Write as _};
 
 use super::RestoreError;
 use super::words::{Lines, Words};
-use crate::account::{Payer, Spend};
+use crate::account::{Heard, Payer, Spend};
 use crate::flight::NEVER;
+use crate::limit::Used;
 use crate::router::Router;
 
 /// As many bits as there are [`crate::Level`]s.
@@ -28,9 +29,21 @@ impl Router {
                     None => write!(out, " -")?,
                 }
             }
-            for Spend { period, spent, told, .. } in account.spends {
-                write!(out, " {period} {spent} {told}")?;
+            let [requests, input, output] = account.limit.used().counters;
+            write!(out, " {} {requests} {input} {output}", account.since.as_nanos())?;
+            for Spend { period, spent, told, own, ahead, .. } in account.spends {
+                write!(out, " {period} {spent} {told} {own} {ahead}")?;
             }
+            writeln!(out)?;
+        }
+        for ((kind, number, replica), Heard { since, counters, spends }) in &self.accounts.heard {
+            write!(out, "heard {kind} {number} {replica}")?;
+            match since {
+                Some(since) => write!(out, " {}", since.as_nanos())?,
+                None => write!(out, " -")?,
+            }
+            counters.iter().try_for_each(|counter| write!(out, " {counter}"))?;
+            spends.iter().try_for_each(|(period, spent)| write!(out, " {period} {spent}"))?;
             writeln!(out)?;
         }
         Ok(())
@@ -47,11 +60,27 @@ impl Router {
                 *spent = words.maybe_time()?;
             }
             account.limit.restore(spent);
+            account.since = words.time()?;
+            let counters = [words.number()?, words.number()?, words.number()?];
+            account.limit.restore_used(Used { counters, ..Used::default() });
             for spend in &mut account.spends {
                 let (period, spent) = (words.number()?, words.number()?);
                 let told = words.below(TOLD, "levels")? as u8;
-                *spend = Spend { period, spent, reserved: 0, told };
+                let (own, ahead) = (words.number()?, words.number()?);
+                *spend = Spend { period, spent, reserved: 0, told, own, ahead };
             }
+        }
+        while let Some(mut words) = lines.may("heard") {
+            let kind = words.below(self.config.kinds().len(), "a kind of subject")? as u8;
+            let whom = (kind, words.number()?, words.number()?);
+            let mut heard = Heard { since: words.maybe_time()?, ..Heard::default() };
+            for counter in &mut heard.counters {
+                *counter = words.number()?;
+            }
+            for (period, spent) in &mut heard.spends {
+                (*period, *spent) = (words.number()?, words.number()?);
+            }
+            self.accounts.heard.insert(whom, heard);
         }
         Ok(())
     }

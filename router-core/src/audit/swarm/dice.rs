@@ -313,7 +313,8 @@ impl Dice {
             let (usd, tokens) = (70_000 + self.below(500_000), 700 + self.below(20_000));
             let unit = self.pick(&[BudgetUnit::Usd, BudgetUnit::Tokens]);
             let amount = if unit == BudgetUnit::Usd { usd } else { tokens };
-            let period = Span::from_secs(1) + self.ms(20_000);
+            let odd = Span::from_secs(1) + self.ms(20_000);
+            let period = self.pick(&[odd, Span::from_secs(5), Span::from_secs(10)]);
             let soft = Ratio::from_ppm(1 + self.below(1_000_000) as u32);
             let hard = !self.once_in(4);
             subject.budgets.push(BudgetSpec { unit, amount, period, soft, hard });
