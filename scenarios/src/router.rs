@@ -253,7 +253,10 @@ fn complain(reader: &mut Reader<'_>, spec: &Spec, error: &ConfigError) {
         value
     };
     let hint = if let Problem::Unknown { name, known, .. } = problem {
-        Some(did_you_mean(name, known.iter().map(String::as_str)))
+        let subject = || format!("`[subject.\"{name}=*\"]` makes it one");
+        let unasked = known.is_empty() && path.ends_with(".fair");
+        let near = || did_you_mean(name, known.iter().map(String::as_str));
+        Some(if unasked { subject() } else { near() })
     } else if matches!(problem, Problem::Empty(_)) {
         Some("`seawall init` writes a router to start from".to_owned())
     } else if let Problem::Uneven { value, grain } = problem {

@@ -86,6 +86,9 @@ impl Auditor {
             // It is forgotten where no rung below asks.
             flight.request.cached = Cached::None;
         }
+        // Of whom it is of a kind that nothing goes for is forgotten, too.
+        let kinds = self.config.kinds().len();
+        flight.request.subjects[kinds..].fill(0);
         if self.draining {
             self.premise(Invariant::DrainHolds);
             flight.refused = Some(Rejection::Drain);

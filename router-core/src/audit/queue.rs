@@ -165,9 +165,14 @@ impl Queues {
 }
 
 fn kin(config: &Config, request: &Request) -> Kin {
-    let fair = config.group(request.group).queue.and_then(|queue| queue.fair);
-    let subject = fair.map_or(0, |kind| request.subjects[usize::from(kind)]);
+    let subject = subject(config, request);
     (config.class(request.priority), subject, request.tags, request.region)
+}
+
+/// Whose turn a request waits for.
+fn subject(config: &Config, request: &Request) -> u32 {
+    let fair = config.group(request.group).queue.and_then(|queue| queue.fair);
+    fair.map_or(0, |kind| request.subjects[usize::from(kind)])
 }
 
 fn cost(config: &Config, request: &Request) -> u64 {

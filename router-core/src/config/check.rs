@@ -17,8 +17,8 @@ pub use problem::{ConfigError, Problem};
 pub(super) use subject::KINDS_MAX;
 
 use super::{
-    Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, OnOutage, PeersSpec, Queue,
-    RouterSpec, Spec, names,
+    Config, Deployment, FallbacksSpec, Group, GroupSpec, Member, OnOutage, PeersSpec, RouterSpec,
+    Spec, names,
 };
 use crate::{BreakerMode, DeploymentId, Detour, GroupId, Ratio, Span};
 
@@ -256,12 +256,7 @@ impl Checker {
         }
         let ladder = self.ladder(&path, written, spec);
         let present = u64::MAX.checked_shr(64 - members.len().min(64) as u32).unwrap_or(0);
-        let queue = written.queue.as_ref().map(|queue| Queue {
-            size: queue.size,
-            timeout: queue.timeout,
-            order: queue.order,
-            fair: None,
-        });
+        let queue = self.queue(&path, written, spec);
         let mut group = Group {
             name: written.name.clone(),
             aliases: written.aliases.clone(),

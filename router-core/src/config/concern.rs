@@ -179,6 +179,17 @@ pub enum Concern {
         /// `router.deadline`.
         deadline: Span,
     },
+    /// A subject weighs something, but no queue takes turns by its kind.
+    WeightMoot {
+        /// The subject.
+        subject: String,
+        /// What it weighs.
+        weight: u32,
+        /// Its kind.
+        kind: String,
+    },
+    /// Requests have classes, but no group has a queue.
+    PrioritiesMoot,
     /// A member without limits among others, in a group that goes by what is unused.
     UsageUnlimited {
         /// The deployment.
@@ -311,6 +322,13 @@ impl fmt::Display for Concern {
                 "nothing ends a wait for `{group}` before `router.deadline` ({}): in an overload \
                  everybody waits for so long, and most for nothing",
                 Time(*deadline)
+            ),
+            Self::WeightMoot { subject, weight, kind } => write!(
+                f,
+                "`{subject}` weighs {weight}, but no queue takes turns by `{kind}`: it means nothing"
+            ),
+            Self::PrioritiesMoot => f.write_str(
+                "requests have classes, but no group has a queue: nobody goes before another",
             ),
             Self::UsageUnlimited { deployment } => write!(
                 f,

@@ -364,7 +364,10 @@ impl Config {
     /// Whether those that wait for a group stay in their lanes when `next` follows.
     pub(crate) fn keeps_line(&self, next: &Self, group: GroupId) -> bool {
         let shape = |config: &Self| config.groups.get(group.index())?.queue.map(Queue::shape);
-        self.router.priorities == next.router.priorities && shape(self) == shape(next)
+        let fair = shape(self).and_then(|queue| queue.fair);
+        self.router.priorities == next.router.priorities
+            && shape(self) == shape(next)
+            && fair.is_none_or(|kind| self.weighs_alike(next, kind))
     }
 
     /// The class in `next` of those that wait in one of `self`: that of its name, else of its
@@ -374,9 +377,20 @@ impl Config {
         name.and_then(|name| next.priority(name)).unwrap_or_else(|| next.class(class))
     }
 
-    /// The share of a subject's lane among those of its class.
-    pub const fn weight(&self, _kind: u8, _subject: u32) -> u32 {
-        1
+    /// The share of a subject's lane among those of its class; what has no entry weighs one.
+    pub fn weight(&self, kind: u8, subject: u32) -> u32 {
+        self.policy(kind.into(), subject).map_or(1, |subject| subject.weight)
+    }
+
+    /// Whether every subject of a kind weighs as much in `next`.
+    fn weighs_alike(&self, next: &Self, kind: u8) -> bool {
+        let entries = |config: &Self| {
+            let kind = config.kinds.get(usize::from(kind));
+            kind.map_or(0, |kind| kind.named.len() as u32)
+        };
+        let most = entries(self).max(entries(next));
+        let mut all = (1..=most).chain([Kind::OTHERS]);
+        all.all(|subject| self.weight(kind, subject) == next.weight(kind, subject))
     }
 
     /// The deployment called `name`.

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::check::{self, DEPLOYMENTS_MAX, GROUPS_MAX, KINDS_MAX, MEMBERS_MAX, TAGS_MAX};
 use super::{
-    BreakerMode, Config, ConfigError, Deployment, Group, Kind, Limit, Member, Problem, RouterSpec,
-    Spec, Subject,
+    BreakerMode, Config, ConfigError, Deployment, Group, Kind, Limit, Member, Problem, Queue,
+    RouterSpec, Spec, Subject,
 };
 use crate::{DeploymentId, GroupId, LimitId};
 
@@ -66,7 +66,7 @@ pub(super) fn revise(last: &Config, spec: &Spec) -> Result<Config, Vec<ConfigErr
     let (limits, deployments) = (reviser.limits(), reviser.deployments());
     let mut errors = reviser.crowded();
     let groups = reviser.groups(spec, &deployments, &mut errors);
-    let kinds = kinds(last, &next, &mut errors);
+    let kinds = kinds(last, &next, &reviser.kinds, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -88,11 +88,12 @@ pub(super) fn revise(last: &Config, spec: &Spec) -> Result<Config, Vec<ConfigErr
 
 /// Kinds of subjects and their names, the old ones where they were. Whoever has no entry any more is
 /// like all others.
-fn kinds(last: &Config, next: &Config, errors: &mut Vec<ConfigError>) -> Vec<Kind> {
-    let places = Places::of(
-        last.kinds.iter().map(|kind| kind.name.as_str()),
-        next.kinds.iter().map(|kind| kind.name.as_str()),
-    );
+fn kinds(
+    last: &Config,
+    next: &Config,
+    places: &Places,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<Kind> {
     errors.extend(places.crowded("subject".into(), "kinds of subjects", KINDS_MAX));
     let gone = |known: &Kind| Kind {
         name: known.name.clone(),
@@ -121,6 +122,7 @@ struct Reviser<'a> {
     groups: Places,
     tags: Places,
     regions: Places,
+    kinds: Places,
 }
 
 impl<'a> Reviser<'a> {
@@ -134,12 +136,16 @@ impl<'a> Reviser<'a> {
         fn groups(config: &Config) -> impl Iterator<Item = &str> {
             config.groups.iter().map(|group| group.name.as_str())
         }
+        fn kinds(config: &Config) -> impl Iterator<Item = &str> {
+            config.kinds.iter().map(|kind| kind.name.as_str())
+        }
         Self {
             limits: Places::of(limits(last), limits(next)),
             deployments: Places::of(deployments(last), deployments(next)),
             groups: Places::of(groups(last), groups(next)),
             tags: Places::of(last.tags.iter(), next.tags.iter()),
             regions: Places::of(last.regions.iter(), next.regions.iter()),
+            kinds: Places::of(kinds(last), kinds(next)),
             last,
             next,
         }
@@ -213,6 +219,10 @@ impl<'a> Reviser<'a> {
             fallbacks: lists(&next.fallbacks),
             chains: lists(&next.chains),
             ladder: next.ladder.map_groups(|id| Some(self.group_id(id))),
+            queue: next.queue.map(|queue| Queue {
+                fair: queue.fair.map(|kind| self.kinds.of_new[usize::from(kind)] as u8),
+                ..queue
+            }),
             ..next.clone()
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         finder.group(group);
     }
     finder.subjects();
+    finder.turns();
     finder.found
 }
 
@@ -85,6 +86,28 @@ impl Finder<'_> {
                     let (deployment, others) = (first.into(), others.len());
                     self.found(path, Concern::Unpriced { subject, deployment, others });
                 }
+            }
+        }
+    }
+
+    /// Classes and weights, where nobody waits for a turn.
+    fn turns(&mut self) {
+        let config = self.config;
+        let groups = config.groups.iter().filter(|group| !group.removed);
+        let queues = groups.filter_map(|group| group.queue);
+        if config.router.priorities.len() > 1 && queues.clone().next().is_none() {
+            self.found("router.priorities".into(), Concern::PrioritiesMoot);
+        }
+        for (place, kind) in config.kinds.iter().enumerate() {
+            if queues.clone().any(|queue| queue.fair == Some(place as u8)) {
+                continue;
+            }
+            for known in kind.named.iter().chain(&kind.others).filter(|known| known.weight > 1) {
+                let name = if known.name.is_empty() { "*" } else { &known.name };
+                let subject = format!("{}={name}", kind.name);
+                let path = format!("subject.{subject}.weight");
+                let (weight, kind) = (known.weight, kind.name.clone());
+                self.found(path, Concern::WeightMoot { subject, weight, kind });
             }
         }
     }

@@ -8,7 +8,8 @@ mod serve;
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub(crate) use lanes::{Kin, Lanes, TURN};
+use lanes::TURN;
+pub(crate) use lanes::{Kin, Lanes};
 
 use crate::{Config, Group, GroupId, Time};
 
@@ -93,6 +94,11 @@ impl Queues {
         let queues = self.of.iter().enumerate();
         queues.filter_map(|(group, lanes)| Some((GroupId::at(group), lanes.as_ref()?)))
     }
+}
+
+/// What a turn costs the lane of a subject of the kind that takes turns.
+fn turn(config: &Config, fair: Option<u8>, subject: u32) -> u64 {
+    TURN / u64::from(fair.map_or(1, |kind| config.weight(kind, subject)))
 }
 
 fn counts(config: &Config) -> bool {

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Kin, Lanes, TURN};
+use super::{Kin, Lanes, turn};
 use crate::flight::Flight;
 use crate::router::Router;
 use crate::{Config, GroupId, Order, Rejection, RequestId, Time};
@@ -30,12 +30,15 @@ impl Router {
         let next = Arc::clone(&self.config);
         let spec = next.group(group).queue;
         let old = self.queues.of[group.index()].take();
+        let fair = spec.and_then(|queue| queue.fair);
         let mut all: Vec<(Time, RequestId, u32, Kin)> = Vec::new();
         for lane in old.iter().flat_map(|old| &old.lanes) {
             let class = last.class_in(&next, lane.kin.class);
             for slot in old.iter().flat_map(|old| old.slots(lane)) {
                 let flight = self.flight(slot);
-                all.push((flight.submitted, flight.id, slot, Kin { class, ..lane.kin }));
+                let subject = fair.map_or(0, |kind| self.payer(flight).subjects[usize::from(kind)]);
+                let kin = Kin { class, subject, ..lane.kin };
+                all.push((flight.submitted, flight.id, slot, kin));
             }
         }
         if spec.is_none() && all.is_empty() {
@@ -47,7 +50,7 @@ impl Router {
         for (_, _, slot, kin) in all {
             let deadline = self.flight(slot).deadline;
             let precedes = |other: u32| self.flight(other).deadline <= deadline;
-            let place = lanes.join(slot, (kin, TURN), self.now, precedes);
+            let place = lanes.join(slot, (kin, turn(&next, fair, kin.subject)), self.now, precedes);
             self.flight_mut(slot).lead.seen = place;
         }
         if let Some(old) = old {

@@ -1,6 +1,6 @@
 //! Into a queue, and out of it.
 
-use super::{Kin, TURN};
+use super::{Kin, turn};
 use crate::account::Obstacle;
 use crate::fallback::{Nobody, Unfit};
 use crate::flight::{Flight, NEVER, Phase, REFUSED, TOO_LONG};
@@ -69,9 +69,8 @@ impl Router {
         let Request { group, tags, region, priority, .. } = *request;
         let fair = self.config.group(group).queue.and_then(|queue| queue.fair);
         let subject = fair.map_or(0, |kind| request.subjects[usize::from(kind)]);
-        let weight = fair.map_or(1, |kind| self.config.weight(kind, subject));
         let kin = Kin { class: self.config.class(priority), region, subject, tags };
-        (kin, TURN / u64::from(weight))
+        (kin, turn(&self.config, fair, subject))
     }
 
     fn lanes(&self, group: GroupId) -> &super::Lanes {

@@ -47,7 +47,8 @@ fn reserving(output_reserve: u32) -> (Config, Vec<Endpoint>) {
     backup.members = vec![member("haiku", 1, 0)];
     let tokens = Some(Rate { amount: 60_000, ..rate });
     let limits = vec![("org".to_owned(), LimitSpec { tokens, ..limit })];
-    let router = RouterSpec { output_reserve, ..RouterSpec::default() };
+    let priorities = vec!["now".to_owned(), "later".to_owned()];
+    let router = RouterSpec { output_reserve, priorities, ..RouterSpec::default() };
     let groups = vec![chat, backup];
     let spec = Spec { router, limits, deployments, groups, ..Spec::default() };
     let endpoint = |provider: &str, model: &str, region: Option<&str>| Endpoint {
@@ -400,12 +401,13 @@ fn what_requests_ask_for_is_known_by_number_and_what_nobody_has_is_a_mistake() {
     let demand = &mut scenario.demands[0].1;
     demand.tags = vec![named("paid")];
     demand.region = Some(named("us"));
+    demand.priority = Some(named("later"));
     demand.conversations = Some(200);
     demand.stream = Some(Ratio::from_ppm(800_000));
     let found = resolved(&scenario).unwrap();
     let demand = &found.plan.demands[0];
     assert_eq!((demand.tags, demand.region, demand.conversations), (1, 2, 200));
-    assert_eq!(demand.stream, Ratio::from_ppm(800_000));
+    assert_eq!((demand.stream, demand.priority), (Ratio::from_ppm(800_000), 1));
     // Each is somewhere, but no member has both.
     let nobody = "demand `*`: none of the 3 members of `chat` has its tags and its region";
     assert!(found.warnings.contains(&nobody.to_owned()), "{:?}", found.warnings);
@@ -415,12 +417,14 @@ fn what_requests_ask_for_is_known_by_number_and_what_nobody_has_is_a_mistake() {
 
     scenario.demands[0].1.tags.push(named("piad"));
     scenario.demands[0].1.region = Some(named("eu-west"));
+    scenario.demands[0].1.priority = Some(named("latter"));
     let mistakes = resolved(&scenario).unwrap_err();
     let said: Vec<(&str, Option<&str>)> =
         mistakes.iter().map(|m| (m.message.as_str(), m.hint.as_deref())).collect();
     let expected = [
         ("no deployment here has the tag `piad`", Some("did you mean `paid`?")),
         ("no deployment here has the region `eu-west`", Some("known: `eu`, `us`")),
+        ("`router.priorities` has no `latter`", Some("did you mean `later`?")),
     ];
     assert_eq!(said, expected);
 }

@@ -81,7 +81,7 @@ pub(super) fn group(name: &str, section: &Section, reader: &mut Reader<'_>) -> G
     spec.hedge = section.section("hedge").map(hedge);
     spec.fallbacks = fallbacks(section);
     spec.in_flight = section.get("in_flight");
-    spec.queue = section.section("queue").map(queue);
+    spec.queue = section.section("queue").and_then(queue);
     let rungs = ladder(name, section, reader);
     if !rungs.is_empty() {
         spec.ladder = rungs;
@@ -235,14 +235,15 @@ fn breaker(section: &Section) -> BreakerSpec {
     }
 }
 
-fn queue(section: &Section) -> QueueSpec {
+/// A queue; one without a size was complained about.
+fn queue(section: &Section) -> Option<QueueSpec> {
     let words = [("fifo", Order::Fifo), ("lifo", Order::Lifo), ("deadline", Order::Deadline)];
-    QueueSpec {
+    Some(QueueSpec {
         timeout: section.need("timeout"),
         order: section.word("order", &words).unwrap_or_default(),
         fair: section.get("fair"),
-        ..QueueSpec::new(section.need("size"))
-    }
+        ..QueueSpec::new(section.get("size")?)
+    })
 }
 
 fn hedge(section: &Section) -> HedgeSpec {

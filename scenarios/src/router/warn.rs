@@ -137,6 +137,10 @@ fn hint(concern: &Concern) -> String {
             format!("write `{}` or less", Quantity::Time(*deadline))
         }
         Concern::QueueWithoutTimeout { .. } => "write `timeout = \"5 s\"`, the default".into(),
+        Concern::WeightMoot { kind, .. } => {
+            format!("write `queue = {{ size = ..., fair = \"{kind}\" }}` in a group")
+        }
+        Concern::PrioritiesMoot => "write `queue = 100` in a group, or leave it out".into(),
         Concern::UsageUnlimited { .. } => "give it a limit".into(),
     }
 }

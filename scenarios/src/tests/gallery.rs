@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
 
 /// Wrong lines of a group.
 fn lines() -> Vec<Case> {
-    let lines: [(&str, &str); 35] = [
+    let lines: [(&str, &str); 40] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
         ("key of a later version", "priority = { after = \"50 % of 20 in 30 s\" }"),
@@ -42,6 +42,14 @@ fn lines() -> Vec<Case> {
         ("a rung that is the group", "ladder = [\"full\", \"group:chat\", \"group:mini\"]"),
         ("a rung out of reach", "ladder = [\"full\", \"static\", \"stale\"]"),
         ("a rung above the full answer", "ladder = [\"static\", \"full\"]"),
+        ("a queue of nobody", "queue = 0"),
+        ("a queue without a bound", "queue = { timeout = \"5 s\", order = \"fifo\" }"),
+        ("a queue of everybody", "queue = { size = 300_000, timeout = \"0 s\" }"),
+        (
+            "a queue of words",
+            "queue = { size = 9, order = \"lifi\", fair = \"org\", fiar = \"a\" }",
+        ),
+        ("a group of nobody", "in_flight = 0"),
         ("no unit", "timeouts = { total = \"60\" }"),
         ("no quotes", "timeouts = { total = 60 }"),
         ("nan", "timeouts = { total = nan }"),
@@ -126,6 +134,13 @@ fn policies() -> Vec<Case> {
         ("router's fallbacks", top("router.fallbacks = [\"backup\", \"chat\"]")),
         ("half a second", top("router.retry_budget_window = \"1.5 s\"")),
         ("router's panic", top("router.panic = \"50 %\"")),
+        ("classes twice", top("router.priorities = [\"now\", \"now\", \"a b\"]")),
+        ("router's queue", top("router.queue = 100")),
+        (
+            "turns by nobody",
+            top("[subject.\"user=*\"]\nweight = 0\n[subject.\"org=acme\"]\nbudget = \"1 USD/day\"")
+                + "queue = { size = 9, fair = \"orgs\" }\n",
+        ),
         ("context of nothing", deployment("context = 0")),
         ("context in thousands", deployment("context = 128k")),
         ("tags of no name", deployment("tags = [\"e u\", \"x\", \"x\"]\nregion = \"\"")),
@@ -212,6 +227,13 @@ fn odd() -> Vec<Case> {
                 "small",
                 "aliases = \"mine\"\nfallbacks.context_window = [\"mine\", \"other\"]",
             ),
+        ),
+        ("a wait beyond the deadline", top("router.deadline = \"4 s\"", group("queue = 100"))),
+        ("a wait without an end", group("queue = { size = 100, timeout = \"off\" }")),
+        (
+            "turns that nobody takes",
+            top("router.priorities = [\"a\", \"b\"]", group(""))
+                + "[subject.\"org=a\"]\nweight = 3\n",
         ),
         ("cooldown of too many", group("cooldown = \"50 % of 60 in 1 min\"")),
         (

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use router_core::{
     AdaptiveSpec, BreakerMode, BreakerSpec, BreakerWindow, ClassRest, DeploymentSpec, GroupSpec,
-    HedgeAfter, HedgeSpec, Jitter, Load, OnOutage, PeersSpec, Ratio, RestAfter, RetrySpec,
-    RouterSpec, RungSpec, Span, Strategy as Choice, TagMatch,
+    HedgeAfter, HedgeSpec, Jitter, Load, OnOutage, Order, PeersSpec, QueueSpec, Ratio, RestAfter,
+    RetrySpec, RouterSpec, RungSpec, Span, Strategy as Choice, TagMatch,
 };
 
 use crate::quantity::Quantity;
@@ -27,6 +27,7 @@ pub(super) struct Policies {
     flags: [bool; 4],
     word: Option<BreakerMode>,
     ladder: usize,
+    queue: usize,
 }
 
 /// Ladders as files write them, and what they mean; the first is as if nothing was written.
@@ -40,6 +41,21 @@ fn ladders() -> [(&'static str, Vec<RungSpec>); 4] {
             vec![Fresh, Full, Stale, Static],
         ),
         ("ladder = [\"stale\", \"full\", \"static\"]\n", vec![Stale, Full, Static]),
+    ]
+}
+
+/// Queues and bounds as files write them, and what they mean.
+fn queues() -> [(&'static str, Option<u32>, Option<QueueSpec>); 4] {
+    let all = QueueSpec { timeout: Span::MAX, order: Order::Deadline, ..QueueSpec::new(1) };
+    [
+        ("", None, None),
+        ("in_flight = 60_000\n", Some(60_000), None),
+        ("queue = 40\n", None, Some(QueueSpec::new(40))),
+        (
+            "queue = { size = 1, timeout = \"off\", order = \"deadline\" }\nin_flight = 1\n",
+            Some(1),
+            Some(all),
+        ),
     ]
 }
 
@@ -58,10 +74,11 @@ pub(super) fn policies() -> impl Strategy<Value = Policies> {
     );
     let word = prop::option::of(prop::sample::select(MODES.map(|(mode, _)| mode).to_vec()));
     let tag_match = prop::sample::select(vec![TagMatch::Any, TagMatch::All]);
-    let rest = (prop::option::of(hedges()), tag_match, any::<[bool; 4]>(), word, 0..4_usize);
+    let rest =
+        (prop::option::of(hedges()), tag_match, any::<[bool; 4]>(), word, (0..4_usize, 0..4_usize));
     (strategies(), retry, takes_out, rest).prop_map(
         |(strategy, (most, jitter), (classes, breaker, panic), rest)| {
-            let (hedge, tag_match, flags, word, ladder) = rest;
+            let (hedge, tag_match, flags, word, (ladder, queue)) = rest;
             let retry = RetrySpec { most };
             Policies {
                 strategy,
@@ -75,6 +92,7 @@ pub(super) fn policies() -> impl Strategy<Value = Policies> {
                 flags,
                 word,
                 ladder,
+                queue,
             }
         },
     )
@@ -180,6 +198,7 @@ impl Policies {
         group.breaker = self.breaker;
         group.hedge = self.hedge;
         group.ladder = ladders()[self.ladder].1.clone();
+        (_, group.in_flight, group.queue) = queues()[self.queue].clone();
         group.panic = Ratio::from_ppm(self.panic);
         group.tag_match = self.tag_match;
         if self.flags[0] {
@@ -300,6 +319,7 @@ impl Policies {
             };
         }
         text += ladders()[self.ladder].0;
+        text += queues()[self.queue].0;
         if self.flags[0] {
             text += "aliases = [\"mine\", \"my/*:x\"]\n";
         }

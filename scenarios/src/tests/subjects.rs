@@ -1,8 +1,9 @@
 //! Subjects in router files and in scenarios.
 
-use router_core::{BudgetSpec, BudgetUnit, Ratio, Span};
+use router_core::{BudgetSpec, BudgetUnit, Order, Ratio, Span};
 
 use super::SMALL;
+use crate::file::FileKind;
 use crate::quantity::Unit;
 use crate::router;
 
@@ -104,4 +105,32 @@ fn budgets_and_crowds_are_printed_as_they_are_read() {
     for wrong in ["0", "2M", "10 zipf", "10 zipf 5", "many"] {
         assert!(Unit::Crowd.parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_queue_takes_turns_by_a_kind_of_subject_and_its_weights() {
+    let queue = "queue = { size = 50, timeout = \"2 s\", order = \"lifo\", fair = \"org\" }\n";
+    let more = "
+        [subject.\"user=*\"]
+        weight = 2
+        [subject.\"org=acme\"]
+        weight = 3
+        [subject.\"org=small\"]
+        ";
+    let text = with(&format!("{queue}in_flight = 20\n{more}"));
+    let file = router::read("router.toml", &text).expect("it is right");
+    let group = &file.config.groups()[0];
+    let queue = group.queue.expect("it is written");
+    assert_eq!((queue.size, queue.timeout, queue.order), (50, Span::from_secs(2), Order::Lifo));
+    assert_eq!((queue.fair, group.in_flight), (Some(1), 20), "`org` is mentioned after `user`");
+    let weight = |kind, name| {
+        let (_, subject) = file.config.subject("org", name).expect("it has an entry");
+        file.config.weight(kind, subject)
+    };
+    assert_eq!((weight(1, "acme"), weight(1, "small"), file.config.weight(1, 9)), (3, 1, 1));
+    assert_eq!(file.config.weight(0, 9), 2);
+    let printed = FileKind::Router.print("router.toml", &text).expect("it was read");
+    assert!(printed.contains("\nqueue.fair = \"org\" "), "{printed}");
+    let again = router::read("router.toml", &printed).expect("what is printed is right");
+    assert_eq!(format!("{:?}", again.spec), format!("{:?}", file.spec));
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Line, cost, patience, room};
+use super::{Line, cost, patience, room, subject};
 use crate::audit::Auditor;
 use crate::{Config, GroupId, Order, RequestId, Time};
 
@@ -34,8 +34,10 @@ impl Auditor {
         let waiting = waiting.filter(|flight| flight.request.group == home);
         let mut waiting: Vec<(Time, RequestId)> = waiting
             .map(|flight| {
-                let kin = flight.kin.as_mut();
-                kin.into_iter().for_each(|kin| kin.0 = last.class_in(&config, kin.0));
+                if let Some(kin) = &mut flight.kin {
+                    (kin.0, kin.1) =
+                        (last.class_in(&config, kin.0), subject(&config, &flight.request));
+                }
                 (flight.submitted, flight.request.id)
             })
             .collect();

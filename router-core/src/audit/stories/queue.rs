@@ -142,6 +142,36 @@ fn nobody_waits_whom_somebody_could_take_nor_goes_where_nobody_may() {
 }
 
 #[test]
+fn subjects_take_turns_by_their_weights() {
+    let run = |weight: u32, order: [u64; 8]| {
+        let mut spec = queueing(8);
+        let subject = |name: &str| SubjectSpec::new("org".into(), Some(name.into()));
+        spec.subjects = [SubjectSpec { weight, ..subject("large") }, subject("small")].into();
+        spec.groups[0].queue.as_mut().unwrap().fair = Some("org".into());
+        let mut scene = Scene::new(&spec);
+        scene.begins(1, 0);
+        for (ahead, id) in [11, 12, 13, 14, 15, 21, 22, 23].into_iter().enumerate() {
+            scene.submit_for(id, (id / 10) as u32).lines_up(id, 0, ahead as u32);
+        }
+        scene.at(1).serves(1, 1);
+        order.iter().for_each(|id| _ = scene.follows(*id, 0, 1));
+        scene.broken()
+    };
+    // A third of a turn is rounded down, so that the third such turn is before the whole one.
+    let right = [
+        (1, [11, 21, 12, 22, 13, 23, 14, 15]),
+        (2, [11, 21, 12, 22, 13, 14, 23, 15]),
+        (3, [11, 21, 12, 13, 14, 22, 15, 23]),
+    ];
+    for (weight, order) in right {
+        assert_eq!(run(weight, order), [], "{weight}");
+        for (_, other) in right.into_iter().filter(|(other, _)| *other != weight) {
+            assert_eq!(run(weight, other), [Invariant::QueueOrder], "{weight}: {other:?}");
+        }
+    }
+}
+
+#[test]
 fn only_those_that_ask_for_something_may_be_overtaken() {
     let run = |then: &dyn Fn(&mut Scene)| {
         let mut spec = queueing(3);

@@ -205,7 +205,8 @@ impl Dice {
             size: self.pick(&[1, 2, 4, 4]),
             timeout: self.patience(),
             order: self.pick(&[Order::Fifo, Order::Lifo, Order::Deadline]),
-            fair: None,
+            // A kind that nobody is of is taken out again.
+            fair: self.once_in(2).then(|| self.pick(&["org", "user"]).into()),
         }
     }
 
@@ -213,9 +214,14 @@ impl Dice {
     fn requeue(&mut self, group: &mut GroupSpec) {
         match &mut group.queue {
             Some(queue) if !self.once_in(4) => {
-                let QueueSpec { size, order, .. } = self.queue();
-                let same = self.once_in(2);
-                (queue.size, queue.order) = (size, if same { queue.order } else { order });
+                let next = self.queue();
+                queue.size = next.size;
+                if self.once_in(2) {
+                    queue.order = next.order;
+                }
+                if self.once_in(2) {
+                    queue.fair = next.fair;
+                }
             }
             queue => *queue = self.once_in(2).then(|| self.queue()),
         }
@@ -307,6 +313,7 @@ impl Dice {
 
     /// What one subject may use: mostly little, though no less than one request may cost.
     pub(super) fn subject(&mut self, subject: &mut SubjectSpec) {
+        subject.weight = self.pick(&[1, 1, 2, 3]);
         subject.limit = if self.once_in(4) { LimitSpec::default() } else { self.limit() };
         subject.budgets.clear();
         for _ in 0..self.below(3) {
@@ -506,6 +513,7 @@ fn prune(spec: &mut Spec) {
         group.in_flight = group.in_flight.map(|bound| bound.min(most));
         if let Some(queue) = &mut group.queue {
             queue.size = queue.size.min(most);
+            queue.fair.take_if(|fair| spec.subjects.iter().all(|subject| subject.kind != *fair));
         }
         let TimeoutsSpec { first_token, total, .. } = group.timeouts;
         let end = first_token.min(total).min(spec.router.deadline);

@@ -1,12 +1,11 @@
 //! What a group does: its policies, each by itself and against each other.
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use super::{Checker, LONGEST, Problem};
+use super::{Checker, LONGEST, Problem, subject};
 use crate::config::{
     BreakerMode, BreakerSpec, BreakerWindow, CooldownSpec, GroupSpec, HedgeAfter, HedgeSpec,
-    Jitter, QueueSpec, RestAfter, RouterSpec, Strategy,
+    Jitter, Queue, QueueSpec, RestAfter, RouterSpec, Spec, Strategy,
 };
 use crate::{FailureClass, Span};
 
@@ -45,20 +44,26 @@ impl Checker {
         if let Some(most) = written.in_flight {
             self.range(format!("{path}.in_flight"), most.into(), 1, router.in_flight.into());
         }
-        if let Some(queue) = &written.queue {
-            self.queue(&format!("{path}.queue"), queue, router);
-        }
     }
 
-    fn queue(&mut self, path: &str, queue: &QueueSpec, router: &RouterSpec) {
-        self.range(format!("{path}.size"), queue.size.into(), 1, router.in_flight.into());
-        if queue.timeout != Span::MAX {
-            self.span(format!("{path}.timeout"), queue.timeout, MS, LONGEST);
+    pub(super) fn queue(&mut self, path: &str, written: &GroupSpec, spec: &Spec) -> Option<Queue> {
+        let QueueSpec { size, timeout, order, ref fair } = *written.queue.as_ref()?;
+        let path = format!("{path}.queue");
+        self.range(format!("{path}.size"), size.into(), 1, spec.router.in_flight.into());
+        if timeout != Span::MAX {
+            self.span(format!("{path}.timeout"), timeout, MS, LONGEST);
         }
-        if let Some(name) = queue.fair.clone() {
-            let (kind, known) = ("kind of subject", Vec::new());
-            self.fault(format!("{path}.fair"), Problem::Unknown { kind, name, known });
-        }
+        let kinds = subject::kinds(spec);
+        let fair = fair.as_ref().and_then(|name| {
+            let place = kinds.iter().position(|kind| kind == name);
+            if place.is_none() {
+                let known = kinds.iter().map(|kind| (*kind).into()).collect();
+                let (kind, name) = ("kind of subject", name.clone());
+                self.fault(format!("{path}.fair"), Problem::Unknown { kind, name, known });
+            }
+            place.map(|place| place as u8)
+        });
+        Some(Queue { size, timeout, order, fair })
     }
 
     fn timeouts(&mut self, path: &str, written: &GroupSpec) {

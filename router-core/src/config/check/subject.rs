@@ -18,20 +18,19 @@ const BUDGET_MAX: u64 = 10_000_000_000_000_000_000;
 
 impl Checker {
     pub(super) fn subjects(&mut self, spec: &Spec) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = Vec::new();
+        let kind = |name: &str| Kind { name: name.into(), named: Vec::new(), others: None };
+        let mut kinds: Vec<Kind> = kinds(spec).into_iter().map(kind).collect();
         let least = |unit| least(spec, unit);
         let least = [least(BudgetUnit::Usd), least(BudgetUnit::Tokens)];
+        if let Some(kind) = kinds.get(KINDS_MAX)
+            && let Some(first) = spec.subjects.iter().find(|subject| subject.kind == kind.name)
+        {
+            self.fault(path(first), Problem::Kinds { most: KINDS_MAX });
+        }
         for written in &spec.subjects {
             let path = path(written);
-            let known = kinds.iter().position(|kind| kind.name == written.kind);
-            let place = known.unwrap_or_else(|| {
-                let (name, named) = (written.kind.clone(), Vec::new());
-                kinds.push(Kind { name, named, others: None });
-                kinds.len() - 1
-            });
-            if place == KINDS_MAX && known.is_none() {
-                self.fault(path.clone(), Problem::Kinds { most: KINDS_MAX });
-            }
+            let found = kinds.iter().position(|kind| kind.name == written.kind);
+            let place = found.expect("every kind that is mentioned is there");
             let kind = &mut kinds[place];
             let twice = match &written.name {
                 Some(name) => kind.number(name).is_some(),
@@ -96,6 +95,17 @@ impl Checker {
         self.span(path, period, Span::from_secs(1), LONGEST);
         self.threshold(path, soft);
     }
+}
+
+/// The kinds of subjects, numbered by their place here.
+pub(super) fn kinds(spec: &Spec) -> Vec<&str> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for subject in &spec.subjects {
+        if !kinds.contains(&subject.kind.as_str()) {
+            kinds.push(&subject.kind);
+        }
+    }
+    kinds
 }
 
 /// Where a subject stands in a file.
