@@ -6,7 +6,7 @@ use router_core::{DeploymentId, FailureClass, FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Calls, Figures, Membership, Part, explain, membership, outs, rungs};
+use crate::{Calls, Figures, Membership, Part, explain, membership, outs, queues, rungs};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -124,6 +124,11 @@ pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String
             let group = expectation.of.group.as_deref().and_then(|name| figures.group_named(name));
             let calls = group.map_or(&part.calls, |group| &part.groups[group.index()]);
             return given(calls);
+        }
+        Metric::QueueWait(_) | Metric::Queued | Metric::Shed => {
+            let ways = queues::ways(figures, part, &expectation.of).into_iter();
+            let ways: Vec<_> = ways.map(|(n, what)| format!("{} {what}", count(n))).collect();
+            return (!ways.is_empty()).then(|| ways.join(", "));
         }
         Metric::AppRestarts | Metric::AppDown => slowest(figures, part),
         // What was overshot went well, so far.

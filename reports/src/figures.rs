@@ -10,8 +10,8 @@ use router_core::{
 };
 
 use crate::{
-    AnswerCache, Application, AttemptsInBin, Bin, CallsInBin, ExpectedShare, Fine, Frame,
-    Membership, Pulse, Replicas, Rungs, Spell,
+    AnswerCache, Application, AttemptsInBin, Bin, Bounds, CallsInBin, ExpectedShare, Fine, Frame,
+    InClass, Membership, Pulse, Replicas, Rungs, Spell,
 };
 
 /// How many [`FailureKind`]s there are.
@@ -85,6 +85,10 @@ pub struct Figures {
     pub replicas: Option<Replicas>,
     /// The response cache of the gateway, if there was one.
     pub cache: Option<AnswerCache>,
+    /// What bounds each group's requests, by [`GroupId`]; as of the last configuration.
+    pub bounds: Vec<Option<Bounds>>,
+    /// The names of the classes of requests, the most urgent first; none if there is but one.
+    pub classes: Vec<String>,
 }
 
 impl Figures {
@@ -124,6 +128,8 @@ impl Figures {
             application: None,
             replicas: None,
             cache: None,
+            bounds: Bounds::of(config),
+            classes: config.router().priorities.clone(),
             frame,
         }
     }
@@ -242,10 +248,9 @@ pub struct Calls {
     pub tried_again: [u64; KINDS],
     /// Hedges that were due and held back, by [`Hold`].
     pub held: [u64; HOLDS],
-    /// Submissions that waited in the group's queue, by class; by the instant of each.
-    pub queued: [u64; RANKS],
-    /// How long those waited that left it for an attempt.
-    pub queue_wait: Fine,
+    /// What became of submissions at the group's queue and bound, by class; empty if it has
+    /// neither.
+    pub classes: Vec<InClass>,
 }
 
 impl Calls {
@@ -293,8 +298,9 @@ impl Calls {
         add(&mut self.gave_up, &other.gave_up);
         add(&mut self.tried_again, &other.tried_again);
         add(&mut self.held, &other.held);
-        add(&mut self.queued, &other.queued);
-        self.queue_wait.merge(&other.queue_wait);
+        for (class, theirs) in other.classes.iter().enumerate() {
+            self.class(class as u8).merge(theirs);
+        }
     }
 
     /// Counts `count` calls that failed with `status`.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use router_core::{
     AttemptId, BreakerState, Call, CallEnd, Cause, Config, DeploymentId, Dispatch, End,
-    FailureKind, GiveUp, GroupId, Input, Journal, Observation, Outcome, Output, Price, RequestId,
-    Restart, Span, Time, Usage, Wait,
+    FailureKind, GiveUp, GroupId, Input, Journal, Observation, Outcome, Output, Price, Request,
+    RequestId, Restart, Span, Time, Usage, Wait,
 };
 
 use self::asides::Asides;
 use crate::breakers::{Breakers, Turned};
 use crate::figures::has_price;
+use crate::queues::{Door, Lines, is_gated};
 use crate::rests::Rests;
 use crate::segments::Segments;
 use crate::{Figures, Frame, Part, Seconds, class_index, rejection_index};
@@ -36,6 +37,7 @@ pub struct Fold {
     rests: Rests,
     breakers: Breakers,
     asides: Asides,
+    lines: Lines,
     /// Where each group's members begin in [`Figures::members`].
     first_member: Vec<usize>,
     /// The deployments of these members, close together.
@@ -97,6 +99,7 @@ impl Fold {
             rests: Rests::new(&figures.keys),
             breakers,
             asides: Asides::default(),
+            lines: Lines::new(&config, whole),
             first_member,
             deployments: whole
                 .groups()
@@ -116,8 +119,9 @@ impl Fold {
     }
 
     /// Ends the run at `end`, or at the last event if that is later.
-    pub fn finish(self, end: Time) -> Figures {
+    pub fn finish(mut self, end: Time) -> Figures {
         let mut figures = self.figures;
+        self.lines.catch_up(&mut figures, None);
         figures.end = end.max(self.cursor.now);
         (figures.whole, figures.phases) = self.segments.finish(&self.whole, &figures.frame);
         (figures.resting, figures.rests) = self.rests.finish(figures.end);
@@ -140,7 +144,12 @@ impl Fold {
         self.homes[usize::from(request.source())].index()
     }
 
-    fn submit(&mut self, id: RequestId, group: GroupId) {
+    fn submit(&mut self, request: &Request) {
+        let (id, group) = (request.id, request.group);
+        if self.lines.any {
+            let class = self.config.class(request.priority);
+            self.lines.submitted(self.segments.current(), (id, group), class);
+        }
         let source = usize::from(id.source());
         if self.homes.len() <= source {
             self.homes.resize(source + 1, group);
@@ -232,6 +241,22 @@ impl Fold {
         }
         self.resolve_stranded(request, matches!(outcome, Outcome::Reject(_)));
         self.asides.finished(request);
+        self.leaves_line(request);
+        if let Outcome::Reject(why) = outcome
+            && let Some(door) = Door::of(*why)
+        {
+            self.lines.refused(self.segments.current(), (request, home), door);
+            if let Some(bin) = self.cursor.bin {
+                self.figures.bins[bin].groups[home].turned_away += 1;
+            }
+        }
+    }
+
+    /// A request waits no more, if it did.
+    fn leaves_line(&mut self, request: RequestId) {
+        if self.lines.any {
+            self.lines.left((&mut self.figures, self.cursor.bin), request);
+        }
     }
 
     fn observe(&mut self, observation: &Observation) {
@@ -268,14 +293,21 @@ impl Fold {
                 let now = self.cursor.now;
                 self.figures.concurrency[deployment.index()].push((now, limit));
             }
-            Observation::Queued { request, class, .. } => {
-                let home = self.home(request);
-                self.part().groups[home].queued[usize::from(class)] += 1;
+            Observation::Queued { request, group, class, .. } => {
+                let (home, bin) = (self.home(request), self.cursor.bin);
+                self.part().waits(home, class);
+                self.lines.queued((&mut self.figures, bin), (request, group, class));
                 self.resolve_stranded(request, true);
             }
-            Observation::Dequeued { request, waited, .. } => {
+            Observation::Dequeued { request, class, waited, .. } => {
                 let home = self.home(request);
-                self.part().groups[home].queue_wait.record(waited);
+                self.part().went(home, class, waited);
+                if let Some(bin) = self.cursor.bin {
+                    let calls = &mut self.figures.bins[bin].groups[home];
+                    let longest = &mut calls.longest_wait[usize::from(class)];
+                    *longest = waited.max(*longest);
+                }
+                self.lines.left((&mut self.figures, self.cursor.bin), request);
             }
             Observation::Held { attempt, why } => {
                 let home = self.home(attempt.request);
@@ -291,7 +323,7 @@ impl Fold {
                 self.resolve_stranded(request, matches!(why, GiveUp::Stranded | GiveUp::Deadline));
             }
             // How it ends says the same, or the next dispatch.
-            Observation::Stepped { .. } => {}
+            Observation::Stepped { request, .. } => self.leaves_line(request),
             // The user's view comes with `call`, over all tries.
             Observation::Closed { .. } => {}
             // What subjects use is counted as it is used; see [`Self::ended`].
@@ -502,12 +534,13 @@ impl Journal for Fold {
         self.failed = None;
         self.stranded = None;
         match input {
-            Input::Submit(request) => self.submit(request.id, request.group),
+            Input::Submit(request) => self.submit(request),
             Input::Reconfigure(next) if self.config.fits(next) => {
                 assert!(next.fits(&self.whole), "what a run becomes is known before it");
                 self.prices = prices(next, &self.whole);
                 self.figures.priced |= has_price(next);
                 self.breakers.reconfigure(now, next);
+                self.lines.any |= is_gated(next);
                 self.config = Arc::clone(next);
             }
             Input::Reconfigure(_)

@@ -5,7 +5,7 @@ use crate::expect::Verdict;
 use crate::report::{Report, word};
 use crate::table::{Side, Table};
 use crate::words::escape;
-use crate::{breaker_facts, facts};
+use crate::{breaker_facts, facts, queues};
 
 /// How a page looks; charts are drawn dark on light, and turned over where a reader prefers that.
 const STYLE: &str = include_str!("page.css");
@@ -41,6 +41,7 @@ pub(crate) fn page(report: &Report<'_>) -> String {
     html.push_str("</section>\n<section>\n<h2>By deployment</h2>\n");
     table(&mut html, &facts::deployments(report.figures));
     table(&mut html, &facts::costs(report.figures));
+    table(&mut html, &queues::queues(report.figures));
     table(&mut html, &breaker_facts::breakers(report.figures));
     html.push_str("</section>\n");
     notes(&mut html, report);

@@ -17,6 +17,11 @@ pub(crate) fn config(groups: &[(&str, &[Member])]) -> Config {
 
 /// The same, at another price.
 pub(crate) fn config_priced(groups: &[(&str, &[Member])], price: Price) -> Config {
+    Config::new(&spec(groups, price)).expect("a sample that holds")
+}
+
+/// What it is made of.
+pub(crate) fn spec(groups: &[(&str, &[Member])], price: Price) -> Spec {
     let mut spec = Spec::default();
     for (name, members) in groups {
         let mut group = GroupSpec::new((*name).to_owned());
@@ -31,7 +36,7 @@ pub(crate) fn config_priced(groups: &[(&str, &[Member])], price: Price) -> Confi
         }
         spec.groups.push(group);
     }
-    Config::new(&spec).expect("a sample that holds")
+    spec
 }
 
 /// Ten minutes in bins of ten seconds: `normal` for all of it, `spike` from 120 s to 180 s and

@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use router_core::{Span, Time};
 
-use crate::{Coarse, Rungs};
+use crate::{Coarse, RANKS, Rungs};
 
 /// A bin of the time series.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -35,6 +35,12 @@ pub struct CallsInBin {
     pub ttft: Coarse,
     /// From arrival to the end, of calls answered in full.
     pub total: Coarse,
+    /// The most of each class that waited in the group's queue at once.
+    pub waiting: [u32; RANKS],
+    /// How long the longest of each class waited that left the queue for an attempt in this bin.
+    pub longest_wait: [Span; RANKS],
+    /// Submissions that the queue, or the group's bound, turned away in this bin.
+    pub turned_away: u64,
 }
 
 /// Attempts on one deployment in a bin.

@@ -4,7 +4,7 @@ use crate::expect::Verdict;
 use crate::page::{FACTS, INDENT, Ink, Page};
 use crate::report::{Report, word};
 use crate::words::clean;
-use crate::{breaker_facts, facts};
+use crate::{breaker_facts, facts, queues};
 
 pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     let run = format!("{}, router {}, seed {}", report.scenario, report.router, report.seed);
@@ -13,6 +13,7 @@ pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     verdicts(&mut page, report);
     page.table(facts::deployments(report.figures));
     page.table(facts::costs(report.figures));
+    page.table(queues::queues(report.figures));
     page.table(breaker_facts::breakers(report.figures));
     let ribbon = breaker_facts::ribbon(report.figures);
     for (i, line) in ribbon.iter().enumerate() {

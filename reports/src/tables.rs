@@ -35,6 +35,9 @@ const OPENERS: [Turn; 4] = [Turn::Consecutive, Turn::Failures, Turn::Slow, Turn:
 /// open, half-open or forced open, added up over its groups. `concurrency` is its adaptive limit as
 /// last told by the end of the bin. Of a group's calls, `fresh`, `stale`, `smaller` and `static` are
 /// those that a rung answered which is not the full answer; the first three are among `answered`.
+/// `waiting` is the most of each class that waited in its queue at once, added up;
+/// `longest_wait_ms` is of those that left it for an attempt in the bin, and `turned_away` counts
+/// submissions that the queue or the group's bound refused in it.
 pub fn series_csv(figures: &Figures) -> String {
     let mut table = Rows::new(&[
         "from_s",
@@ -61,6 +64,9 @@ pub fn series_csv(figures: &Figures) -> String {
         "stale",
         "smaller",
         "static",
+        "waiting",
+        "longest_wait_ms",
+        "turned_away",
     ]);
     let out = Out::over_bins(figures);
     let none = String::new;
@@ -77,6 +83,9 @@ pub fn series_csv(figures: &Figures) -> String {
             row.extend(core::iter::repeat_with(none).take(6));
             let Rungs { fresh, stale, smaller, fixed } = calls.rungs;
             row.extend([fresh, stale, smaller, fixed].map(|n| n.to_string()));
+            row.push(calls.waiting.iter().sum::<u32>().to_string());
+            let longest = calls.longest_wait.into_iter().max().filter(|wait| !wait.is_zero());
+            row.extend([rows::maybe_millis(longest), calls.turned_away.to_string()]);
             table.row(row);
         }
         for (d, (name, attempts)) in figures.deployments.iter().zip(&bin.deployments).enumerate() {
@@ -88,7 +97,7 @@ pub fn series_csv(figures: &Figures) -> String {
             row.extend([out[d].resting[i], out[d].not_closed[i]].map(rows::seconds));
             let limit = figures.concurrency_until(d, (i as u64 + 1) * figures.frame.bin.as_nanos());
             row.push(limit.map_or_else(none, |limit| limit.to_string()));
-            row.extend(core::iter::repeat_with(none).take(4));
+            row.extend(core::iter::repeat_with(none).take(7));
             table.row(row);
         }
     }

@@ -11,6 +11,7 @@ mod losses;
 mod palette;
 mod plot;
 mod png;
+mod queue;
 mod rests;
 mod ribbon;
 mod scene;
@@ -79,6 +80,10 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
     charts.push(chart("rests", rests(figures, &backdrop)));
     if figures.concurrency.iter().any(|limits| !limits.is_empty()) {
         charts.push(chart("concurrency", concurrency::concurrency(figures, &backdrop)));
+    }
+    if figures.whole.calls.in_class(None).waited > 0 {
+        charts.push(chart("queue", queue::waiting(figures, &backdrop, merged)));
+        charts.push(chart("queue-wait", queue::wait(figures, &backdrop, merged)));
     }
     if let Some(app) = &figures.application {
         charts.push(chart("replicas", replicas(figures, app, &backdrop)));

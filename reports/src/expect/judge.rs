@@ -3,7 +3,8 @@
 use router_core::{Ratio, Span};
 
 use super::{Dimension, Expectation, Metric, Op, Selectors, Stat, Unit, policies, show};
-use crate::{Attempts, Calls, ExpectedShare, Figures, Fine, Part, Recovery};
+use crate::queues;
+use crate::{Attempts, Calls, ExpectedShare, Figures, Fine, InClass, Part, Recovery};
 
 /// The fewest samples beyond a quantile for which it is said.
 const BEYOND: u64 = 10;
@@ -202,6 +203,17 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
             Sample::Calls(calls) => ratio(calls.rungs.degraded(), calls.ended, "no call ended"),
             Sample::Attempts(_) => Measured::Nothing("attempts take no rungs".to_owned()),
         },
+        Metric::QueueWait(stat) => match queued(of, figures, part) {
+            Ok(one) => statistic(*stat, &one.wait),
+            Err(why) => Measured::Nothing(why),
+        },
+        Metric::Queued | Metric::Shed => match queued(of, figures, part) {
+            Ok(one) => {
+                let part = if *metric == Metric::Shed { one.refused() } else { one.waited };
+                ratio(part, one.submissions, "nothing was submitted")
+            }
+            Err(why) => Measured::Nothing(why),
+        },
         Metric::Share => {
             let (own, all) = dispatched(of, figures, part);
             ratio(own, all, "nothing was dispatched")
@@ -242,6 +254,17 @@ fn sample<'a>(of: &Selectors, figures: &Figures, part: &'a Part) -> Result<Sampl
             Ok(Sample::Calls(&part.groups[id.index()]))
         }
         None => Ok(Sample::Calls(&part.calls)),
+    }
+}
+
+/// What became of submissions at queues and bounds.
+fn queued(of: &Selectors, figures: &Figures, part: &Part) -> Result<InClass, String> {
+    if figures.bounds.iter().all(Option::is_none) {
+        return Err("no group has a `queue`, or a bound (`in_flight`)".to_owned());
+    }
+    match of.class.as_ref().filter(|name| !figures.classes.contains(name)) {
+        Some(name) => Err(format!("this router has no priority `{name}`")),
+        None => Ok(queues::chosen(figures, part, of)),
     }
 }
 

@@ -8,10 +8,11 @@
 //!             | "hedges.won" | "hedges.cost" | "cached.share" | "failures." class
 //!             | "breaker.openings" | "ejected.share" | "ejected.max"
 //!             | "panic.time" | "stranded.time" | "rungs." rung
+//!             | "queue.wait." stat | "queued.share" | "shed.share"
 //! rung        = "fresh" | "full" | "stale" | "smaller" | "static" | "degraded"
 //! class       = "rate_limit" | "server" | "connection" | "timeout" | "account" | "invalid"
 //! stat        = "p" number | "mean" | "max"
-//! selector    = ( "group" | "deployment" | "during" ) "=" name
+//! selector    = ( "group" | "deployment" | "during" | "class" ) "=" name
 //! op          = "<" | "<=" | ">" | ">="
 //! quantity    = number ( "%" | "us" | "ms" | "s" | "min" | "h" | "USD" | nothing )
 //! ```
@@ -103,6 +104,12 @@ pub enum Metric {
     /// `rungs.degraded`: the part of the calls that ended which was given less than the full
     /// answer: a stale one, that of a smaller group, or a static text.
     Degraded,
+    /// `queue.wait`: from submission to leaving the queue for an attempt, of submissions that did.
+    QueueWait(Stat),
+    /// `queued.share`: the part of the submissions that waited in a queue.
+    Queued,
+    /// `shed.share`: the part of the submissions that a queue, or their group's bound, turned away.
+    Shed,
 }
 
 /// What an attempt was sent for.
@@ -143,6 +150,8 @@ pub struct Selectors {
     pub deployment: Option<String>,
     /// Calls that arrived, and attempts that ended, in this phase.
     pub during: Option<String>,
+    /// Submissions of this class, one of `router.priorities`.
+    pub class: Option<String>,
 }
 
 /// A comparison.
@@ -216,9 +225,12 @@ impl Expectation {
         parse::metric(text)
     }
 
-    /// Whether a router of this configuration has the group and the deployment it names, and
+    /// Whether a router of this configuration has the group, the deployment and the class it names, and
     /// the one in the other for a share of a group; if not, it does not apply.
     pub fn applies(&self, config: &Config) -> bool {
+        if self.of.class.as_deref().is_some_and(|name| config.priority(name).is_none()) {
+            return false;
+        }
         let group = self.of.group.as_deref().map(|name| config.group_named(name));
         let deployment = self.of.deployment.as_deref().map(|name| config.deployment_named(name));
         match (group, deployment) {
@@ -254,7 +266,10 @@ impl Expectation {
             | Metric::AppDown
             | Metric::Overshoot
             | Metric::Rung(_)
-            | Metric::Degraded => None,
+            | Metric::Degraded
+            | Metric::QueueWait(_)
+            | Metric::Queued
+            | Metric::Shed => None,
         }
     }
 }
@@ -296,7 +311,10 @@ impl Metric {
             | Self::AppDown
             | Self::Overshoot
             | Self::Rung(_)
-            | Self::Degraded => false,
+            | Self::Degraded
+            | Self::QueueWait(_)
+            | Self::Queued
+            | Self::Shed => false,
         }
     }
 
@@ -313,12 +331,15 @@ impl Metric {
             | Self::EjectedMax
             | Self::AppDown
             | Self::Rung(_)
-            | Self::Degraded => Dimension::Share,
+            | Self::Degraded
+            | Self::Queued
+            | Self::Shed => Dimension::Share,
             Self::Ttft(_)
             | Self::Total(_)
             | Self::Recovery(_)
             | Self::PanicTime
-            | Self::StrandedTime => Dimension::Time,
+            | Self::StrandedTime
+            | Self::QueueWait(_) => Dimension::Time,
             Self::CostPer1k => Dimension::Money,
             Self::Amplification | Self::Openings | Self::AppRestarts | Self::Overshoot => {
                 Dimension::Factor
@@ -434,6 +455,9 @@ impl fmt::Display for Metric {
             Self::Overshoot => f.write_str("limits.overshoot"),
             Self::Rung(given) => write!(f, "rungs.{}", given.name()),
             Self::Degraded => f.write_str("rungs.degraded"),
+            Self::QueueWait(stat) => write!(f, "queue.wait.{stat}"),
+            Self::Queued => f.write_str("queued.share"),
+            Self::Shed => f.write_str("shed.share"),
         }
     }
 }
@@ -456,8 +480,12 @@ impl fmt::Display for Stat {
 /// With a space before it, if there is anything: ` {group=chat}`.
 impl fmt::Display for Selectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named =
-            [("group", &self.group), ("deployment", &self.deployment), ("during", &self.during)];
+        let named = [
+            ("group", &self.group),
+            ("deployment", &self.deployment),
+            ("during", &self.during),
+            ("class", &self.class),
+        ];
         let named: Vec<String> = named
             .into_iter()
             .filter_map(|(key, name)| name.as_ref().map(|name| format!("{key}={name}")))

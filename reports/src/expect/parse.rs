@@ -15,6 +15,7 @@ pub(super) fn metrics() -> Vec<String> {
     let mut names: Vec<String> = users.iter().map(Metric::to_string).collect();
     names.splice(1..1, times("ttft").into_iter().chain(times("total")));
     names.push("recovery".to_owned());
+    names.extend(times("queue.wait"));
     names.extend(policies().map(|metric| metric.to_string()));
     names
 }
@@ -28,11 +29,12 @@ fn policies() -> impl Iterator<Item = Metric> {
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
     let app = [Metric::AppRestarts, Metric::AppDown, Metric::Overshoot];
     let rungs = Given::ALL.into_iter().map(Metric::Rung).chain([Metric::Degraded]);
+    let queues = [Metric::Queued, Metric::Shed];
     let policies = sent.chain(hedges).chain(breakers).chain(times).chain(failures);
-    policies.chain(app).chain(rungs)
+    policies.chain(app).chain(rungs).chain(queues)
 }
 
-const SELECTORS: [&str; 3] = ["group", "deployment", "during"];
+const SELECTORS: [&str; 4] = ["group", "deployment", "during", "class"];
 
 /// No quantity needs more, and in whole billionths it leaves room to compare with.
 const QUANTITY_MAX: u64 = 1_000_000;
@@ -101,10 +103,16 @@ fn unknown_metric<T>(word: &str, head: &str, place: Range<usize>) -> Result<T, M
     mistake(place, format!("no metric is called `{word}`"), hint)
 }
 
+const BY_CLASS: &str = "`queue.wait`, `queued.share` and `shed.share`";
+
 /// Why `metric` takes no selector `key`, if it takes none.
 fn refused(metric: &Metric, key: &str) -> Option<String> {
     let (deployment, during) = (key == "deployment", key == "during");
     match metric {
+        Metric::QueueWait(_) | Metric::Queued | Metric::Shed if deployment => {
+            Some(format!("`{metric}` is of requests, which no deployment has taken yet"))
+        }
+        Metric::QueueWait(_) | Metric::Queued | Metric::Shed => None,
         Metric::Recovery(_) => Some("a recovery is of all calls: it takes no selectors".to_owned()),
         Metric::Amplification | Metric::Rung(_) | Metric::Degraded if deployment => {
             Some(format!("`{metric}` is of calls, which have no deployment"))
@@ -116,6 +124,7 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         Metric::PanicTime | Metric::StrandedTime if during => {
             Some(format!("`{metric}` is of the whole run"))
         }
+        _ if key == "class" => Some(format!("`{metric}` is not counted by class; {BY_CLASS} are")),
         Metric::Overshoot => {
             Some(format!("`{metric}` is of all limits and the whole run: it takes no selectors"))
         }
@@ -198,6 +207,10 @@ impl<'a> Reader<'a> {
             _ => match word.split_once('.').unwrap_or((word, "")) {
                 ("ttft", name) => Metric::Ttft(stat("ttft", name, &place)?),
                 ("total", name) => Metric::Total(stat("total", name, &place)?),
+                ("queue", name) if name == "wait" || name.starts_with("wait.") => {
+                    let name = name.strip_prefix("wait.").unwrap_or("");
+                    Metric::QueueWait(stat("queue.wait", name, &place)?)
+                }
                 (head, _) => match policies().find(|metric| metric.to_string() == word) {
                     Some(metric) => metric,
                     None => return unknown_metric(word, head, place),
@@ -257,6 +270,7 @@ impl<'a> Reader<'a> {
             "group" => &mut into.group,
             "deployment" => &mut into.deployment,
             "during" => &mut into.during,
+            "class" => &mut into.class,
             "" => {
                 return mistake(
                     at,

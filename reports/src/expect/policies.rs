@@ -72,6 +72,9 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         | Metric::Share
         | Metric::Rung(_)
         | Metric::Degraded
+        | Metric::QueueWait(_)
+        | Metric::Queued
+        | Metric::Shed
         | Metric::Recovery(_) => unreachable!("it is measured on calls or on one deployment"),
     }
 }

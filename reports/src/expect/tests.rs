@@ -200,6 +200,10 @@ fn mistakes_have_their_place_and_a_hint() {
         "cost < 1 USD",
         "ttft < 2 s",
         "ttft.p100 < 2 s",
+        "queue.wait < 2 s",
+        "queue.length < 2 s",
+        "queue.wait.p95 {deployment=a} < 2 s",
+        "success.rate {class=batch} > 1 %",
         "ttft.p0 < 2 s",
         "ttft.P99 < 2 s",
         "ttft.average < 2 s",
@@ -288,7 +292,7 @@ fn metrics() -> impl Strategy<Value = Metric> {
     prop_oneof![
         Just(Metric::SuccessRate),
         stats.clone().prop_map(Metric::Ttft),
-        stats.prop_map(Metric::Total),
+        stats.clone().prop_map(Metric::Total),
         Just(Metric::CostPer1k),
         Just(Metric::Amplification),
         Just(Metric::Share),
@@ -308,6 +312,9 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::Overshoot),
         prop::sample::select(Given::ALL.to_vec()).prop_map(Metric::Rung),
         Just(Metric::Degraded),
+        stats.prop_map(Metric::QueueWait),
+        Just(Metric::Queued),
+        Just(Metric::Shed),
     ]
 }
 
@@ -317,16 +324,18 @@ fn expectations() -> impl Strategy<Value = Expectation> {
     let numbers = (0..=1_000_000_000_000_000_u64, any::<prop::sample::Index>());
     (metrics(), (some(), names(), any::<bool>(), some()), ops, numbers).prop_map(
         |(metric, (group, deployment, on_deployment, during), op, (billionths, unit))| {
+            let all = Selectors { group, during, ..Selectors::default() };
             let of = match metric {
                 Metric::Recovery(_) | Metric::AppRestarts | Metric::AppDown | Metric::Overshoot => {
                     Selectors::default()
                 }
-                Metric::Share => Selectors { group, deployment: Some(deployment), during },
+                Metric::Share => Selectors { deployment: Some(deployment), ..all },
                 Metric::Amplification | Metric::EjectedMax | Metric::Rung(_) | Metric::Degraded => {
-                    Selectors { group, deployment: None, during }
+                    all
                 }
-                Metric::PanicTime | Metric::StrandedTime => {
-                    Selectors { group, ..Selectors::default() }
+                Metric::PanicTime | Metric::StrandedTime => Selectors { during: None, ..all },
+                Metric::QueueWait(_) | Metric::Queued | Metric::Shed => {
+                    Selectors { class: on_deployment.then_some(deployment), ..all }
                 }
                 Metric::Sent(_)
                 | Metric::HedgesWon
@@ -335,13 +344,13 @@ fn expectations() -> impl Strategy<Value = Expectation> {
                 | Metric::Failures(_)
                 | Metric::Openings
                 | Metric::Ejected => {
-                    Selectors { group, deployment: on_deployment.then_some(deployment), during }
+                    Selectors { deployment: on_deployment.then_some(deployment), ..all }
                 }
                 Metric::SuccessRate | Metric::Ttft(_) | Metric::Total(_) | Metric::CostPer1k => {
                     if on_deployment {
-                        Selectors { group: None, deployment: Some(deployment), during }
+                        Selectors { group: None, deployment: Some(deployment), ..all }
                     } else {
-                        Selectors { group, deployment: None, during }
+                        all
                     }
                 }
             };

@@ -69,7 +69,10 @@ impl Gather {
             | Metric::Overshoot
             | Metric::AppDown
             | Metric::Rung(_)
-            | Metric::Degraded => Self::Nothing,
+            | Metric::Degraded
+            | Metric::QueueWait(_)
+            | Metric::Queued
+            | Metric::Shed => Self::Nothing,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::telling::Setting;
 use crate::expect::{Metric, Sent};
 use crate::page::{Ink, Page};
 use crate::words;
-use crate::{ExpectedShare, Figures, Membership, Part, blame, membership, rungs};
+use crate::{ExpectedShare, Figures, Membership, Part, blame, membership, queues, rungs};
 
 /// Parts of a table: a name, and how much.
 type Parts = Vec<(String, (u128, u64))>;
@@ -51,6 +51,11 @@ impl Breakdown {
             | Metric::AppDown => return,
             Metric::Rung(_) | Metric::Degraded => {
                 ("calls, by what they were given", self.given(part))
+            }
+            Metric::QueueWait(_) | Metric::Queued | Metric::Shed => {
+                let ways = queues::ways(figures, part, &self.of).into_iter();
+                let ways = parts(ways.map(|(n, what)| (what.to_owned(), n)));
+                ("submissions, by what became of them at the queue", ways)
             }
         };
         if parts.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use router_core::{Abandon, AttemptId, Cause, Failure, Reason, Rejection, Request};
+use router_core::{Abandon, AttemptId, Cause, Failure, QueueSpec, Reason, Rejection, Request};
 
 use crate::sample;
 
@@ -275,7 +275,7 @@ fn a_second_is_stranded_once_and_only_if_nobody_else_helped() {
     told.at_ms(1_900).submit(r(2), CHAT).stranded(r(2), CHAT).finish(r(2), none);
     told.at_ms(2_100).submit(r(3), CHAT).stranded(r(3), CHAT);
     told.dispatch(r(3), 1, (BACKUP, C), Cause::Fallback);
-    told.at_ms(3_100).submit(r(4), CHAT).stranded(r(4), CHAT).waiting(r(4), 9, Wait::Backoff);
+    told.at_ms(31_000).submit(r(4), CHAT).stranded(r(4), CHAT).waiting(r(4), 9, Wait::Backoff);
     told.at_ms(4_100).submit(r(5), CHAT).stranded(r(5), CHAT).waiting(r(5), 9, Wait::Eligible);
     let other = RequestId::new(1, 1, 0);
     told.at_ms(4_200).submit(other, BACKUP).stranded(other, BACKUP);
@@ -400,4 +400,55 @@ proptest! {
         prop_assert_eq!(spike.ended, calls.iter().filter(in_spike).count() as u64);
         prop_assert_eq!(figures.whole.members[0], figures.whole.deployments[0].dispatched);
     }
+}
+
+#[test]
+fn who_waits_is_counted_by_class_and_bin() {
+    let mut spec = sample::spec(&[("chat", &[("a", 1, 0)])], Price::FREE);
+    spec.router.priorities = vec!["live".into(), "batch".into()];
+    spec.groups[0].queue = Some(QueueSpec::new(10));
+    let config = Arc::new(Config::new(&spec).expect("it is valid"));
+    let mut told = Told { fold: Fold::new(config, sample::frame()), now: Time::ZERO };
+    let id = |source: u16, n| RequestId::new(source, n, 0);
+    let queued = |request, class| Observation::Queued { request, group: CHAT, class, ahead: 0 };
+    let goes = |request, class, ms| {
+        let waited = Span::from_millis(ms);
+        Observation::Dequeued { request, group: CHAT, class, waited }
+    };
+    let submit = |told: &mut Told, request: RequestId| {
+        let priority = request.source() as u8;
+        let request = Request { priority, ..Request::new(request, CHAT, 10) };
+        told.fold.input(told.now, &Input::Submit(request));
+    };
+    for n in 1..=3 {
+        submit(told.at_ms(100 * n), id(0, n));
+        submit(&mut told, id(1, n));
+        told.say(queued(id(1, n), 1));
+    }
+    // Nobody comes or goes for a while; then one goes, one waited too long, one is cancelled.
+    told.at_ms(25_000).say(goes(id(1, 1), 1, 2_400));
+    let late = Rejection::QueueTimeout(Time::from_secs(9));
+    told.at_ms(26_000).finish(id(1, 2), Outcome::Reject(late));
+    told.at_ms(31_000).finish(id(1, 3), Outcome::Cancel);
+    submit(told.at_ms(32_000), id(0, 4));
+    told.finish(id(0, 4), Outcome::Reject(Rejection::QueueFull(Time::from_secs(9))));
+    let figures = told.fold.finish(Time::from_secs(50));
+    let [live, batch] = [0, 1].map(|class| figures.whole.groups[0].in_class(Some(class)));
+    assert_eq!((live.submissions, live.waited, live.turned_away), (4, 0, [0, 1, 0, 0]));
+    assert_eq!((batch.submissions, batch.waited, batch.turned_away), (3, 3, [0, 0, 1, 0]));
+    assert_eq!((batch.wait.count(), batch.wait.max()), (1, Some(Span::from_millis(2_400))));
+    assert_eq!(figures.whole.calls.in_class(None).refused(), 2);
+    let waiting: Vec<u32> = figures.bins.iter().map(|bin| bin.groups[0].waiting[1]).collect();
+    assert_eq!(waiting[..5], [3, 3, 3, 1, 0]);
+    let refused: Vec<u64> = figures.bins.iter().map(|bin| bin.groups[0].turned_away).collect();
+    assert_eq!(refused[..4], [0, 0, 1, 1]);
+    let measure = |text| {
+        let (metric, of) = crate::Expectation::parse_metric(text).expect("it is right");
+        metric.measure(&of, &figures)
+    };
+    assert_eq!(measure("queue.wait.max"), Some(2.4));
+    assert_eq!(measure("queued.share {class=batch}"), Some(1.0));
+    assert_eq!(measure("shed.share {class=live}"), Some(0.25));
+    assert_eq!(measure("shed.share {class=slow}"), None);
+    assert_eq!(measure("shed.share {group=chat}"), Some(2.0 / 7.0));
 }
