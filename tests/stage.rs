@@ -38,6 +38,21 @@ pub fn spec_with_backup(weights: &[u32]) -> Spec {
     spec
 }
 
+/// What an organisation and each of ten thousand users may use, and who asks on their account.
+const SUBJECTS: &str = "
+    [subject.\"org=acme\"]
+    limit = { requests = \"100k/min\", tokens = \"100M/min\", parallel = 20_000 }
+    budget = [\"1000 USD/day\", { amount = \"1G tokens/day\", hard = false }]
+    [subject.\"user=*\"]
+    limit = { requests = \"10k/min\", tokens = \"10M/min\" }
+    budget = \"10 USD/day\"
+    ";
+const BY_SUBJECT: &str = "
+    [demand.\"*\".subjects]
+    org = { acme = \"70 %\", other = \"30 %\" }
+    user = \"10k zipf 0.8\"
+    ";
+
 /// The library's `thousand-rps`, resolved for its own router.
 ///
 /// # Panics
@@ -54,12 +69,14 @@ pub fn thousand_rps_with_policies() -> (Arc<Config>, Resolved) {
     thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n", "", "")
 }
 
-/// The same with fewer places than calls, so that most wait in a queue.
+/// The same with subjects, and fewer places than calls, so that most wait in a queue, where ten
+/// thousand users take turns.
 ///
 /// # Panics
 /// As above.
 pub fn thousand_rps_with_queue() -> (Arc<Config>, Resolved) {
-    thousand_rps_with("in_flight = 4000\nqueue = { size = 2000, timeout = \"5 s\" }\n", "", "")
+    let queue = "queue = { size = 2000, timeout = \"5 s\", fair = \"user\" }\n";
+    thousand_rps_with(&format!("in_flight = 4000\n{queue}"), SUBJECTS, BY_SUBJECT)
 }
 
 /// The same on account of an organisation and of one of ten thousand users each, with rates,
@@ -68,20 +85,7 @@ pub fn thousand_rps_with_queue() -> (Arc<Config>, Resolved) {
 /// # Panics
 /// As above.
 pub fn thousand_rps_with_subjects() -> (Arc<Config>, Resolved) {
-    let subjects = "
-        [subject.\"org=acme\"]
-        limit = { requests = \"100k/min\", tokens = \"100M/min\", parallel = 20_000 }
-        budget = [\"1000 USD/day\", { amount = \"1G tokens/day\", hard = false }]
-        [subject.\"user=*\"]
-        limit = { requests = \"10k/min\", tokens = \"10M/min\" }
-        budget = \"10 USD/day\"
-        ";
-    let demand = "
-        [demand.\"*\".subjects]
-        org = { acme = \"70 %\", other = \"30 %\" }
-        user = \"10k zipf 0.8\"
-        ";
-    thousand_rps_with("", subjects, demand)
+    thousand_rps_with("", SUBJECTS, BY_SUBJECT)
 }
 
 /// The same, with more lines in its first group and at the end of the router and the scenario.

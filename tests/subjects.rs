@@ -19,6 +19,10 @@ impl Subjects {
     pub fn adorn(self, spec: &mut Spec) {
         let Self { subjects, accounts, prices } = self;
         spec.subjects = subjects;
+        if spec.subjects.is_empty() {
+            let queues = spec.groups.iter_mut().filter_map(|group| group.queue.as_mut());
+            queues.for_each(|queue| queue.fair = None);
+        }
         spec.router.accounts = accounts;
         for (deployment, price) in spec.deployments.iter_mut().zip(prices) {
             deployment.price = price;
@@ -40,9 +44,14 @@ fn budgets() -> impl Strategy<Value = BudgetSpec> {
 
 fn subject(kind: &'static str, name: Option<&'static str>) -> impl Strategy<Value = SubjectSpec> {
     let budgets = prop::collection::vec(budgets(), 0..=2);
-    (prop::option::of(limits()), budgets).prop_map(move |(limit, budgets)| {
+    (prop::option::of(limits()), budgets, 1_u32..4).prop_map(move |(limit, budgets, weight)| {
         let limit = limit.unwrap_or_else(LimitSpec::default);
-        SubjectSpec { limit, budgets, ..SubjectSpec::new(kind.into(), name.map(Into::into)) }
+        SubjectSpec {
+            limit,
+            budgets,
+            weight,
+            ..SubjectSpec::new(kind.into(), name.map(Into::into))
+        }
     })
 }
 

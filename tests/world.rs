@@ -125,10 +125,9 @@ fn waits() -> impl Strategy<Value = (Option<u32>, Option<QueueSpec>)> {
     use router_core::Order::{Deadline, Fifo, Lifo};
     let orders = prop_oneof![Just(Fifo), Just(Lifo), Just(Deadline)];
     let timeout = prop_oneof![5 => millis(20..2_000), 1 => Just(Span::MAX)];
-    let queue = (1_u32..4, timeout, orders).prop_map(|(size, timeout, order)| QueueSpec {
-        timeout,
-        order,
-        ..QueueSpec::new(size)
+    let fair = prop::option::of(prop::sample::select(vec!["org", "user"]));
+    let queue = (1_u32..4, timeout, orders, fair).prop_map(|(size, timeout, order, fair)| {
+        QueueSpec { size, timeout, order, fair: fair.map(Into::into) }
     });
     (prop::option::weighted(0.3, 1_u32..4), prop::option::weighted(0.5, queue))
 }

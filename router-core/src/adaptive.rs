@@ -351,8 +351,11 @@ impl Router {
     #[inline]
     pub(crate) fn adapt_to_first_token(&mut self, attempt: &Try) {
         if self.adaptives.is_some() {
-            let heard = self.heard(attempt);
+            let most = |router: &Self| router.adaptives.of(attempt.deployment).map(Adaptive::most);
+            let (heard, before) = (self.heard(attempt), most(self));
             let news = self.adaptives.responded(heard, Of::FirstToken);
+            // No call has ended, and still there may be a place for somebody who waits.
+            self.queues.stirred |= most(self) > before;
             self.tell_limit(attempt.deployment, news);
         }
     }
@@ -392,7 +395,6 @@ impl Router {
 
     fn tell_limit(&mut self, deployment: DeploymentId, limit: Option<u32>) {
         if let Some(limit) = limit {
-            self.queues.stirred = true;
             self.observe(Observation::Concurrency { deployment, limit });
         }
     }

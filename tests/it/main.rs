@@ -19,6 +19,7 @@ mod frugal;
 mod metamorphic;
 mod peers;
 mod play;
+mod queue;
 mod replicas;
 mod revise;
 mod routing;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use router_core::{
-    Brain, Config, DeploymentId, Digest, GroupId, Input, Observation, Outcome, Output, Ratio,
-    Rejection, RequestId, Router, Span, Strategy as Choice, Time,
+    Brain, Config, DeploymentId, Digest, GroupId, Input, LimitSpec, Observation, Outcome, Output,
+    Ratio, Rejection, RequestId, Router, Span, Strategy as Choice, Time,
 };
 use sim::{Effect, Fault, Outage, Rhythm};
 use tests::tape::{Tape, replay, replay_from};
@@ -265,8 +265,10 @@ proptest! {
         let mut calm = setting;
         calm.spec.router.retry_budget.ratio = None;
         calm.spec.router.in_flight = 4_096;
-        // What subjects use is one for all groups.
-        calm.spec.subjects.clear();
+        // What subjects use is one for all groups; turns they take in each.
+        for subject in &mut calm.spec.subjects {
+            (subject.limit, subject.budgets) = (LimitSpec::default(), Vec::new());
+        }
         let split = calm.spec.clone();
         let (one, other) = (calm.spec.deployments.len(), calm.spec.groups.len());
         for mut deployment in split.deployments {

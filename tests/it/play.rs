@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use router_core::{Dispatch, Failure, Output, Request, Span, Spec, Strategy, Time};
+use router_core::{Brain as _, Dispatch, Failure, Output, Request, Span, Spec, Strategy, Time};
 use tests::stage::{Stage, ms, spec};
 
 /// What becomes of a call: after how long it is answered, or fails.
@@ -50,14 +50,22 @@ impl<F: FnMut(Time, &Dispatch) -> Fate> Play<F> {
         (from..to).step_by(gap as usize).for_each(|at| self.submit(ms(at), |_| {}));
     }
 
-    /// Lets every call end that ends until `now`.
+    /// Lets every call end that ends until `now`, and the router act on what is due before.
     pub(crate) fn run_to(&mut self, now: Time) {
-        while let Some(end) = self.ends.first_entry().filter(|end| end.key().0 <= now) {
-            let ((at, _), (n, ordinal, failure)) = end.remove_entry();
-            match failure {
-                Some(failure) => self.stage.fail(at, n, ordinal, failure),
-                None => self.stage.complete(at, n, ordinal, 1),
-            };
+        loop {
+            let end = self.ends.first_key_value().map_or(Time::MAX, |((at, _), _)| *at);
+            let wakeup = self.stage.router.next_wakeup().map_or(Time::MAX, |wakeup| wakeup.at);
+            if wakeup < end.min(now) {
+                self.stage.wait(wakeup);
+            } else if let Some(end) = self.ends.first_entry().filter(|end| end.key().0 <= now) {
+                let ((at, _), (n, ordinal, failure)) = end.remove_entry();
+                match failure {
+                    Some(failure) => self.stage.fail(at, n, ordinal, failure),
+                    None => self.stage.complete(at, n, ordinal, 1),
+                };
+            } else {
+                return;
+            }
             self.schedule();
         }
     }
