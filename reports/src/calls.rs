@@ -275,6 +275,7 @@ mod tests {
             tries: 1,
             attempts: 2,
             client_wait: Span::from_millis(500),
+            unseen: false,
         }
     }
 

@@ -439,7 +439,10 @@ impl Fold {
         let answered = call.end.is_answered();
         let attempts = u64::from(call.attempts);
 
+        // What the router is told of was counted when it was.
+        let unseen = u64::from(call.unseen);
         let calls = &mut self.segments.at(call.arrived).groups[group];
+        calls.offered += unseen;
         calls.ended += 1;
         calls.admitted += u64::from(attempts > 0);
         calls.attempts += attempts;
@@ -468,6 +471,7 @@ impl Fold {
 
         let Some(bin) = bin_of(&self.figures, call.arrived) else { return };
         let in_bin = &mut self.figures.bins[bin].groups[group];
+        in_bin.offered += unseen;
         in_bin.admitted += u64::from(attempts > 0);
         in_bin.answered += u64::from(answered);
         in_bin.failed += u64::from(!answered);

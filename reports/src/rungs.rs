@@ -61,7 +61,7 @@ impl Given {
     }
 
     /// How many of the calls were given this, of which so many were answered in whatever way.
-    pub(crate) const fn of(self, rungs: &Rungs, answered: u64) -> u64 {
+    pub const fn of(self, rungs: &Rungs, answered: u64) -> u64 {
         match self {
             Self::Fresh => rungs.fresh,
             Self::Full => answered.saturating_sub(rungs.fresh + rungs.stale + rungs.smaller),

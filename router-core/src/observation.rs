@@ -470,6 +470,8 @@ pub struct Call {
     pub attempts: u16,
     /// How long the client itself waited between tries.
     pub client_wait: Span,
+    /// Whether its first try never came to the router: something before it gave the answer.
+    pub unseen: bool,
 }
 
 /// How a user's call ended.

@@ -145,7 +145,7 @@ impl<'t> Source<'t> {
             let at = line.start + offset;
             // A line that speaks of keys may hold one that is not understood as such.
             match quoted {
-                None if c == '"' || c == '\'' => quoted = Some((c, is_reference(&text[offset..]))),
+                None if c == '"' || c == '\'' => quoted = Some((c, is_harmless(&text[offset..]))),
                 Some((quote, _)) if c == quote => quoted = None,
                 _ => {
                     let in_string = matches!(quoted, Some((_, false))) && speaks_of_keys;
@@ -160,10 +160,12 @@ impl<'t> Source<'t> {
     }
 }
 
-/// Whether a quoted text begins as a reference to a secret, which may be shown.
-fn is_reference(quoted: &str) -> bool {
+/// Whether a quoted text may be shown: it begins as a reference to a secret, or is a percentage.
+fn is_harmless(quoted: &str) -> bool {
     let inner = &quoted[1..];
-    inner.starts_with("env:") || inner.starts_with("file:")
+    let share = inner.find(['"', '\'']).and_then(|end| inner[..end].strip_suffix('%'));
+    let is_share = |share: &str| share.chars().all(|c| c.is_ascii_digit() || "-. ".contains(c));
+    inner.starts_with("env:") || inner.starts_with("file:") || share.is_some_and(is_share)
 }
 
 /// A text that cannot steer a terminal.

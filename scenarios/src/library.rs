@@ -56,7 +56,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 16] = [
+const LESSONS: [Lesson; 17] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -73,9 +73,10 @@ const LESSONS: [Lesson; 16] = [
     lesson!("replica-staleness"),
     lesson!("store-outage"),
     lesson!("fixed-window-herd"),
+    lesson!("cache-flush"),
 ];
 
-const SCENARIOS: [Entry; 23] = [
+const SCENARIOS: [Entry; 24] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -95,6 +96,7 @@ const SCENARIOS: [Entry; 23] = [
     LESSONS[13].scenario,
     LESSONS[14].scenario,
     LESSONS[15].scenario,
+    LESSONS[16].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -117,12 +119,14 @@ macro_rules! closed_form {
     };
 }
 
-const CLOSED_FORMS: [ClosedForm; 18] = [
+const CLOSED_FORMS: [ClosedForm; 20] = [
     closed_form!("mm1", "bare"),
     closed_form!("mm10", "bare"),
     closed_form!("erlang-b", "bare"),
     closed_form!("token-bucket", "token-bucket"),
     closed_form!("fixed-window", "bare"),
+    closed_form!("subject-rates", "subjects"),
+    closed_form!("subject-places", "subjects"),
     closed_form!("attempts", "attempts"),
     closed_form!("two-choices", "two-choices"),
     closed_form!("retries-150", "retries"),
@@ -144,7 +148,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 16] {
+pub const fn lessons() -> [Lesson; 17] {
     LESSONS
 }
 

@@ -507,6 +507,7 @@ impl Clients {
             tries: call.id.client_try().saturating_add(1),
             attempts: call.attempts,
             client_wait: Span::from_micros(call.waited_us.into()),
+            unseen: call.state == State::Held,
         }
     }
 }

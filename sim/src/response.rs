@@ -5,7 +5,7 @@
 //! [`Cached`], and what becomes of that is the router's ladder's to say. With single flight only
 //! one of several identical calls is under way: the others wait for what it gets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use router_core::{Cached, Counter, Key, Outcome, Purpose, Request, RequestId, Time, Usage};
 
@@ -104,6 +104,8 @@ pub(crate) struct Responses {
     waiting: BTreeMap<RequestId, u64>,
     /// Tries that go to the router after all, at this very instant: whom they waited for left.
     pub(crate) ready: VecDeque<RequestId>,
+    /// Calls whose first try waited and did not go to the router after all.
+    pub(crate) unseen: BTreeSet<RequestId>,
     pub(crate) log: CacheLog,
 }
 
@@ -121,6 +123,7 @@ impl Responses {
             flying: BTreeMap::new(),
             waiting: BTreeMap::new(),
             ready: VecDeque::new(),
+            unseen: BTreeSet::new(),
             log: CacheLog::default(),
         }
     }
@@ -150,6 +153,9 @@ impl Responses {
                 flying.followers.push_back(request.id);
                 self.waiting.insert(request.id, question);
                 self.log.waited += 1;
+                if request.id.client_try() == 0 {
+                    self.unseen.insert(request.id.call());
+                }
                 Way::Waits
             }
             None => {

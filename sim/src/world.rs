@@ -343,6 +343,9 @@ impl Net {
     fn next_ready(&mut self) -> Option<Input> {
         let responses = self.responses.as_mut()?;
         let request = responses.ready.pop_front()?;
+        if request.client_try() == 0 {
+            responses.unseen.remove(&request.call());
+        }
         let slot = self.clients.find(request)?;
         self.tally.submissions += 1;
         Some(Input::Submit(self.clients.request(slot)))
@@ -421,7 +424,7 @@ impl Net {
         None
     }
 
-    fn end(&mut self, call: Call) {
+    fn end(&mut self, mut call: Call) {
         match call.end {
             CallEnd::Answered(_) | CallEnd::Degraded(_) | CallEnd::Cached { .. } => {
                 self.tally.answered += 1;
@@ -433,6 +436,9 @@ impl Net {
         }
         if let Some(app) = &mut self.app {
             app.leave(call.id);
+        }
+        if let Some(responses) = &mut self.responses {
+            call.unseen |= responses.unseen.remove(&call.id);
         }
         self.over.push(call);
     }

@@ -16,6 +16,7 @@ mod conformance_timeouts;
 mod cooldown;
 mod failing;
 mod frugal;
+mod ladder;
 mod metamorphic;
 mod peers;
 mod play;

@@ -296,6 +296,7 @@ fn call(arrived: u64, first: Option<u64>, ended: u64, end: CallEnd) -> Call {
         tries: 1,
         attempts: 4,
         client_wait: Span::ZERO,
+        unseen: false,
     }
 }
 

@@ -136,6 +136,7 @@ impl Told {
             tries: 1,
             attempts,
             client_wait: Span::from_millis(7),
+            unseen: false,
         };
         self.fold.call(self.now, &call);
         self

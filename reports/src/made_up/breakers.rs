@@ -263,6 +263,7 @@ fn request(router: &mut Router, dice: &mut Dice, id: RequestId, now: f64) {
         tries: 1,
         attempts: u16::from(ordinal.min(3)),
         client_wait: Span::ZERO,
+        unseen: false,
     };
     router.queue.push((at(end), Said::Call(call)));
 }

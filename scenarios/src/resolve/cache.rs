@@ -1,17 +1,18 @@
 //! Whether a response cache, the questions that fill it and the ladders that use it go together.
 
-use router_core::Config;
+use router_core::{Config, Ratio};
 use sim::Demand;
 
 use super::Said;
 use crate::written::ScenarioSpec;
 
 pub(super) fn check(scenario: &ScenarioSpec, config: &Config, demands: &[Demand], said: &mut Said) {
-    let repeats = demands.iter().any(|demand| demand.repeats.is_some());
+    let some = |demand: &Demand| demand.repeats.as_ref().is_some_and(|r| r.share != Ratio::ZERO);
+    let repeats = demands.iter().any(some);
     let asks = |demand: &&Demand| config.group(demand.group).ladder.caches();
     if scenario.cache.is_some() {
         if !repeats {
-            said.warn("`cache`: no demand has `repeats`, so no question is asked twice".to_owned());
+            said.warn("`cache`: no demand has `repeats`, or only with a share of 0 %, so no question is asked twice".to_owned());
         }
         if !demands.iter().any(|demand| asks(&demand)) {
             said.warn(

@@ -32,7 +32,11 @@ const DEMAND: [&[&str]; 7] = [
     &["spike = { at = \"<t>\", peak = \"<f>\", rise = \"<t>\", hold = \"<t>\", \
        half_life = \"<t>\" }"],
     &["patience = \"<t>\""],
-    &["stream = \"<s>\"", "conversations = <c>"],
+    &[
+        "stream = \"<s>\"",
+        "conversations = <c>",
+        "repeats = { keys = <c>, zipf = <n>, share = \"<s>\" }",
+    ],
     &["output_max = <c>"],
     &["normal.process = \"constant\""],
     &[
@@ -60,7 +64,13 @@ const PROVIDER: [&[&str]; 7] = [
     ],
     &["service.per_token = { median = \"<t>\", sigma = <n>, growth = <n> }"],
 ];
-const FAULTS: [&[&str]; 7] = [
+const FAULTS: [&[&str]; 8] = [
+    &[
+        "[cache]\nttl = \"<t>\"\nstale_for = \"<t>\"\nsize = <c>\nsingle_flight = true\n\
+         [fault.flushed]\non = \"cache\"\nat = \"<t>\"\nlasts = \"<t>\"\ncache_flush = true\n\
+         flap = { period = \"<t>\" }",
+        "[cache]\nttl = \"<t>\"\nsize = <c>",
+    ],
     &["[fault.slow]\non = \"*\"\nat = \"<t>\"\nlasts = \"<t>\"\nttft = \"<x>\""],
     &["[fault.slower]\non = \"*\"\nof = \"<s>\"\nttft = \"<x>\"\nper_token = \"<x>\""],
     &["[fault.storm]\non = \"*\"\nof = \"<s>\"\nrate_limits.retry_after = \"<t>\""],
@@ -126,7 +136,8 @@ impl<I: Iterator<Item = usize>> Writer<I> {
 
 /// Whether the file was taken; if so, its world ran for a while.
 fn ran(text: &str) -> bool {
-    run(router::read("router.toml", SMALL).expect("it is right"), text)
+    let laddered = format!("{SMALL}ladder = [\"fresh\", \"full\", \"stale\", \"static\"]\n");
+    run(router::read("router.toml", &laddered).expect("it is right"), text)
 }
 
 /// Whether a scenario was taken; if so, it ran for a while against `router`.

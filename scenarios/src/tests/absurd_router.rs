@@ -26,7 +26,11 @@ const DEPLOYMENT: [&[&str]; 5] = [
     &["tags = [\"default\"]", "tags = [\"a\", \"b\"]"],
     &["breaker = \"observe-only\"", "breaker = \"forced-open\"", "breaker = \"disabled\""],
 ];
-const GROUP: [&[&str]; 9] = [
+const GROUP: [&[&str]; 10] = [
+    &[
+        "ladder = [\"fresh\", \"full\", \"stale\", \"static\"]",
+        "ladder = [\"stale\", \"full\", \"static\"]",
+    ],
     &[
         "strategy = \"smooth\"",
         "strategy = { by = \"latency\", explore = \"<s>\" }",

@@ -102,3 +102,25 @@ fn of_what_is_no_toml_nothing_else_is_said() {
     assert!(found.iter().all(|line| !line.contains("needs") && !line.contains("calls")));
     assert_eq!(said("[router]\nattempts = 3"), ["1: this is a router file, not a scenario"]);
 }
+
+#[test]
+fn a_flush_is_of_the_cache_and_of_all_of_it() {
+    let text = |cache: &str, fault: &str| {
+        format!(
+            "[demand.\"*\"]\nnormal = {{ rate = \"8/s\", lasts = \"1 h\" }}\n\
+             repeats = {{ keys = 9 }}\n[fault.wipe]\n{fault}\n{cache}\n[expect]\n\
+             a = \"success.rate > 0 %\"\n"
+        )
+    };
+    let cache = "[cache]\nttl = \"1 min\"";
+    let flush = "on = \"cache\"\ncache_flush = true";
+    assert_eq!(said(&text(cache, flush)), Vec::<String>::new());
+    assert_eq!(said(&text("", flush)), ["4: there is no `[cache]` to flush"]);
+    let of = "on = \"biggest\"\nof = \"50 %\"\ncache_flush = true";
+    let expected = ["5: `biggest` is not what is flushed", "6: a cache is flushed or not"];
+    assert_eq!(said(&text(cache, of)), expected);
+    let both = "on = \"cache\"\ncache_flush = true\noutage = \"503\"";
+    assert_eq!(said(&text(cache, both)).len(), 1, "{:?}", said(&text(cache, both)));
+    let nothing = "on = \"cache\"\ncache_flush = false";
+    assert_eq!(said(&text(cache, nothing)), ["4: this fault does nothing"]);
+}

@@ -30,9 +30,14 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+const LONG_LADDER: &str = "ladder = [\"full\", \"group:a\", \"group:b\", \"group:c\", \"group:d\", \
+                           \"group:e\", \"group:f\", \"group:g\", \"group:h\", \"group:i\", \
+                           \"group:j\", \"group:k\", \"group:l\", \"group:m\", \"group:n\", \
+                           \"group:o\", \"static\"]";
+
 /// Wrong lines of a group.
 fn lines() -> Vec<Case> {
-    let lines: [(&str, &str); 40] = [
+    let lines: [(&str, &str); 47] = [
         ("unknown key", "weigth = 3"),
         ("unknown key, far from any", "frobnicate = 3"),
         ("key of a later version", "priority = { after = \"50 % of 20 in 30 s\" }"),
@@ -50,6 +55,16 @@ fn lines() -> Vec<Case> {
             "queue = { size = 9, order = \"lifi\", fair = \"org\", fiar = \"a\" }",
         ),
         ("a group of nobody", "in_flight = 0"),
+        ("a ladder that is a word", "ladder = \"static\""),
+        ("a ladder that is a table", "ladder = { full = true }"),
+        ("a rung of another case", "ladder = [\"Full\", \"STALE\", 3]"),
+        ("the full answer twice", "ladder = [\"full\", \"stale\", \"full\"]"),
+        ("a rung of no group", "ladder = [\"full\", \"group:caht\", \"group:\"]"),
+        (
+            "rungs below the last",
+            "ladder = [\"stale\", \"fresh\", \"full\", \"static\", \"group:x\"]",
+        ),
+        ("seventeen rungs", LONG_LADDER),
         ("no unit", "timeouts = { total = \"60\" }"),
         ("no quotes", "timeouts = { total = 60 }"),
         ("nan", "timeouts = { total = nan }"),
@@ -373,6 +388,26 @@ fn absurd() -> Vec<Case> {
         ("error in a stream", "fault.x", "{ on = \"*\", in_stream_error = { status = 200 } }"),
         ("stream", "demand.x", "{ stream = \"120 %\", conversations = 0 }"),
         ("context", "provider.x", "{ context = 0 }"),
+        (
+            "answers kept for no time, nowhere",
+            "cache",
+            "{ ttl = \"0 s\", size = 0, stale_for = \"-1 s\", single_flight = \"yes\", room = 3 }",
+        ),
+        (
+            "answers kept for ever",
+            "cache",
+            "{ ttl = \"32 d\", size = 5_000_000, stale_for = \"1 y\" }",
+        ),
+        ("answers kept", "cache", "{ stale_for = \"1 min\" }"),
+        ("a cache that is a word", "cache", "\"on\""),
+        (
+            "questions that nobody has",
+            "demand.x.repeats",
+            "{ keys = 0, zipf = -1, share = \"120 %\" }",
+        ),
+        ("questions of many", "demand.x.repeats", "{ keys = 2_000_000, zipf = 1e300 }"),
+        ("questions of how many", "demand.x.repeats", "{ zipf = 11, share = 0.5 }"),
+        ("a flush of something", "fault.x", "{ on = \"cache\", cache_flush = \"all\" }"),
         ("prompts kept", "provider.x.prompt_cache", "{ lasts = \"0 s\", least = 0, size = 5 }"),
     ];
     let case = |(name, key, value)| (name, FileKind::Scenario, format!("{key} = {value}\n"));

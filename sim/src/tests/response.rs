@@ -49,7 +49,11 @@ fn identical_calls_wait_for_the_one_under_way() {
     let together = keeps(one_question(40, 5), 1_000, true);
     let world = run(&together, Script::to(&[0]));
     assert_eq!(world.tally().dispatched, 1);
-    assert_eq!(world.cache().map(|log| (log.filled, log.waited)), Some((1, 2)));
+    let told = world.cache().map(|log| [log.fresh, log.stale, log.missed, log.waited, log.filled]);
+    assert_eq!(told, Some([2, 0, 3, 2, 1]));
+    // Of those that wait the router never hears.
+    let unseen = world.journal().calls.iter().filter(|call| call.unseen).count();
+    assert_eq!(unseen, 2);
     let expected = [held(140), held(140), own(140), held(160), held(200)];
     assert_eq!(ends(&together, Script::to(&[0])), expected);
 }
@@ -78,6 +82,7 @@ fn if_the_one_under_way_is_given_up_another_takes_its_place() {
     assert_eq!(world.tally().dispatched, 3);
     let calls = &world.journal().calls;
     assert!(calls.iter().any(|call| matches!(call.end, CallEnd::Answered(_))));
+    assert!(calls.iter().all(|call| !call.unseen), "it waited, and then went itself");
 }
 
 #[test]

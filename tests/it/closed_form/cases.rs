@@ -79,6 +79,10 @@ fn queues() -> Vec<Case> {
 }
 
 fn limits() -> Vec<Case> {
+    let shares = [(0.4, 1.2), (0.35, 1.05), (0.25, 0.75)];
+    let rates = shares.into_iter().map(|(share, load)| share * theory::md1_loss(load, 10)).sum();
+    let shares = [(0.6, 9.6), (0.4, 6.4)];
+    let places = shares.into_iter().map(|(share, load)| share * theory::erlang_b(10, load)).sum();
     vec![
         case("token-bucket", 0)
             .shows("token bucket at 1.2 of its rate: refused", "loss of M/D/1/10")
@@ -86,6 +90,18 @@ fn limits() -> Vec<Case> {
         case("fixed-window", 0)
             .shows("fixed window at 0.8 of its rate: refused", "`E[(N - 10)+] / 8`")
             .percent(theory::beyond_window(8.0, 10), lost),
+        case("subject-rates", 0)
+            .shows(
+                "a rate for each of three subjects, at 1.2, 1.05 and 0.75 of it: refused",
+                "loss of M/D/1/10, by share of the calls",
+            )
+            .percent(rates, lost),
+        case("subject-places", 0)
+            .shows(
+                "ten places for each of two subjects, 9.6 and 6.4 Erlangs: refused",
+                "Erlang B, by share of the calls",
+            )
+            .percent(places, lost),
     ]
 }
 

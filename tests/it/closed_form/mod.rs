@@ -121,6 +121,8 @@ each_holds! {
     two_choices_among_ten_queues_are_as_good_as_they_can_be: "two-choices",
     a_token_bucket_refuses_as_many_as_it_must: "token-bucket",
     a_fixed_window_refuses_as_many_as_it_must: "fixed-window",
+    a_token_bucket_for_each_subject_refuses_as_many_as_it_must: "subject-rates",
+    places_for_each_subject_refuse_as_many_as_they_must: "subject-places",
     attempts_are_as_many_as_their_failures_make_them: "attempts",
     retries_for_a_quota_meet_their_fixed_point_at_150: "retries-150",
     retries_for_a_quota_meet_their_fixed_point_at_100: "retries-100",

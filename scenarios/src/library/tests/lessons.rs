@@ -279,6 +279,8 @@ fn one_slow_provider_restarts_an_application_whose_router_waits() {
     // It never asks the provider that is slow, and has the same router.
     assert!(looped.measure(search) < 0.7, "{}", looped.measure(search));
     assert_eq!(spared.measure("app.restarts"), 0.0);
+    // Who finds no room there is a user as well.
+    assert_eq!(looped.0.whole.calls.offered, looped.0.whole.calls.ended);
     assert!(spared.measure(search) > 0.999);
     // With connections enough for all who wait nobody is restarted, whatever the router.
     let roomy = but(scenario, &[("pool = 30", "pool = 200")]);
@@ -355,4 +357,43 @@ fn a_quota_that_comes_back_at_the_minute_is_met_by_all_who_waited() {
     let refused = |run: &Run| run.measure("failures.server") + run.measure("failures.rate_limit");
     assert!(refused(&herd) > 0.5 && refused(&even) == 0.0);
     assert!(herd.measure("success.rate") < 0.6 && even.measure("success.rate") > 0.999);
+}
+
+/// With T to live, an answer to what is asked r times a second is found in r T / (1 + r T) of the
+/// calls; with a single flight there is one call at once for each question at most.
+#[test]
+fn a_flushed_cache_fills_again_only_if_its_origin_is_left_room() {
+    let Lesson { scenario, cured, careless: bare } = lesson("cache-flush");
+    let (storm, calm) = (careless("cache-flush"), self::cured("cache-flush"));
+    let (goodput, attempts) = storm.late();
+    assert_eq!((storm.recovery("flush"), goodput), (None, 0.0));
+    assert!(attempts > 2.95, "{attempts}");
+    let took = calm.recovery("flush").expect("it heals");
+    assert!((3.0..15.0).contains(&took), "{took}");
+    let share = |metric: &str| calm.measure(metric);
+    assert!((0.002..0.03).contains(&share("rungs.degraded")), "{}", share("rungs.degraded"));
+    assert!(share("rungs.smaller") > 0.0 && share("rungs.static") > 0.0);
+    // At 150 calls a second, in the last two minutes.
+    let popularity: Vec<f64> = (1..=2_000).map(|k| f64::from(k).powf(-0.8)).collect();
+    let whole: f64 = popularity.iter().sum();
+    let found = |part: &f64| {
+        let asked = 150.0 * part / whole * 60.0;
+        part / whole * asked / (1.0 + asked)
+    };
+    let expected: f64 = popularity.iter().map(found).sum();
+    let bins = &calm.0.bins[calm.0.bins.len() * 2 / 3..];
+    let sum = |of: fn(&reports::CallsInBin) -> u64| -> u64 {
+        bins.iter().flat_map(|bin| &bin.groups).map(of).sum()
+    };
+    let measured = sum(|calls| calls.rungs.fresh) as f64 / sum(|calls| calls.offered) as f64;
+    assert!((measured - expected).abs() < 0.015, "{measured}, not {expected}");
+    // Each alone: limits heal, and so does a single flight; a ladder does not, nor do fewer tries.
+    let limit = "limit = { parallel = 20 }";
+    let limited = but(bare, &[("model = \"gpt-4o\"\n", &format!("model = \"gpt-4o\"\n{limit}\n"))]);
+    assert!(Run(flown(scenario, limited).0).recovery("flush").expect("it heals") < 30.0);
+    let flight = but(scenario, &[("[cache]\n", "[cache]\nsingle_flight = true\n")]);
+    assert!(Run(flown(flight, bare).0).recovery("flush").expect("it heals") < 40.0);
+    for router in [but(cured, &[(limit, "")]), but(bare, &[("attempts = 3", "attempts = 1")])] {
+        assert_eq!(Run(flown(scenario, router).0).recovery("flush"), None, "{}", router.text);
+    }
 }
