@@ -79,7 +79,8 @@ pub(crate) fn fly(
     let window = watch.record.map(|stretch| Window::new(stretch, config));
     let frame = prepared.resolved.frame.clone();
     let fold = Fold::across(Arc::clone(config), &prepared.whole, frame);
-    let auditor = |seed| Auditor::new(Arc::clone(config), Time::ZERO).with_seed(seed);
+    let auditor =
+        |seed, config: &Arc<Config>| Auditor::new(Arc::clone(config), Time::ZERO).with_seed(seed);
     let calls = watch.calls.then(|| CallLog::new(Seed::from_u64(seed)));
     let watchers: Watchers = (fold, (Digest::new(), (calls, window)));
     let until = watch.record.map_or(Time::MAX, |stretch| stretch.until);
@@ -131,7 +132,8 @@ pub(crate) fn listen<J: Journal>(
     let frame = prepared.resolved.frame.clone();
     let fold = Fold::across(Arc::clone(&prepared.config), &prepared.whole, frame);
     let watchers = (fold, (Digest::new(), journal));
-    let world = drive(prepared, seed, (watchers, |_| ()), (first, Time::MAX), progress)?;
+    let world =
+        drive(prepared, seed, (watchers, |_, _: &Arc<Config>| ()), (first, Time::MAX), progress)?;
     let end = world.now();
     let application = prepared.resolved.application(world.app());
     let cache = prepared.resolved.cache(world.cache());
@@ -145,7 +147,7 @@ pub(crate) fn listen<J: Journal>(
 fn drive<J: Journal, W: Journal>(
     prepared: &Prepared,
     seed: u64,
-    (journal, watch): (J, impl FnMut(Seed) -> W),
+    (journal, watch): (J, impl FnMut(Seed, &Arc<Config>) -> W),
     (first, until): (Option<u64>, Time),
     mut progress: impl FnMut(Time, Time),
 ) -> Result<World<Replicas<W>, J>, Stop> {

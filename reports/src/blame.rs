@@ -132,7 +132,7 @@ pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String
         }
         Metric::AppRestarts | Metric::AppDown => slowest(figures, part),
         // What was overshot went well, so far.
-        Metric::Overshoot => return None,
+        Metric::Overshoot(_) => return None,
         Metric::Failures(class) => of_class(figures, part, deployment, *class),
         Metric::Sent(Sent::Retries | Sent::Probes) => None,
         // No failure of an attempt says why it went where nothing is kept.

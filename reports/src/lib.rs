@@ -46,9 +46,9 @@ pub use application::Application;
 pub use blame::{Blame, failures, lost_time};
 pub use breakers::{Spell, SpellKind};
 pub use calls::{CallLog, ROWS};
-pub use chart::Chart;
+pub use chart::{Chart, Staleness, staleness};
 pub use expect::{
-    Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Verdict,
+    Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Sent, Shared, Stat, Verdict,
 };
 pub use explain::{Breakdown, Notables, Setting, Story};
 pub use figures::{

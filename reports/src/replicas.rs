@@ -1,7 +1,7 @@
 //! What became of the replicas of the router.
 
-use crate::Figures;
-use crate::words::count;
+use crate::words::{count, dollars};
+use crate::{Figures, Shared};
 
 /// Several routers over one set of limits.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -15,13 +15,25 @@ pub struct Replicas {
     /// For each limit on requests, by name, the most that all together sent in any window beyond
     /// its burst and what its rate grants in that time.
     pub overshoot: Vec<(String, u64)>,
+    /// The same of each limit on tokens.
+    pub tokens: Vec<(String, u64)>,
+    /// For each subject with a budget of dollars, the most pico-dollars beyond it.
+    pub money: Vec<(String, u64)>,
+    /// The same of budgets of tokens.
+    pub budget_tokens: Vec<(String, u64)>,
 }
 
 impl Replicas {
-    /// The worst of all limits.
-    pub(crate) fn worst(&self) -> Option<&(String, u64)> {
+    /// The worst of all limits or budgets.
+    pub(crate) fn worst(&self, shared: Shared) -> Option<&(String, u64)> {
+        let all = match shared {
+            Shared::Requests => &self.overshoot,
+            Shared::Tokens => &self.tokens,
+            Shared::Money => &self.money,
+            Shared::BudgetTokens => &self.budget_tokens,
+        };
         // Of equals the first.
-        self.overshoot.iter().rev().max_by_key(|(_, most)| *most)
+        all.iter().rev().max_by_key(|(_, most)| *most)
     }
 }
 
@@ -35,11 +47,25 @@ pub(crate) fn fact(figures: &Figures) -> Option<String> {
             format!("{} messages arrived, {} did not", count(delivered), count(lost))
         }
     };
-    let overshoot = match replicas.worst() {
+    let requests = match replicas.worst(Shared::Requests) {
         None => "no limit on requests".to_owned(),
         Some((_, 0)) => "no limit on requests was overshot".to_owned(),
         Some((name, 1)) => format!("`{name}` was overshot by 1 request"),
         Some((name, most)) => format!("`{name}` was overshot by {} requests", count(*most)),
     };
-    Some(format!("{}: {told}; {overshoot}", count(replicas.count.into())))
+    let others = [Shared::Tokens, Shared::Money, Shared::BudgetTokens].into_iter();
+    let others = others.filter_map(|shared| {
+        let (name, most) = replicas.worst(shared).filter(|(_, most)| *most > 0)?;
+        Some(match shared {
+            Shared::Requests | Shared::Tokens => {
+                format!(", `{name}` by {} tokens", count(*most))
+            }
+            Shared::Money => format!(", the budget of `{name}` by {}", dollars((*most).into())),
+            Shared::BudgetTokens => {
+                format!(", the budget of `{name}` by {} tokens", count(*most))
+            }
+        })
+    });
+    let others: String = others.collect();
+    Some(format!("{}: {told}; {requests}{others}", count(replicas.count.into())))
 }

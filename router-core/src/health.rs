@@ -401,6 +401,16 @@ impl Health {
         Some((rest, is_news))
     }
 
+    /// Whether a rest until then was asked for, or somebody has to mend what led to it.
+    pub(crate) fn is_asked(&self, deployment: DeploymentId, key: Option<u8>, until: Time) -> bool {
+        let Some(state) = self.deployments.get(deployment.index()) else { return false };
+        let rest = match key {
+            Some(key) => state.keys.get(usize::from(key)).map(|key| key.rest),
+            None => Some(state.rest),
+        };
+        rest.is_some_and(|rest| rest.asked >= until)
+    }
+
     /// Another replica rests it, perhaps since it was `asked` to: the later end holds, and no row
     /// grows.
     pub(crate) fn rest_until(

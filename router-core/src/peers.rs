@@ -98,6 +98,19 @@ impl Router {
         limits.chain(subjects)
     }
 
+    /// What is left at `now` of a rest that this replica began itself, as it has observed, for its driver to
+    /// tell the others; `None` if it is over.
+    pub fn resting(
+        &self,
+        now: Time,
+        (deployment, key): (DeploymentId, Option<u8>),
+        until: Time,
+    ) -> Option<Consumption> {
+        let asked = self.health.is_asked(deployment, key, until);
+        let remaining = until.since(now);
+        (until > now).then_some(Consumption::Resting { deployment, key, remaining, asked })
+    }
+
     #[cold]
     pub(crate) fn hear_peer(&mut self, consumption: Consumption) {
         self.queues.stirred = true;

@@ -20,6 +20,7 @@ impl Router {
             self.observe(Observation::Misfit);
             return;
         }
+        let next = next.begun(self.config.router().periods_began);
         let last = core::mem::replace(&mut self.config, next);
         let next = Arc::clone(&self.config);
         for (limit, checked) in self.limits.iter_mut().zip(next.limits()) {
@@ -74,7 +75,11 @@ impl Router {
             Restart::Restored => {
                 Self::restore(config, seed, &self.snapshot()).expect("it was just written")
             }
-            Restart::Empty => Self::new(config, seed, now),
+            // Periods end when they do, whoever counts them.
+            Restart::Empty => {
+                let began = config.router().periods_began + now.since(self.start);
+                Self::new(config.begun(began), seed, now)
+            }
         };
         self.keys = keys;
     }

@@ -4,7 +4,7 @@ use reports::Expectation;
 use router_core::{Ratio, Restart};
 use sim::{
     Abandoned, Algorithm, Application, Order, Probe, PromptCache, Repeats, Replicated,
-    ResponseCache, RetryAfter, WhenFull,
+    ResponseCache, RetryAfter, StoreFault, WhenFull,
 };
 
 use crate::diagnostic::Diagnostic;
@@ -135,13 +135,18 @@ fn app(section: &Section, reader: &mut Reader<'_>) -> Option<Application> {
     })
 }
 
-fn replicas(section: &Section) -> Option<Replicated> {
-    Some(Replicated {
+/// Its place is that of the skew, if it says one.
+fn replicas(section: &Section) -> Option<Spanned<Replicated>> {
+    let replicas = Replicated {
         count: section.get("count")?,
         publish: section.need("publish"),
         delay: section.need("delay"),
         loss: section.need("loss"),
-    })
+        evict: section.need("evict"),
+        skew: section.need("skew"),
+    };
+    let at = section.node("skew").map_or(0..0, |node| node.at.clone());
+    Some(Spanned::new(replicas, at))
 }
 
 /// Which subject of a kind, or which label, calls have.
@@ -418,7 +423,7 @@ fn fault(section: &Section) -> FaultSpec {
             .word("restart", &[("restored", Restart::Restored), ("empty", Restart::Empty)])
             .zip(section.node("restart"))
             .map(|(restart, node)| Spanned::new(restart, node.at.clone())),
-        store: section.word("store", &[("down", ())]).is_some(),
+        store: section.word("store", &[("down", StoreFault::Down), ("evict", StoreFault::Evict)]),
         answers: section
             .node("answers")
             .map(|node| Spanned::new(section.texts("answers"), node.at.clone())),

@@ -7,7 +7,7 @@ use core::ops::Range;
 use router_core::{Rate, Ratio, Restart, Span};
 use sim::{
     Abandoned, Algorithm, Application, PromptCache, Repeats, Replicated, ResponseCache, RetryAfter,
-    WhenFull,
+    StoreFault, WhenFull,
 };
 
 use crate::quantity::Crowd;
@@ -72,7 +72,7 @@ pub struct ScenarioSpec {
     /// `[app]`: the application between the users and the gateway.
     pub app: Option<Application>,
     /// `[replicas]`: several routers.
-    pub replicas: Option<Replicated>,
+    pub replicas: Option<Spanned<Replicated>>,
     /// `[cache]`: the answers that the gateway keeps.
     pub cache: Option<Spanned<ResponseCache>>,
     /// `[fault.NAME]`, in the order written.
@@ -385,8 +385,8 @@ pub struct FaultSpec {
     pub cache_flush: Option<Spanned<bool>>,
     /// `restart`: the router itself is started anew.
     pub restart: Option<Spanned<Restart>>,
-    /// `store`: what replicas publish reaches nobody.
-    pub store: bool,
+    /// `store`: what happens to what replicas publish.
+    pub store: Option<StoreFault>,
     /// `answers`: `"ok"`, or a status and what comes with it, met in turn.
     pub answers: Option<Spanned<Vec<Spanned<String>>>>,
 }

@@ -127,7 +127,7 @@ impl Faults {
                 Effect::Outage(_) | Effect::Storm { .. } | Effect::Answers(_) => Chance::NEVER,
                 Effect::Breaks { .. } | Effect::QuotaSpent(_) => Chance::NEVER,
                 Effect::RevokedKey(_) | Effect::Garbage => Chance::NEVER,
-                Effect::Restart(_) | Effect::Store | Effect::CacheFlush => Chance::NEVER,
+                Effect::Restart(_) | Effect::Store(_) | Effect::CacheFlush => Chance::NEVER,
             },
             fault: fault.clone(),
             next_answer: 0,
@@ -153,7 +153,7 @@ impl Faults {
             }
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
-            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store => None,
+            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store(_) => None,
         })
     }
 
@@ -171,7 +171,7 @@ impl Faults {
             Effect::Restart(restart) => Some(restart),
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
-            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store | Effect::CacheFlush => None,
+            Effect::RevokedKey(_) | Effect::Garbage | Effect::Store(_) | Effect::CacheFlush => None,
         }
     }
 
@@ -220,7 +220,7 @@ impl Faults {
                     met.doom = met.doom.or_else(|| NonZeroU16::new(index as u16 + 1));
                     continue;
                 }
-                Effect::Restart(_) | Effect::Store | Effect::CacheFlush => continue,
+                Effect::Restart(_) | Effect::Store(_) | Effect::CacheFlush => continue,
                 Effect::RevokedKey(Some(revoked)) if *revoked != key => continue,
                 Effect::RevokedKey(_) => Some(Fate::Fails(Flaw::of_status(401))),
                 Effect::QuotaSpent(status) => {
@@ -267,7 +267,7 @@ impl Faults {
             | Effect::RevokedKey(_)
             | Effect::Restart(_)
             | Effect::CacheFlush
-            | Effect::Store => {
+            | Effect::Store(_) => {
                 unreachable!("not a fault that waits for answers")
             }
         }

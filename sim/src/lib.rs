@@ -44,10 +44,10 @@ pub use plan::{
     Abandoned, Algorithm, Answer, Application, Arrivals, BadEnd, Client, ComeBack, Demand, Effect,
     Fault, FirstToken, Lengths, Order, Outage, PerToken, Plan, Probe, PromptCache, Provider, Quota,
     Reload, Renumbered, Repeats, Replicated, Reserves, ResponseCache, RetryAfter, Rhythm, Segment,
-    Service, Shape, TraceRow, WhenFull,
+    Service, Shape, StoreFault, TraceRow, WhenFull,
 };
 pub use preset::{PRESETS, preset};
-pub use replicas::{ReplicaLog, Replicas};
+pub use replicas::{Overshoot, ReplicaLog, Replicas};
 pub use response::CacheLog;
 pub use twin::{azure_conversation, azure_conversation_input, azure_conversation_output};
 pub use world::{BYTES_PER_CALL, Tally, World};

@@ -5,7 +5,7 @@ mod fault;
 
 use std::sync::Arc;
 
-pub use fault::{Answer, BadEnd, ComeBack, Effect, Fault, Outage, Rhythm};
+pub use fault::{Answer, BadEnd, ComeBack, Effect, Fault, Outage, Rhythm, StoreFault};
 use router_core::{Config, GroupId, Rate, Ratio, Seed, Span, Time};
 
 use crate::Mix;
@@ -42,12 +42,30 @@ pub struct Replicated {
     pub delay: Span,
     /// Which share of what is published reaches nobody.
     pub loss: Ratio,
+    /// After which share of them the store throws a replica's counters away, before anybody reads
+    /// them.
+    pub evict: Ratio,
+    /// By how much the clock of the last replica is ahead of the first one's; those between are
+    /// spread evenly. A router's own time is a monotonic clock's, so skew shows only in when the
+    /// periods of budgets begin.
+    pub skew: Span,
 }
 
 impl Replicated {
     /// One router, which has nobody to tell anything.
-    pub(crate) const LONE: Self =
-        Self { count: 1, publish: Span::MAX, delay: Span::ZERO, loss: Ratio::ZERO };
+    pub(crate) const LONE: Self = Self {
+        count: 1,
+        publish: Span::MAX,
+        delay: Span::ZERO,
+        loss: Ratio::ZERO,
+        evict: Ratio::ZERO,
+        skew: Span::ZERO,
+    };
+
+    /// By how much the clock of one of them is ahead.
+    pub(crate) fn ahead(&self, place: u64) -> Span {
+        self.skew.scale(place, u64::from(self.count - 1).max(1))
+    }
 
     /// How old at most is what a replica knows of another, but for what is lost.
     pub fn staleness(&self) -> Span {

@@ -4,21 +4,26 @@
 //! it. Each has books of its own, is watched by itself, and publishes at an interval; what is
 //! published reaches the others after a delay, unless it is lost or the store is down.
 
+mod meter;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use router_core::{
-    Brain, Config, Consumption, Counter, Input, Journal, Key, LimitId, Output, Outputs, Purpose,
-    Rate, RequestId, Restart, Router, Seed, Time, TimerKind, Wakeup,
+    Brain, Config, Consumption, Counter, DeploymentId, Input, Journal, Key, Observation, Output,
+    Outputs, Purpose, RequestId, Restart, Router, Seed, Span, Time, TimerKind, Wakeup,
 };
 
-use crate::plan::{Effect, Fault, Plan, Replicated};
+use self::meter::Meters;
+pub use self::meter::Overshoot;
+use crate::plan::{Effect, Fault, Plan, Replicated, StoreFault};
 use crate::sample::Chance;
 
 /// Which of a client's draws, of an entity that no call has: to which replica a request goes, and
 /// whether what one publishes is lost.
 const SPREAD: Counter = Counter { request: 0, entity: 1, attempt: 0, index: 0 };
 const LOSS: Counter = Counter { request: 0, entity: 2, attempt: 0, index: 0 };
+const EVICT: Counter = Counter { request: 0, entity: 3, attempt: 0, index: 0 };
 
 /// The routers of a world: one, or several that share their limits. Each is watched by a `W`.
 #[derive(Clone, Debug)]
@@ -26,12 +31,17 @@ pub struct Replicas<W> {
     plan: Replicated,
     key: Key,
     loss: Chance,
+    evict: Chance,
     all: Vec<Replica<W>>,
     /// What was published and has not arrived, oldest first.
     mail: VecDeque<Mail>,
-    /// The faults of the store, with their places in the plan.
-    faults: Vec<(usize, Fault)>,
-    meters: Vec<Option<Meter>>,
+    /// When the store is down, and when it throws all away, with the faults' places in the plan.
+    outages: Vec<(usize, Fault)>,
+    evictions: Vec<(usize, Time)>,
+    /// How far back the store has to remember: what was used before that has come back.
+    horizon: Span,
+    /// What all take together, if there are several.
+    meters: Option<Box<Meters>>,
     log: ReplicaLog,
     outputs: Vec<Output>,
 }
@@ -43,9 +53,8 @@ pub struct ReplicaLog {
     pub delivered: u64,
     /// Those that were lost by chance, or as the store was down.
     pub lost: u64,
-    /// For every limit on requests the most that all replicas together dispatched in any window
-    /// beyond its burst and rate; zero if they kept to it.
-    pub overshoot: Vec<(LimitId, u64)>,
+    /// By how much they overshot what they share.
+    pub overshoot: Overshoot,
     /// How many messages each fault of the plan kept from arriving.
     pub fired: Vec<u64>,
 }
@@ -54,11 +63,15 @@ pub struct ReplicaLog {
 struct Replica<W> {
     router: Router,
     watcher: W,
+    /// What the others know it by.
+    name: u16,
     /// When it publishes next, and how often it has.
     publishes: Time,
     published: u64,
-    /// What the store last heard of it.
-    known: Vec<Consumption>,
+    /// The rests that it has begun: of what, until when.
+    rests: Vec<(DeploymentId, Option<u8>, Time)>,
+    /// What the store remembers of it, oldest first.
+    known: VecDeque<(Time, Vec<Consumption>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,70 +81,50 @@ struct Mail {
     news: Vec<Consumption>,
 }
 
-/// One bucket for all replicas, in exact integers: a request raises its level by the period, a
-/// nanosecond lowers it by the amount.
-#[derive(Clone, Copy, Debug)]
-struct Meter {
-    rate: Rate,
-    level: u128,
-    at: Time,
-    /// The most that the level was above the burst.
-    excess: u128,
-}
-
-impl Meter {
-    const fn new(rate: Rate) -> Self {
-        Self { rate, level: 0, at: Time::ZERO, excess: 0 }
-    }
-
-    fn take(&mut self, now: Time) {
-        let Rate { amount, period, burst } = self.rate;
-        let leaked = u128::from(amount) * u128::from(now.since(self.at).as_nanos());
-        let period = u128::from(period.as_nanos());
-        self.level = self.level.saturating_sub(leaked) + period;
-        self.at = now;
-        let depth = u128::from(burst.unwrap_or(amount)) * period;
-        self.excess = self.excess.max(self.level.saturating_sub(depth));
-    }
-
-    /// In whole requests; what is less than one is the rounding of an instant.
-    fn overshoot(&self) -> u64 {
-        (self.excess / u128::from(self.rate.period.as_nanos())) as u64
-    }
-}
-
 impl<W: Journal> Replicas<W> {
     /// The routers that `plan` asks for, all of `config`; each draws from `seed` in its own way, the
-    /// first as a lone router would. `watch` is told each one's seed.
+    /// first as a lone router would. `watch` is told each one's seed and configuration.
     pub fn new(
         plan: &Plan,
         config: &Arc<Config>,
         seed: u64,
-        mut watch: impl FnMut(Seed) -> W,
+        mut watch: impl FnMut(Seed, &Arc<Config>) -> W,
     ) -> Self {
         let replicated = plan.replicas.unwrap_or(Replicated::LONE);
         let count = u64::from(replicated.count.max(1));
         let replica = |index: u64| {
             let seed = Seed::from_u64(seed ^ index << 48);
+            let began = config.router().periods_began + replicated.ahead(index);
+            let config = Arc::clone(config).begun(began);
             Replica {
-                router: Router::new(Arc::clone(config), seed, Time::ZERO),
-                watcher: watch(seed),
+                watcher: watch(seed, &config),
+                router: Router::new(config, seed, Time::ZERO),
+                name: index as u16,
                 publishes: if count > 1 { Time::ZERO } else { Time::MAX },
                 published: 0,
-                known: Vec::new(),
+                rests: Vec::new(),
+                known: VecDeque::new(),
             }
         };
-        let faults = plan.faults.iter().cloned().enumerate();
-        let several = count > 1;
-        let meters = config.limits().iter().map(|limit| limit.whole.requests.map(Meter::new));
+        let of_store = |what: StoreFault| {
+            let faults = plan.faults.iter().cloned().enumerate();
+            faults.filter(move |(_, f)| matches!(f.effect, Effect::Store(is) if is == what))
+        };
+        let evictions = of_store(StoreFault::Evict).map(|(place, fault)| (place, fault.from));
+        let mut evictions: Vec<(usize, Time)> = evictions.filter(|_| count > 1).collect();
+        // The next one last.
+        evictions.sort_by_key(|(_, at)| core::cmp::Reverse(*at));
         Self {
             key: plan.seed.key(Purpose::Client),
             loss: Chance::new(replicated.loss),
+            evict: Chance::new(replicated.evict),
             plan: replicated,
             all: (0..count).map(replica).collect(),
             mail: VecDeque::new(),
-            faults: faults.filter(|(_, fault)| matches!(fault.effect, Effect::Store)).collect(),
-            meters: if several { meters.collect() } else { Vec::new() },
+            outages: of_store(StoreFault::Down).collect(),
+            evictions,
+            horizon: horizon(config),
+            meters: (count > 1).then(|| Box::new(Meters::new(config))),
             log: ReplicaLog { fired: vec![0; plan.faults.len()], ..ReplicaLog::default() },
             outputs: Vec::new(),
         }
@@ -144,10 +137,8 @@ impl<W: Journal> Replicas<W> {
 
     /// What became of them; `None` of a lone one.
     pub fn log(&self) -> Option<ReplicaLog> {
-        let meters = self.meters.iter().enumerate();
-        let meters = meters.filter_map(|(index, meter)| Some((LimitId::at(index), (*meter)?)));
-        let overshoot = meters.map(|(limit, meter)| (limit, meter.overshoot())).collect();
-        (self.count() > 1).then(|| ReplicaLog { overshoot, ..self.log.clone() })
+        let overshoot = self.meters.as_ref()?.overshoot();
+        Some(ReplicaLog { overshoot, ..self.log.clone() })
     }
 
     /// The routers.
@@ -170,28 +161,33 @@ impl<W: Journal> Replicas<W> {
     }
 
     fn feed(&mut self, place: usize, now: Time, input: Input) {
-        let Replica { router, watcher, .. } = &mut self.all[place];
+        let Replica { router, watcher, rests, .. } = &mut self.all[place];
         watcher.input(now, &input);
+        if let Some(meters) = &mut self.meters {
+            meters.input(router.config(), &input);
+        }
         let first = self.outputs.len();
         for output in router.handle(now, input) {
             watcher.output(now, &output);
             self.outputs.push(output);
         }
-        if self.meters.is_empty() {
-            return;
-        }
+        let Some(meters) = &mut self.meters else { return };
         for output in &self.outputs[first..] {
-            let Output::Dispatch(dispatch) = output else { continue };
-            for limit in &router.config().deployment(dispatch.deployment).limits {
-                if let Some(Some(meter)) = self.meters.get_mut(limit.index()) {
-                    meter.take(now);
-                }
+            meters.output(router.config(), now, output);
+            if let Output::Observe(Observation::Rested { deployment, key, until, .. }) = *output {
+                rests.push((deployment, key, until));
             }
         }
     }
 
     /// What has arrived is told, who is to publish does, and then time passes for those who wait.
     fn tick(&mut self, now: Time) {
+        while let Some((fault, _)) = self.evictions.pop_if(|(_, at)| *at <= now) {
+            self.log.fired[fault] += self.mail.len() as u64;
+            self.log.lost += self.mail.len() as u64;
+            self.mail.clear();
+            self.all.iter_mut().for_each(|replica| replica.known.clear());
+        }
         while self.mail.front().is_some_and(|mail| mail.at <= now) {
             let Some(mail) = self.mail.pop_front() else { break };
             for place in (0..self.all.len()).filter(|place| *place != mail.from) {
@@ -225,7 +221,7 @@ impl<W: Journal> Replicas<W> {
             return;
         }
         let down = |fault: &Fault| now >= fault.from && fault.until.is_none_or(|until| now < until);
-        if let Some((fault, _)) = self.faults.iter().find(|(_, fault)| down(fault)) {
+        if let Some((fault, _)) = self.outages.iter().find(|(_, fault)| down(fault)) {
             self.log.fired[*fault] += 1;
             self.log.lost += 1;
             return;
@@ -235,12 +231,65 @@ impl<W: Journal> Replicas<W> {
             self.log.lost += 1;
             return;
         }
-        let name = place as u16;
-        let alive = Consumption::Alive { replica: name };
-        let news: Vec<_> = replica.router.consumption(name).chain([alive]).collect();
-        replica.known.clone_from(&news);
+        let news = replica.news(now);
+        if self.evict.hit(|| self.key.word(Counter { request, ..EVICT })) {
+            replica.known.clear();
+            self.log.lost += 1;
+            return;
+        }
+        // Of what is older than the horizon the latest will do.
+        while replica.known.get(1).is_some_and(|(at, _)| *at + self.horizon <= now) {
+            replica.known.pop_front();
+        }
+        replica.known.push_back((now, news.clone()));
         self.mail.push_back(Mail { at: now + self.plan.delay, from: place, news });
     }
+
+    /// What the store remembers is given back to a replica that is started anew: of itself, so
+    /// that its counters go on, and of all others.
+    fn give_back(&mut self, place: usize, now: Time) {
+        let ends = |replica: &Replica<W>| -> Vec<Consumption> {
+            let (first, last) = (replica.known.front(), replica.known.back());
+            first.into_iter().chain(last).flat_map(|(_, news)| news.clone()).collect()
+        };
+        for (from, news) in self.all.iter().map(ends).enumerate().collect::<Vec<_>>() {
+            for said in news {
+                let own = |said| match said {
+                    Consumption::Used { limit, requests, input_tokens, output_tokens, .. } => {
+                        Consumption::Own { limit, requests, input_tokens, output_tokens }
+                    }
+                    Consumption::Own { .. }
+                    | Consumption::Alive { .. }
+                    | Consumption::Taken { .. }
+                    | Consumption::Spent { .. }
+                    | Consumption::Resting { .. } => said,
+                };
+                let said = if from == place { own(said) } else { said };
+                self.feed(place, now, Input::Peers(said));
+            }
+        }
+    }
+}
+
+impl<W> Replica<W> {
+    /// All that it has to say of itself now.
+    fn news(&mut self, now: Time) -> Vec<Consumption> {
+        self.rests.retain(|(_, _, until)| *until > now);
+        let rests = self.rests.iter();
+        let rests =
+            rests.filter_map(|(of, key, until)| self.router.resting(now, (*of, *key), *until));
+        let alive = Consumption::Alive { replica: self.name };
+        self.router.consumption(self.name).chain(rests).chain([alive]).collect()
+    }
+}
+
+/// For how long what is used of a rate is missing from it.
+fn horizon(config: &Config) -> Span {
+    let rates = config.limits().iter().flat_map(|limit| {
+        let whole = &limit.whole;
+        [whole.requests, whole.tokens, whole.input_tokens, whole.output_tokens]
+    });
+    rates.flatten().map(|rate| rate.period).max().unwrap_or(Span::ZERO)
 }
 
 impl<W: Journal> Brain for Replicas<W> {
@@ -261,7 +310,8 @@ impl<W: Journal> Brain for Replicas<W> {
         let own = self.all.iter().filter_map(|replica| replica.router.next_wakeup());
         let first = own.min_by_key(|wakeup| wakeup.at);
         let store = self.all.iter().map(|replica| replica.publishes);
-        let store = store.chain(self.mail.front().map(|mail| mail.at)).min()?;
+        let store = store.chain(self.mail.front().map(|mail| mail.at));
+        let store = store.chain(self.evictions.iter().map(|(_, at)| *at)).min()?;
         match first {
             Some(wakeup) if wakeup.at <= store => Some(wakeup),
             // Nobody asks what for; news of the store is what a retry waits for, too.
@@ -272,21 +322,23 @@ impl<W: Journal> Brain for Replicas<W> {
         }
     }
 
-    /// All of them are started anew. What the store knows of one is given back to it, so that its
-    /// counters go on.
+    /// All of them are started anew. Who has forgotten all gets another name, for its subjects'
+    /// use counts from nothing, and publishes at once.
     fn restart(&mut self, now: Time, restart: Restart) {
-        for place in 0..self.all.len() {
-            let replica = &mut self.all[place];
+        let count = self.all.len() as u16;
+        for replica in &mut self.all {
             replica.watcher.restart(now, restart);
             replica.router.restart(now, restart);
-            let known = std::mem::take(&mut replica.known);
-            for news in known {
-                let Consumption::Used { limit, requests, input_tokens, output_tokens, .. } = news
-                else {
-                    continue;
-                };
-                let own = Consumption::Own { limit, requests, input_tokens, output_tokens };
-                self.feed(place, now, Input::Peers(own));
+        }
+        match restart {
+            Restart::Restored => {}
+            Restart::Empty => {
+                (0..self.all.len()).for_each(|place| self.give_back(place, now));
+                for replica in self.all.iter_mut().filter(|r| r.publishes < Time::MAX) {
+                    replica.name = replica.name.wrapping_add(count);
+                    replica.publishes = now;
+                    (replica.rests, replica.known) = (Vec::new(), VecDeque::new());
+                }
             }
         }
     }

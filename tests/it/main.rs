@@ -25,6 +25,7 @@ mod replicas;
 mod revise;
 mod routing;
 mod shares;
+mod staleness;
 mod strategies;
 mod subjects;
 mod swarm;

@@ -414,3 +414,18 @@ fn of_ten_thousand_names_that_come_and_go_a_router_keeps_the_numbers() {
     }
     assert_eq!(config.subject("org", "o59999"), Some((0, 60_000)));
 }
+
+#[test]
+fn a_restart_that_forgets_all_moves_no_period() {
+    let spec = metered(&[1], LimitSpec::default(), &[tokens(1_000)]);
+    let mut stage = Stage::new(&spec);
+    assert!(passes(&mut stage, ms(0), 1, 1_000));
+    stage.complete(ms(1), 1, 1, 900);
+    router_core::Brain::restart(&mut stage.router, ms(50_000), router_core::Restart::Empty);
+    assert!(passes(&mut stage, ms(50_001), 2, 1_000), "it knows of nothing");
+    stage.complete(ms(50_002), 2, 1, 900);
+    // A file says nothing of when periods began; the router that runs goes on with what it knows.
+    revise(&mut stage, ms(50_003), &spec);
+    assert!(!passes(&mut stage, ms(59_999), 3, 1_000));
+    assert!(passes(&mut stage, ms(60_000), 4, 1_000));
+}

@@ -16,6 +16,7 @@ mod rests;
 mod ribbon;
 mod scene;
 mod share;
+mod staleness;
 
 use router_core::{FailureKind, Time};
 
@@ -26,6 +27,7 @@ use self::plot::{Backdrop, Band};
 use self::rests::{Cause, RestLane};
 use self::scene::Scene;
 use self::share::{ShareRow, Shares};
+pub use self::staleness::{Staleness, staleness};
 use crate::blame::{self, Blame};
 use crate::words::{count, percent, seconds, secs};
 use crate::{Application, Coarse, ExpectedShare, Figures};

@@ -236,7 +236,7 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
         | Metric::PanicTime
         | Metric::StrandedTime
         | Metric::AppRestarts
-        | Metric::Overshoot
+        | Metric::Overshoot(_)
         | Metric::AppDown => policies::measure(metric, of, figures, part),
     }
 }

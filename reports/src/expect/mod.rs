@@ -96,9 +96,8 @@ pub enum Metric {
     AppRestarts,
     /// `app.down`: the part of the time that replicas of the application were down: their mean.
     AppDown,
-    /// `limits.overshoot`: the most requests that all replicas together sent in any window beyond a
-    /// limit's burst and what its rate grants in that time; of the worst limit.
-    Overshoot,
+    /// `limits.overshoot` and its like: what all replicas together took beyond what they share.
+    Overshoot(Shared),
     /// `rungs.stale` and its like: the part of the calls that ended which was given this.
     Rung(Given),
     /// `rungs.degraded`: the part of the calls that ended which was given less than the full
@@ -264,7 +263,7 @@ impl Expectation {
             | Metric::StrandedTime
             | Metric::AppRestarts
             | Metric::AppDown
-            | Metric::Overshoot
+            | Metric::Overshoot(_)
             | Metric::Rung(_)
             | Metric::Degraded
             | Metric::QueueWait(_)
@@ -309,7 +308,7 @@ impl Metric {
             | Self::StrandedTime
             | Self::AppRestarts
             | Self::AppDown
-            | Self::Overshoot
+            | Self::Overshoot(_)
             | Self::Rung(_)
             | Self::Degraded
             | Self::QueueWait(_)
@@ -340,10 +339,53 @@ impl Metric {
             | Self::PanicTime
             | Self::StrandedTime
             | Self::QueueWait(_) => Dimension::Time,
-            Self::CostPer1k => Dimension::Money,
-            Self::Amplification | Self::Openings | Self::AppRestarts | Self::Overshoot => {
+            Self::CostPer1k | Self::Overshoot(Shared::Money) => Dimension::Money,
+            Self::Amplification
+            | Self::Openings
+            | Self::AppRestarts
+            | Self::Overshoot(Shared::Requests | Shared::Tokens | Shared::BudgetTokens) => {
                 Dimension::Factor
             }
+        }
+    }
+}
+
+/// What replicas share, and may take too much of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shared {
+    /// `limits.overshoot`: the most requests that they sent in any window beyond a limit's burst and
+    /// what its rate grants in that time; of the worst limit.
+    Requests,
+    /// `limits.overshoot.tokens`: the same of tokens, as reserved.
+    Tokens,
+    /// `budgets.overshoot`: the most dollars that were spent or reserved beyond a subject's budget
+    /// when more was sent; of the worst.
+    Money,
+    /// `budgets.overshoot.tokens`: the same of budgets of tokens.
+    BudgetTokens,
+}
+
+impl Shared {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Requests, Self::Tokens, Self::Money, Self::BudgetTokens];
+
+    /// What a metric calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "limits.overshoot",
+            Self::Tokens => "limits.overshoot.tokens",
+            Self::Money => "budgets.overshoot",
+            Self::BudgetTokens => "budgets.overshoot.tokens",
+        }
+    }
+
+    /// What it is of.
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Requests => "no limit is on requests",
+            Self::Tokens => "no limit is on tokens",
+            Self::Money => "nobody with a budget of dollars has asked for anything",
+            Self::BudgetTokens => "nobody with a budget of tokens has asked for anything",
         }
     }
 }
@@ -452,7 +494,7 @@ impl fmt::Display for Metric {
             Self::StrandedTime => f.write_str("stranded.time"),
             Self::AppRestarts => f.write_str("app.restarts"),
             Self::AppDown => f.write_str("app.down"),
-            Self::Overshoot => f.write_str("limits.overshoot"),
+            Self::Overshoot(shared) => f.write_str(shared.name()),
             Self::Rung(given) => write!(f, "rungs.{}", given.name()),
             Self::Degraded => f.write_str("rungs.degraded"),
             Self::QueueWait(stat) => write!(f, "queue.wait.{stat}"),

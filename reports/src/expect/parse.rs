@@ -5,7 +5,9 @@ use std::ops::Range;
 use router_core::FailureClass;
 
 use super::nearest::nearest;
-use super::{Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Stat, Unit};
+use super::{
+    Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Shared, Stat, Unit,
+};
 use crate::Given;
 
 /// Every metric, with the statistics that people mean most.
@@ -27,11 +29,12 @@ fn policies() -> impl Iterator<Item = Metric> {
     let times = [Metric::PanicTime, Metric::StrandedTime];
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
-    let app = [Metric::AppRestarts, Metric::AppDown, Metric::Overshoot];
+    let app = [Metric::AppRestarts, Metric::AppDown];
+    let shared = Shared::ALL.into_iter().map(Metric::Overshoot);
     let rungs = Given::ALL.into_iter().map(Metric::Rung).chain([Metric::Degraded]);
     let queues = [Metric::Queued, Metric::Shed];
     let policies = sent.chain(hedges).chain(breakers).chain(times).chain(failures);
-    policies.chain(app).chain(rungs).chain(queues)
+    policies.chain(app).chain(shared).chain(rungs).chain(queues)
 }
 
 const SELECTORS: [&str; 4] = ["group", "deployment", "during", "class"];
@@ -125,8 +128,8 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
             Some(format!("`{metric}` is of the whole run"))
         }
         _ if key == "class" => Some(format!("`{metric}` is not counted by class; {BY_CLASS} are")),
-        Metric::Overshoot => {
-            Some(format!("`{metric}` is of all limits and the whole run: it takes no selectors"))
+        Metric::Overshoot(_) => {
+            Some(format!("`{metric}` is of all replicas and the whole run: it takes no selectors"))
         }
         Metric::AppRestarts | Metric::AppDown => {
             Some(format!("`{metric}` is of the whole application and run: it takes no selectors"))

@@ -3,7 +3,7 @@
 use router_core::{GroupId, Time};
 
 use super::judge::Measured;
-use super::{Metric, Selectors, Sent, Unit};
+use super::{Metric, Selectors, Sent, Shared, Unit};
 use crate::outs::{self, Stretches};
 use crate::{ExpectedShare, Figures, Membership, Part, Replicas, Seconds};
 
@@ -52,11 +52,7 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
             Some(app) => ratio(app.restarts.len() as u128, 1, ""),
             None => Measured::Nothing(NO_APPLICATION.to_owned()),
         },
-        Metric::Overshoot => match figures.replicas.as_ref().map(Replicas::worst) {
-            Some(Some((_, most))) => ratio((*most).into(), 1, ""),
-            Some(None) => Measured::Nothing("no limit is on requests".to_owned()),
-            None => Measured::Nothing("the scenario has no `[replicas]`".to_owned()),
-        },
+        Metric::Overshoot(shared) => overshoot(figures.replicas.as_ref(), *shared),
         Metric::AppDown => match &figures.application {
             Some(app) => {
                 let (down, all) = app.down(figures.end);
@@ -76,6 +72,19 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         | Metric::Queued
         | Metric::Shed
         | Metric::Recovery(_) => unreachable!("it is measured on calls or on one deployment"),
+    }
+}
+
+fn overshoot(replicas: Option<&Replicas>, shared: Shared) -> Measured {
+    let Some(replicas) = replicas else {
+        return Measured::Nothing("the scenario has no `[replicas]`".to_owned());
+    };
+    match (replicas.worst(shared), shared) {
+        (None, _) => Measured::Nothing(shared.what().to_owned()),
+        (Some((_, pico)), Shared::Money) => Measured::Value { parts: u128::from(*pico), wholes: 1 },
+        (Some((_, most)), Shared::Requests | Shared::Tokens | Shared::BudgetTokens) => {
+            ratio((*most).into(), 1, "")
+        }
     }
 }
 

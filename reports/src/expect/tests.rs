@@ -309,7 +309,7 @@ fn metrics() -> impl Strategy<Value = Metric> {
         Just(Metric::StrandedTime),
         Just(Metric::AppRestarts),
         Just(Metric::AppDown),
-        Just(Metric::Overshoot),
+        prop::sample::select(Shared::ALL.to_vec()).prop_map(Metric::Overshoot),
         prop::sample::select(Given::ALL.to_vec()).prop_map(Metric::Rung),
         Just(Metric::Degraded),
         stats.prop_map(Metric::QueueWait),
@@ -326,9 +326,10 @@ fn expectations() -> impl Strategy<Value = Expectation> {
         |(metric, (group, deployment, on_deployment, during), op, (billionths, unit))| {
             let all = Selectors { group, during, ..Selectors::default() };
             let of = match metric {
-                Metric::Recovery(_) | Metric::AppRestarts | Metric::AppDown | Metric::Overshoot => {
-                    Selectors::default()
-                }
+                Metric::Recovery(_)
+                | Metric::AppRestarts
+                | Metric::AppDown
+                | Metric::Overshoot(_) => Selectors::default(),
                 Metric::Share => Selectors { deployment: Some(deployment), ..all },
                 Metric::Amplification | Metric::EjectedMax | Metric::Rung(_) | Metric::Degraded => {
                     all

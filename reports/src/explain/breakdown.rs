@@ -66,7 +66,7 @@ impl Gather {
             | Metric::PanicTime
             | Metric::StrandedTime
             | Metric::AppRestarts
-            | Metric::Overshoot
+            | Metric::Overshoot(_)
             | Metric::AppDown
             | Metric::Rung(_)
             | Metric::Degraded

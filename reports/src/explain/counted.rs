@@ -47,7 +47,7 @@ impl Breakdown {
             | Metric::HedgesCost
             | Metric::Cached
             | Metric::AppRestarts
-            | Metric::Overshoot
+            | Metric::Overshoot(_)
             | Metric::AppDown => return,
             Metric::Rung(_) | Metric::Degraded => {
                 ("calls, by what they were given", self.given(part))

@@ -374,7 +374,9 @@ impl Auditor {
     /// Another router begins with nothing: so do the books.
     fn begin_anew(&mut self, now: Time) {
         self.at_rest();
-        let fresh = Self::new(Arc::clone(&self.config), now.max(self.now));
+        let now = now.max(self.now);
+        let began = self.config.router().periods_began + now.since(self.start);
+        let fresh = Self::new(Arc::clone(&self.config).begun(began), now);
         let last = core::mem::replace(self, fresh);
         (self.violations, self.total, self.premises) = (last.violations, last.total, last.premises);
         (self.draws, self.told) = (last.draws, last.told);

@@ -23,6 +23,7 @@ pub(super) struct Survivors {
 impl Auditor {
     /// Another configuration holds. It moves the timeouts of calls in flight.
     pub(super) fn reconfigured(&mut self, next: Arc<Config>) {
+        let next = next.begun(self.config.router().periods_began);
         let last = core::mem::replace(&mut self.config, next);
         let (now, config) = (self.now, Arc::clone(&self.config));
         self.limits.reconfigure(now, &last, &config);

@@ -14,6 +14,7 @@ mod words;
 mod worst;
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use check::{ConfigError, Problem};
@@ -416,13 +417,23 @@ impl Config {
         Some((place, self.kinds[place].number(name)?))
     }
 
+    /// The same for a router whose budgets' periods began so long before it was made.
+    pub fn begun(self: Arc<Self>, periods_began: Span) -> Arc<Self> {
+        if self.router.periods_began == periods_began {
+            return self;
+        }
+        let mut config = (*self).clone();
+        config.router.periods_began = periods_began;
+        Arc::new(config)
+    }
+
     /// Whether a router that runs `self` can go on with `next`: every name of `self` is in its
     /// place there, so that every number keeps its meaning. What [`Self::revise`] gives always
-    /// fits. Policies, weights, rates, prices, timeouts and sizes may differ.
+    /// fits. Policies, weights, rates, prices, timeouts and sizes may differ. When periods began is
+    /// the business of the router that runs: of `next` it is passed over.
     pub fn fits(&self, next: &Self) -> bool {
         begins(&self.limits, &next.limits, |a, b| a.name == b.name && a.shared == b.shared)
             && begins(&self.deployments, &next.deployments, |a, b| a.name == b.name)
-            && self.router.periods_began == next.router.periods_began
             && begins(&self.kinds, &next.kinds, |a, b| {
                 let same = |a: &Subject, b: &Subject| a.name == b.name;
                 a.name == b.name && begins(&a.named, &b.named, same)

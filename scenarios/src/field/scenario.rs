@@ -118,6 +118,8 @@ static REPLICAS: Table = Table {
         given("publish", LASTS, "1 s", "how often each publishes what it has used"),
         given("delay", WAIT, "50 ms", "how long until the others have it"),
         given("loss", SHARE, "0 %", "the share of what is published that reaches nobody"),
+        given("evict", SHARE, "0 %", "the share that the store throws away before it is read"),
+        given("skew", WAIT, "0 s", "by how much their clocks differ at most"),
     ],
 };
 
@@ -399,8 +401,9 @@ static FAULT: Table = Table {
         ),
         optional(
             "store",
-            Kind::Choice(&["down"]),
-            "of `on = \"store\"`: what replicas publish reaches nobody",
+            Kind::Choice(&["down", "evict"]),
+            "of `on = \"store\"`: what replicas publish reaches nobody, or what they published so far \
+             is thrown away",
         ),
         optional(
             "answers",

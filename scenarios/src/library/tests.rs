@@ -1,4 +1,5 @@
 mod lessons;
+mod replicas;
 mod tenants;
 
 use std::sync::Arc;
@@ -45,7 +46,7 @@ fn prepared_for(
 fn flown(scenario: Entry, router: Entry) -> (Figures, Resolved) {
     let (file, resolved) = prepared(scenario, router);
     let spec = crate::scenario::read(scenario.name, scenario.text).expect("it is valid");
-    let brain = Replicas::new(&resolved.plan, &file.config, spec.seed.unwrap_or(1), |_| ());
+    let brain = Replicas::new(&resolved.plan, &file.config, spec.seed.unwrap_or(1), |_, _| ());
     let last = resolved.plan.reloads.last();
     let whole = last.map_or_else(|| Arc::clone(&file.config), |last| Arc::clone(&last.config));
     let fold = Fold::across(file.config, &whole, resolved.frame.clone());

@@ -71,7 +71,7 @@ fn all(spec: &FaultSpec, demands: &[Demand], said: &mut Said) -> Vec<Option<Effe
         Revoked::Key(key) => Some(Effect::RevokedKey(Some(key))),
     }));
     named.extend(spec.restart.as_ref().map(|restart| Some(Effect::Restart(restart.value))));
-    named.extend(spec.store.then_some(Some(Effect::Store)));
+    named.extend(spec.store.map(|store| Some(Effect::Store(store))));
     let flush = spec.cache_flush.as_ref().filter(|flush| flush.value);
     named.extend(flush.map(|_| Some(Effect::CacheFlush)));
     let garbage = spec.garbage.as_ref().filter(|garbage| garbage.value);

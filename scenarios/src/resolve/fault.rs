@@ -35,7 +35,7 @@ fn fault(
         of_cache(name, spec, scenario, said)
     } else if restarts {
         of_all(spec, "router", "restarted", said)
-    } else if spec.store {
+    } else if spec.store.is_some() {
         of_all(spec, "store", "down", said)
     } else {
         places(name, spec, fleet, said)
@@ -45,11 +45,11 @@ fn fault(
     let from = Time::ZERO + spec.at.as_ref().map_or(Span::ZERO, |at| at.value);
     let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (mut on, effect) = (on?, effect?);
-    if spec.store && scenario.replicas.is_none() {
+    if spec.store.is_some() && scenario.replicas.is_none() {
         let hint = "add `[replicas]`, with how many there are";
         said.wrong_because(&name.at, "without replicas there is no store", hint);
     }
-    if spec.store && rhythm != Rhythm::Steady {
+    if spec.store.is_some() && rhythm != Rhythm::Steady {
         let hint = "leave out `flap` and `at_random`";
         said.wrong_because(
             &name.at,
@@ -57,7 +57,7 @@ fn fault(
             hint,
         );
     }
-    if on.is_empty() && !restarts && !spec.store {
+    if on.is_empty() && !restarts && spec.store.is_none() {
         return None;
     }
     if let Effect::RevokedKey(Some(key)) = effect {

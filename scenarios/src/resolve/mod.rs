@@ -14,6 +14,7 @@ mod frame;
 mod mix;
 mod provider;
 mod reload;
+mod replicas;
 mod reserve;
 mod select;
 #[cfg(test)]
@@ -24,11 +25,10 @@ use std::sync::Arc;
 
 pub(crate) use expect::placed;
 use reports::{AnswerCache, Application, Expectation, Frame, Replicas};
-use router_core::{Config, Journal, LimitId, Seed};
-use sim::{AppLog, CacheLog, Plan, Replicated, TraceRow};
+use router_core::{BudgetUnit, Config, Journal, Kind, LimitId, Seed};
+use sim::{AppLog, CacheLog, Overshoot, Plan, TraceRow};
 
 use crate::diagnostic::Diagnostic;
-use crate::quantity::Quantity;
 use crate::router::RouterFile;
 use crate::scenario;
 use crate::written::{Endpoint, Mistake, ScenarioSpec, Spanned};
@@ -98,14 +98,35 @@ impl Resolved {
         config: &Config,
     ) -> Option<Replicas> {
         let (plan, log) = self.plan.replicas.zip(routers.log())?;
-        let overshoot = log.overshoot.iter();
-        let name = |(limit, most): &(LimitId, u64)| (config.limit(*limit).name.clone(), *most);
+        let Overshoot { requests, tokens, budgets } = log.overshoot;
+        let named = |all: Vec<(LimitId, u64)>| {
+            let name = |(limit, most)| (config.limit(limit).name.clone(), most);
+            all.into_iter().map(name).collect()
+        };
+        let of = |unit: BudgetUnit| {
+            let all = budgets.iter().filter(|(_, (of, _))| *of == unit);
+            all.map(|((kind, number, _), (_, most))| (self.name_of(config, *kind, *number), *most))
+                .collect()
+        };
         Some(Replicas {
             count: plan.count,
             delivered: log.delivered,
             lost: log.lost,
-            overshoot: overshoot.map(name).collect(),
+            overshoot: named(requests),
+            tokens: named(tokens),
+            money: of(BudgetUnit::Usd),
+            budget_tokens: of(BudgetUnit::Tokens),
         })
+    }
+
+    /// What a subject is called: by the router, by the scenario, or by its number.
+    fn name_of(&self, config: &Config, kind: u8, number: u32) -> String {
+        let known = &config.kinds()[usize::from(kind)];
+        let place = |first: u32| number.checked_sub(first).map(|place| place as usize);
+        let own = place(1).and_then(|place| known.named.get(place)).map(|s| s.name.clone());
+        let extra = || self.subjects.get(usize::from(kind))?.get(place(Kind::OTHERS)?).cloned();
+        let name = own.or_else(extra).unwrap_or_else(|| number.to_string());
+        format!("{}={name}", known.name)
     }
 
     /// What figures say of the response cache, from what the world's `log` says of it.
@@ -231,7 +252,7 @@ fn resolve_all(
             faults,
             app: scenario.app,
             cache: scenario.cache.as_ref().map(|cache| cache.value),
-            replicas: replicas(scenario, fleet, said),
+            replicas: replicas::replicas(scenario, fleet, said),
             reloads,
         },
         frame,
@@ -241,24 +262,6 @@ fn resolve_all(
         properties: demands.properties,
         subjects: demands.subjects,
     }
-}
-
-/// The replicas of the router. What its file says of them is another matter, but worth a look.
-fn replicas(scenario: &ScenarioSpec, fleet: Fleet<'_>, said: &mut Said) -> Option<Replicated> {
-    let replicas = scenario.replicas?;
-    match fleet.config.router().peers {
-        Some(peers) if peers.replicas != replicas.count => said.warn(format!(
-            "`router.peers.replicas` is {}, but {} routers run",
-            peers.replicas, replicas.count
-        )),
-        Some(peers) if peers.stale < replicas.staleness() => said.warn(format!(
-            "`router.peers.stale` is {}, but news of the others is up to {} old",
-            Quantity::Time(peers.stale),
-            Quantity::Time(replicas.staleness())
-        )),
-        Some(_) | None => {}
-    }
-    Some(replicas)
 }
 
 /// Reads the SLOs of a suite for a run of `config` that is looked at through `frame`: what applies,

@@ -43,6 +43,16 @@ pub enum Rhythm {
     },
 }
 
+/// What happens to the store of the replicas.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StoreFault {
+    /// It is down: what is published reaches nobody.
+    Down,
+    /// As the fault begins it throws away all that it holds: what nobody has read yet, and what it
+    /// would give back to a replica that is started anew.
+    Evict,
+}
+
 /// What a fault does to the calls it touches.
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -50,8 +60,8 @@ pub enum Effect {
     Restart(Restart),
     /// The response cache loses all that it holds, at each of the fault's beginnings.
     CacheFlush,
-    /// The store of the replicas is down: what is published reaches nobody.
-    Store,
+    /// The store of the replicas has a fault of its own.
+    Store(StoreFault),
     /// They are not answered at all.
     Outage(Outage),
     /// Some fail, the rest are slow.
