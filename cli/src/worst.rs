@@ -3,10 +3,11 @@
 use router_core::{Config, GroupId, Longest, Price, Span};
 use scenarios::quantity::Quantity;
 
-const HEADING: [&str; 5] = [
+const HEADING: [&str; 6] = [
     "at worst, a request to",
     "makes",
     "pays for 1M tokens in + out",
+    "waits in its queue",
     "takes",
     "its timeouts and waits add up to",
 ];
@@ -27,16 +28,19 @@ pub(crate) fn table(config: &Config) -> String {
         // Nothing is cut off or held up: it has been said how long that is.
         let is_all = both.iter().all(|longest| longest.latency == longest.own);
         let own = if is_all { String::new() } else { times(both.map(|longest| longest.own)) };
-        [format!("  {}", group.name), calls, price(worst.price), takes(both, deadline), own]
+        // Its deadline ends a wait as well.
+        let queued = group.queue.map_or_else(String::new, |q| time(q.timeout.min(deadline)));
+        let (price, takes) = (price(worst.price), takes(both, deadline));
+        [format!("  {}", group.name), calls, price, queued, takes, own]
     });
-    let rows: Vec<[String; 5]> = [HEADING.map(str::to_owned)].into_iter().chain(groups).collect();
+    let rows: Vec<[String; 6]> = [HEADING.map(str::to_owned)].into_iter().chain(groups).collect();
     // Where nothing is in a column, nothing is said of it.
-    let says = |row: &[String; 5], column: usize| !matches!(row[column].as_str(), "" | FREE);
+    let says = |row: &[String; 6], column: usize| !matches!(row[column].as_str(), "" | FREE);
     let shown: Vec<usize> =
-        (0..5).filter(|&column| rows.iter().skip(1).any(|row| says(row, column))).collect();
+        (0..6).filter(|&column| rows.iter().skip(1).any(|row| says(row, column))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3, 4].map(|column| width(column).unwrap_or_default());
-    let line = |row: &[String; 5]| {
+    let widths = [0, 1, 2, 3, 4, 5].map(|column| width(column).unwrap_or_default());
+    let line = |row: &[String; 6]| {
         let cells = shown.iter().map(|&column| format!("{:1$}", row[column], widths[column]));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
@@ -105,7 +109,7 @@ fn time(span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use router_core::{DeploymentSpec, GroupSpec, MemberSpec, RetrySpec, Spec};
+    use router_core::{DeploymentSpec, GroupSpec, MemberSpec, QueueSpec, RetrySpec, Spec};
 
     use super::*;
 
@@ -151,6 +155,15 @@ mod tests {
                 "chat|1 call|0.15 + 2 USD|10 min".to_owned(),
             ]
         );
+        spec.groups[0].queue = Some(QueueSpec::new(100));
+        let queued =
+            "at worst, a request to|makes|pays for 1M tokens in + out|waits in its queue|takes";
+        assert_eq!(lines(&spec), [queued, "chat|1 call|0.15 + 2 USD|5 s|10 min 5 s"]);
+        spec.router.deadline = Span::from_secs(4);
+        let beyond = format!("{queued}|{own}");
+        let both = "chat|1 call|0.15 + 2 USD|4 s|4 s (the deadline)|10 min 5 s".to_owned();
+        assert_eq!(lines(&spec), [beyond, both]);
+        spec.router.deadline = Span::MAX;
         spec.groups[0].timeouts.total = Span::MAX;
         assert!(lines(&spec)[1].ends_with("|no bound (no deadline)"));
     }

@@ -232,15 +232,11 @@ impl Story {
                     self.waiting(now, attempt, (until.since(now), why), deployment);
                 }
             }
-            Observation::Queued { request, ahead, .. } => {
+            Observation::Queued { request, group, class, ahead } => {
                 if self.is_subject(request) {
                     self.steps.observe(now, observation);
-                    let ahead = match ahead {
-                        0 => "with nobody ahead".to_owned(),
-                        1 => "behind 1 other".to_owned(),
-                        others => format!("behind {others} others"),
-                    };
-                    self.line(now, 0, format!("waits in the queue {ahead}"));
+                    let text = self.queued(group, class, ahead);
+                    self.line(now, 0, text);
                 }
             }
             Observation::Dequeued { request, waited, .. } => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use router_core::{
     BreakerState, Config, DeploymentId, End, GroupId, Member, Observation, Reason, Rejection,
-    Request, Strategy, Time, Usage,
+    Request, Span, Strategy, Time, Usage,
 };
 
 use super::say;
@@ -44,6 +44,23 @@ impl Story {
         }
         parts.push(format!("within {}", say::span(deadline)));
         parts.join(", ")
+    }
+
+    /// For what, for how long and behind whom a request begins to wait.
+    pub(super) fn queued(&self, group: GroupId, class: u8, ahead: u32) -> String {
+        let config = &self.whereabouts.config;
+        let class = config.router().priorities.get(usize::from(class));
+        let class = class.map_or_else(String::new, |class| format!(" as `{class}`"));
+        let ahead = match ahead {
+            0 => "with nobody ahead".to_owned(),
+            1 => "behind 1 other".to_owned(),
+            others => format!("behind {others} others"),
+        };
+        let timeout = config.group(group).queue.map(|queue| queue.timeout);
+        let most = timeout.filter(|timeout| *timeout != Span::MAX);
+        let most =
+            most.map_or_else(String::new, |most| format!(", for {} at most", say::span(most)));
+        format!("waits in the queue{class}, {ahead}{most}")
     }
 
     /// Who could not be chosen, and why, in as few words as say it.

@@ -21,6 +21,7 @@ impl Play {
         let mut spec = Spec::default();
         (spec.router.attempts, spec.router.in_flight) = (attempts, 2);
         spec.router.deadline = Span::from_secs(3);
+        spec.router.priorities = ["now".to_owned(), "later".to_owned()].into();
         for (group, deployment) in [("chat", "a"), ("mini", "m")] {
             let mut new = DeploymentSpec::new(deployment.to_owned());
             new.limit = Some(LimitSpec { parallel: Some(1), ..LimitSpec::default() });
@@ -161,4 +162,25 @@ fn who_is_not_softened_is_told_why() {
     let play = Play::new(3, &ladder).submit(17, 0, Cached::None);
     let told = play.hear(500, Input::Upstream(attempt(1), invalid)).told();
     assert!(told.iter().any(|line| line == "no rung of its ladder is for that"), "{told:?}");
+}
+
+#[test]
+fn who_waits_is_told_as_what_behind_whom_and_for_how_long() {
+    let queue = |timeout| Some(QueueSpec { timeout, ..QueueSpec::new(2) });
+    let lines = |timeout, priority| {
+        let mut play = Play::with(3, &["full"], |chat| chat.queue = queue(timeout));
+        play = play.submit(1, 0, Cached::None);
+        let request = Request::new(id(17), CHAT, 100);
+        let end = Upstream::Complete(Usage::default());
+        let first = AttemptId { request: id(1), ordinal: 1 };
+        let play = play.hear(100, Input::Submit(Request { priority, ..request }));
+        play.hear(400, Input::Upstream(first, end)).told()
+    };
+    let told = lines(Span::from_secs(1), 1);
+    let waits = "waits in the queue as `later`, with nobody ahead, for 1.00 s at most";
+    assert!(told.iter().any(|line| line == waits), "{told:?}");
+    assert!(told.iter().any(|line| line == "leaves the queue after 300 ms"), "{told:?}");
+    let told = lines(Span::MAX, 0);
+    let waits = "waits in the queue as `now`, with nobody ahead";
+    assert!(told.iter().any(|line| line == waits), "{told:?}");
 }
