@@ -113,6 +113,9 @@ impl<'a> Landed<'a> {
         put("report.html", report.html());
         put("series.csv", report.series_csv());
         put("deployments.csv", report.deployments_csv());
+        if let Some(spend) = report.spend_csv() {
+            put("spend.csv", spend);
+        }
         put("junit.xml", report.junit());
         put("run.json", self.run_file(&report).to_json());
         if let Some(calls) = &self.flown.calls {

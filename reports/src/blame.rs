@@ -6,7 +6,7 @@ use router_core::{DeploymentId, FailureClass, FailureKind, Hold, Reason, Turn};
 
 use crate::expect::{Expectation, Metric, Op, Sent};
 use crate::words::{self, count, percent, seconds, secs};
-use crate::{Calls, Figures, Membership, Part, explain, membership, outs, queues, rungs};
+use crate::{Calls, Figures, Membership, Part, explain, membership, outs, queues, rungs, spending};
 
 /// Below this share of all waiting, lost time explains nothing.
 const TELLING: f64 = 0.1;
@@ -91,6 +91,9 @@ pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String
     };
     let deployment =
         expectation.of.deployment.as_deref().and_then(|name| figures.deployment_named(name));
+    if let Some(whose) = &expectation.of.whose {
+        return spending::refusals(figures, part, whose);
+    }
     let why = match &expectation.metric {
         Metric::SuccessRate if deployment.is_some() => None,
         Metric::SuccessRate => {
@@ -135,6 +138,12 @@ pub(crate) fn why(figures: &Figures, expectation: &Expectation) -> Option<String
         Metric::Overshoot(_) => return None,
         Metric::Failures(class) => of_class(figures, part, deployment, *class),
         Metric::Sent(Sent::Retries | Sent::Probes) => None,
+        Metric::CostTotal | Metric::CostShare => {
+            let all = expectation.of.group.is_none() && deployment.is_none();
+            return spending::largest(figures, part).filter(|_| all);
+        }
+        Metric::Refused => return spending::most_refused(figures, part),
+        Metric::CostEstimated => None,
         // No failure of an attempt says why it went where nothing is kept.
         Metric::Cached => return None,
     };

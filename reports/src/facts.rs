@@ -6,7 +6,7 @@ use crate::blame::counted;
 use crate::table::{Side, Table};
 use crate::words::{self, NONE, count, dollars, percent, seconds, secs, sig3, tokens};
 use crate::{Attempts, Calls, Figures, Fine, Given, Recovery};
-use crate::{application, breaker_facts, replicas, rungs};
+use crate::{application, breaker_facts, budgets, replicas, rungs};
 
 /// The most deployments that a sentence names.
 const NAMED: usize = 4;
@@ -100,6 +100,7 @@ pub(crate) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
         ));
     }
     facts.push(("cost", cost(figures)));
+    facts.extend(budgets::fact(figures).map(|fact| ("budgets", fact)));
     facts.extend(application::fact(figures).map(|fact| ("application", fact)));
     facts.extend(replicas::fact(figures).map(|fact| ("replicas", fact)));
     facts.extend(rungs::fact(figures).map(|fact| ("cache", fact)));
@@ -238,7 +239,13 @@ fn cost(figures: &Figures) -> String {
         0 => String::new(),
         n => format!(", {} per 1,000 answered calls", dollars(pico * 1000 / u128::from(n))),
     };
-    dollars(pico) + &per_1k
+    let estimated = match calls.estimated_pico {
+        0 => String::new(),
+        pico => {
+            format!("; {} estimated (failed or dropped)", dollars(pico))
+        }
+    };
+    dollars(pico) + &per_1k + &estimated
 }
 
 fn stranded(figures: &Figures) -> String {

@@ -10,8 +10,8 @@ use router_core::{
 };
 
 use crate::{
-    AnswerCache, Application, AttemptsInBin, Bin, Bounds, CallsInBin, ExpectedShare, Fine, Frame,
-    InClass, Membership, Pulse, Replicas, Rungs, Spell,
+    AnswerCache, Application, AttemptsInBin, Bin, Bounds, Budgets, CallsInBin, Crowd,
+    ExpectedShare, Fine, Frame, InClass, Membership, Pulse, Purse, Replicas, Rungs, Spell,
 };
 
 /// How many [`FailureKind`]s there are.
@@ -32,6 +32,11 @@ pub const HOLDS: usize = Hold::ALL.len();
 pub const REJECTIONS: usize = 12;
 /// How many classes of requests there may be.
 pub const RANKS: usize = 8;
+
+/// The place of refusals for a subject's limit in [`Outcomes::rejected`].
+pub(crate) const SUBJECT: usize = 5;
+/// That of those for a budget.
+pub(crate) const BUDGET: usize = 6;
 
 /// Everything a run is judged and shown by.
 #[derive(Clone, Debug)]
@@ -79,6 +84,10 @@ pub struct Figures {
     pub late: u64,
     /// New configurations that were refused.
     pub misfits: u64,
+    /// By kind of subject: those without names.
+    pub crowds: Vec<Crowd>,
+    /// How budgets of subjects were used up.
+    pub budgets: Budgets,
     /// The application between the users and the router, if there was one.
     pub application: Option<Application>,
     /// The replicas of the router, if there were several.
@@ -97,7 +106,7 @@ impl Figures {
     /// # Panics
     /// If [`Frame::bin`] is zero.
     pub fn new(config: &Config, frame: Frame) -> Self {
-        let part = Part::new(config);
+        let part = Part::new(config, &frame);
         let (groups, deployments) = (config.groups().len(), config.deployments().len());
         assert!(!frame.bin.is_zero(), "a bin of a time series takes time");
         let bins = frame.horizon.as_nanos().div_ceil(frame.bin.as_nanos()).max(1);
@@ -125,6 +134,8 @@ impl Figures {
             panicked: Seconds::new(groups),
             late: 0,
             misfits: 0,
+            crowds: Vec::new(),
+            budgets: Budgets::default(),
             application: None,
             replicas: None,
             cache: None,
@@ -176,11 +187,14 @@ pub struct Part {
     pub members: Vec<u64>,
     /// More of each membership, in the same places.
     pub memberships: Vec<Membership>,
+    /// By kind of subject, then by property: of none, of each of [`crate::Names::names`], and of all
+    /// without a name.
+    pub purses: Vec<Purse>,
 }
 
 impl Part {
     /// A stretch in which nothing happened.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, frame: &Frame) -> Self {
         let members = config.groups().iter().map(|group| group.members.len()).sum();
         Self {
             calls: Calls::default(),
@@ -188,6 +202,7 @@ impl Part {
             deployments: vec![Attempts::default(); config.deployments().len()],
             members: vec![0; members],
             memberships: vec![Membership::default(); members],
+            purses: vec![Purse::default(); frame.payers.purses()],
         }
     }
 
@@ -240,6 +255,8 @@ pub struct Calls {
     /// What attempts made for these calls cost, in pico-dollars, by the instant of each end;
     /// failed and abandoned attempts included.
     pub cost_pico: u128,
+    /// Of that, what no provider told: of attempts that failed or were dropped, what was seen.
+    pub estimated_pico: u128,
     /// Waits of the router between attempts, by [`router_core::Wait`].
     pub waits: [Waited; WAITS],
     /// Failed submissions not tried again, by [`GiveUp`].
@@ -291,6 +308,7 @@ impl Calls {
         self.submissions += other.submissions;
         self.outcomes.merge(&other.outcomes);
         self.cost_pico += other.cost_pico;
+        self.estimated_pico += other.estimated_pico;
         for (mine, theirs) in self.waits.iter_mut().zip(&other.waits) {
             mine.count += theirs.count;
             mine.time_ns = mine.time_ns.saturating_add(theirs.time_ns);
@@ -355,8 +373,8 @@ pub const fn rejection_index(rejection: Rejection) -> usize {
         Rejection::Full => 2,
         Rejection::Duplicate => 3,
         Rejection::TooLong => 4,
-        Rejection::Subject { .. } => 5,
-        Rejection::Budget { .. } => 6,
+        Rejection::Subject { .. } => SUBJECT,
+        Rejection::Budget { .. } => BUDGET,
         Rejection::Accounts => 7,
         Rejection::GroupFull => 8,
         Rejection::QueueFull(_) => 9,
@@ -397,6 +415,8 @@ pub struct Attempts {
     pub output_tokens: u64,
     /// What they cost, in pico-dollars.
     pub cost_pico: u128,
+    /// Of that, what no provider told: of attempts that failed or were dropped, what was seen.
+    pub estimated_pico: u128,
     /// Time that requests lost here, by [`FailureKind`].
     pub lost: [Lost; KINDS],
     /// How long abandoned attempts had run, in nanoseconds.
@@ -437,6 +457,7 @@ impl Attempts {
         self.cached_tokens += other.cached_tokens;
         self.output_tokens += other.output_tokens;
         self.cost_pico += other.cost_pico;
+        self.estimated_pico += other.estimated_pico;
         for (mine, theirs) in self.lost.iter_mut().zip(&other.lost) {
             mine.merge(theirs);
         }

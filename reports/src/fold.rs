@@ -9,6 +9,7 @@ use router_core::{
 };
 
 use self::asides::Asides;
+use self::ledger::Ledger;
 use crate::breakers::{Breakers, Turned};
 use crate::figures::has_price;
 use crate::queues::{Door, Lines, is_gated};
@@ -38,6 +39,7 @@ pub struct Fold {
     breakers: Breakers,
     asides: Asides,
     lines: Lines,
+    ledger: Ledger,
     /// Where each group's members begin in [`Figures::members`].
     first_member: Vec<usize>,
     /// The deployments of these members, close together.
@@ -100,6 +102,7 @@ impl Fold {
             breakers,
             asides: Asides::default(),
             lines: Lines::new(&config, whole),
+            ledger: Ledger::new(&config, &figures.frame, figures.bins.len()),
             first_member,
             deployments: whole
                 .groups()
@@ -126,6 +129,7 @@ impl Fold {
         (figures.whole, figures.phases) = self.segments.finish(&self.whole, &figures.frame);
         (figures.resting, figures.rests) = self.rests.finish(figures.end);
         figures.spells = self.breakers.finish(figures.end);
+        (figures.crowds, figures.budgets) = self.ledger.finish();
         figures
     }
 
@@ -150,6 +154,7 @@ impl Fold {
             let class = self.config.class(request.priority);
             self.lines.submitted(self.segments.current(), (id, group), class);
         }
+        self.ledger.submitted(request, self.segments.current());
         let source = usize::from(id.source());
         if self.homes.len() <= source {
             self.homes.resize(source + 1, group);
@@ -233,7 +238,10 @@ impl Fold {
             Outcome::Serve(..) => outcomes.served += 1,
             Outcome::Partial(..) => outcomes.partial += 1,
             Outcome::Exhaust(_) => outcomes.exhausted += 1,
-            Outcome::Reject(why) => outcomes.rejected[rejection_index(*why)] += 1,
+            Outcome::Reject(why) => {
+                outcomes.rejected[rejection_index(*why)] += 1;
+                self.ledger.refused(request, *why, self.segments.current());
+            }
             Outcome::Expire => outcomes.expired += 1,
             Outcome::Cancel => outcomes.cancelled += 1,
             Outcome::Cached { stale } => outcomes.cached[usize::from(*stale)] += 1,
@@ -326,9 +334,13 @@ impl Fold {
             Observation::Stepped { request, .. } => self.leaves_line(request),
             // The user's view comes with `call`, over all tries.
             Observation::Closed { .. } => {}
-            // What subjects use is counted as it is used; see [`Self::ended`].
-            Observation::Budget { .. } => {}
-            Observation::Late { .. } => self.figures.late += 1,
+            Observation::Budget { .. } => {
+                self.ledger.used_up(self.cursor.now, &self.config, observation);
+            }
+            Observation::Late { attempt, .. } => {
+                self.figures.late += 1;
+                self.correct(attempt);
+            }
             Observation::Misfit => self.figures.misfits += 1,
             Observation::Drained { .. } => {}
         }
@@ -380,16 +392,11 @@ impl Fold {
     ) {
         let (home, member) = (self.home(attempt.request), self.member(group, deployment));
         let ending = self.asides.ended(attempt, end, elapsed, self.cursor.now);
-        let cost = u128::from(self.prices[deployment.index()].of(usage));
+        self.bill((attempt, end), (home, member, deployment), usage, ending.is_race());
         let part = self.segments.current();
-        part.groups[home].cost_pico += cost;
-        ending.count_race(part, member, (usage, cost));
+        ending.count_race(part, member);
         let (attempts, counts) =
             (&mut part.deployments[deployment.index()], &mut part.memberships[member]);
-        attempts.cost_pico += cost;
-        attempts.input_tokens += u64::from(usage.input_tokens);
-        attempts.cached_tokens += u64::from(usage.cached_tokens);
-        attempts.output_tokens += u64::from(usage.output_tokens);
         if let Some(first_token) = first_token {
             attempts.ttft.record(first_token);
         }
@@ -413,9 +420,6 @@ impl Fold {
             }
         }
         counts.answered += answered;
-        counts.cost_pico += cost;
-        counts.input_tokens += u64::from(usage.input_tokens);
-        counts.cached_tokens += u64::from(usage.cached_tokens);
         if let Some(bin) = self.cursor.bin {
             let in_bin = &mut self.figures.bins[bin].deployments[deployment.index()];
             in_bin.answered += answered;
@@ -439,9 +443,11 @@ impl Fold {
         let answered = call.end.is_answered();
         let attempts = u64::from(call.attempts);
 
+        let part = self.segments.at(call.arrived);
+        self.ledger.called(call, part);
+        let calls = &mut part.groups[group];
         // What the router is told of was counted when it was.
         let unseen = u64::from(call.unseen);
-        let calls = &mut self.segments.at(call.arrived).groups[group];
         calls.offered += unseen;
         calls.ended += 1;
         calls.admitted += u64::from(attempts > 0);
@@ -537,6 +543,7 @@ impl Journal for Fold {
         self.advance(now);
         self.failed = None;
         self.stranded = None;
+        self.ledger.hear(input);
         match input {
             Input::Submit(request) => self.submit(request),
             Input::Reconfigure(next) if self.config.fits(next) => {
@@ -576,5 +583,6 @@ impl Journal for Fold {
 mod asides;
 #[cfg(test)]
 mod driven;
+mod ledger;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What a run is looked at through: its length, its bins and its named stretches of time.
 
-use router_core::{DeploymentId, Span, Time};
+use router_core::{DeploymentId, Kind, Span, Time};
 
 /// The frame that figures are gathered in, known before the run.
 #[derive(Clone, Debug)]
@@ -14,6 +14,48 @@ pub struct Frame {
     pub phases: Vec<Phase>,
     /// The faults, in the scenario's order: bands in charts, and what `recovery(...)` names.
     pub faults: Vec<FaultBand>,
+    /// On whose account calls are, and what they are labelled with.
+    pub payers: Payers,
+}
+
+/// On whose account calls are, and what they are labelled with: what spending is told apart by.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Payers {
+    /// The kinds of subjects, in the places of [`router_core::Request::subjects`].
+    pub kinds: Vec<Names>,
+    /// The properties, in the places of [`router_core::Request::properties`].
+    pub properties: Vec<Names>,
+}
+
+/// The subjects of one kind, or the labels of one property, that have names.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Names {
+    /// What the kind or the property is called.
+    pub name: String,
+    /// Everybody with a name, counted from 1. Whoever comes after them has none.
+    pub names: Vec<String>,
+    /// How many of the first have, or once had, an entry of their own in the router's file.
+    pub own: usize,
+    /// Where the numbers from [`Kind::OTHERS`] on that have names stand among them, in order.
+    pub others: Vec<u32>,
+}
+
+impl Names {
+    /// The place, counted from 1, of whom a request or an observation names by `number`. (One
+    /// subject has two numbers in a run if it gets an entry of its own on the way.)
+    pub(crate) fn place(&self, number: u32) -> u32 {
+        let Some(other) = number.checked_sub(Kind::OTHERS) else { return number };
+        let unnamed = || self.names.len() as u32 + 1 + other - self.others.len() as u32;
+        self.others.get(other as usize).copied().unwrap_or_else(unnamed)
+    }
+}
+
+impl Payers {
+    /// The kind or property called `key`: its place among kinds, then properties, and its names.
+    pub fn find(&self, key: &str) -> Option<(usize, &Names)> {
+        let mut all = self.kinds.iter().chain(&self.properties).enumerate();
+        all.find(|(_, names)| names.name == key)
+    }
 }
 
 /// A named stretch of time, perhaps in several pieces.

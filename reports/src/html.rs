@@ -5,7 +5,7 @@ use crate::expect::Verdict;
 use crate::report::{Report, word};
 use crate::table::{Side, Table};
 use crate::words::escape;
-use crate::{breaker_facts, facts, queues};
+use crate::{breaker_facts, facts, queues, spending};
 
 /// How a page looks; charts are drawn dark on light, and turned over where a reader prefers that.
 const STYLE: &str = include_str!("page.css");
@@ -44,6 +44,12 @@ pub(crate) fn page(report: &Report<'_>) -> String {
     table(&mut html, &queues::queues(report.figures));
     table(&mut html, &breaker_facts::breakers(report.figures));
     html.push_str("</section>\n");
+    let spenders = spending::spenders(report.figures);
+    if !spenders.is_empty() {
+        html.push_str("<section>\n<h2>Who spent what</h2>\n");
+        table(&mut html, &spenders);
+        html.push_str("</section>\n");
+    }
     notes(&mut html, report);
     html.push_str("<section>\n<h2>Run it again</h2>\n");
     html.push_str(&format!("<pre><code>{}</code></pre>\n", escape(report.replay)));

@@ -4,6 +4,7 @@ mod application;
 mod blame;
 mod breaker_facts;
 mod breakers;
+mod budgets;
 mod calls;
 mod chart;
 mod expect;
@@ -35,6 +36,8 @@ mod seeds_report;
 mod segments;
 mod series;
 mod share;
+mod spend;
+mod spending;
 mod summary;
 mod table;
 mod tables;
@@ -49,6 +52,7 @@ pub use calls::{CallLog, ROWS};
 pub use chart::{Chart, Staleness, staleness};
 pub use expect::{
     Expectation, Judgement, Metric, Mistake, Op, Quantity, Selectors, Sent, Shared, Stat, Verdict,
+    Whose,
 };
 pub use explain::{Breakdown, Notables, Setting, Story};
 pub use figures::{
@@ -56,7 +60,7 @@ pub use figures::{
     RANKS, REASONS, REJECTIONS, Rest, Seconds, WAITS, Waited, rejection_index,
 };
 pub use fold::Fold;
-pub use frame::{FaultBand, Frame, Phase};
+pub use frame::{FaultBand, Frame, Names, Payers, Phase};
 pub use histogram::{Coarse, Fine, Histogram};
 pub use membership::{CLASSES, Membership, Outrun, TURNS, class_index};
 pub use queues::{Bounds, Door, InClass};
@@ -69,4 +73,6 @@ pub use seeds::{CONFIDENCE, Chance, Estimate, headlines, wilson};
 pub use seeds_report::{SeedRun, SeedsReport};
 pub use series::{AttemptsInBin, Beat, Bin, CallsInBin, Pulse};
 pub use share::ExpectedShare;
+pub use spend::{Budgets, Crowd, LARGEST, NEWS, Purse, TRACKS, Track, UsedUp};
+pub use spending::spend_csv;
 pub use tables::{deployments_csv, series_csv};

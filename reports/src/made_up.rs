@@ -112,7 +112,9 @@ impl World {
             on: vec![DeploymentId::at(0)],
         });
         let bin = Span::from_millis((self.horizon * 1000 / 720).max(500));
-        Frame { horizon: s(self.horizon), bin, phases, faults: faults.into_iter().collect() }
+        let faults = faults.into_iter().collect();
+        let payers = crate::Payers::default();
+        Frame { horizon: s(self.horizon), bin, phases, faults, payers }
     }
 
     /// Calls of this world, each tried up to three times.

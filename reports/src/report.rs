@@ -5,7 +5,7 @@ use router_core::Time;
 use crate::chart::{self, Bound, Chart};
 use crate::expect::{Expectation, Judgement, Metric, Op, Stat, Verdict};
 use crate::words::secs;
-use crate::{Figures, blame, html, junit, summary, tables};
+use crate::{Figures, blame, html, junit, spending, summary, tables};
 
 /// An expectation, what it is called, and what became of it.
 #[derive(Clone, Debug)]
@@ -89,6 +89,13 @@ impl Report<'_> {
     /// `deployments.csv`; see [`tables::deployments_csv`].
     pub fn deployments_csv(&self) -> String {
         tables::deployments_csv(self.figures)
+    }
+
+    /// `spend.csv`; see [`spending::spend_csv`]. None if nothing has a price and calls are on
+    /// nobody's account and without labels.
+    pub fn spend_csv(&self) -> Option<String> {
+        let any = self.figures.priced || self.figures.payers().next().is_some();
+        any.then(|| spending::spend_csv(self.figures))
     }
 
     /// `junit.xml`: a test case for each expectation.

@@ -46,9 +46,19 @@ pub(crate) fn dollars(pico: u128) -> String {
     fixed(pico, 1_000_000_000_000, 6)
 }
 
+/// Pico-dollars as dollars, all of them.
+pub(crate) fn exact_dollars(pico: u128) -> String {
+    fixed(pico, 1_000_000_000_000, 12)
+}
+
 /// `part` of `whole`, to the millionth; nothing if there is no whole.
 pub(crate) fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { String::new() } else { fixed(u128::from(part), u128::from(whole), 6) }
+    ratio(part.into(), whole.into())
+}
+
+/// The same, of money.
+pub(crate) fn ratio(part: u128, whole: u128) -> String {
+    if whole == 0 { String::new() } else { fixed(part, whole, 6) }
 }
 
 /// `n / unit`, rounded to `decimals`, halves up.

@@ -60,5 +60,6 @@ pub(crate) fn frame() -> Frame {
             until: Some(s(180)),
             on: vec![DeploymentId::at(0)],
         }],
+        payers: crate::Payers::default(),
     }
 }

@@ -21,7 +21,7 @@ impl Segments {
         starts.push(Time::ZERO);
         starts.sort_unstable();
         starts.dedup();
-        Self { parts: vec![Part::new(config); starts.len()], starts, current: 0 }
+        Self { parts: vec![Part::new(config, frame); starts.len()], starts, current: 0 }
     }
 
     /// Time has come to `now`, which is not before where it was.
@@ -48,7 +48,7 @@ impl Segments {
     /// The whole, and each phase of `frame`.
     pub(crate) fn finish(self, config: &Config, frame: &Frame) -> (Part, Vec<Part>) {
         let sum = |belongs: &dyn Fn(Time) -> bool| {
-            let mut sum = Part::new(config);
+            let mut sum = Part::new(config, frame);
             for (start, part) in self.starts.iter().zip(&self.parts) {
                 if belongs(*start) {
                     merge(&mut sum, part);
@@ -79,6 +79,9 @@ fn merge(sum: &mut Part, part: &Part) {
         *sum += part;
     }
     for (sum, part) in sum.memberships.iter_mut().zip(&part.memberships) {
+        sum.merge(part);
+    }
+    for (sum, part) in sum.purses.iter_mut().zip(&part.purses) {
         sum.merge(part);
     }
 }

@@ -58,6 +58,8 @@ pub struct AttemptsInBin {
     pub hedges: u64,
     /// Of those dispatched, half-open breakers' probes.
     pub probes: u64,
+    /// What those that ended in this bin cost, in pico-dollars.
+    pub cost_pico: u128,
 }
 
 /// A fine series of all calls, by arrival, that sliding windows are laid over. Of 31 days, the

@@ -4,7 +4,7 @@ use crate::expect::Verdict;
 use crate::page::{FACTS, INDENT, Ink, Page};
 use crate::report::{Report, word};
 use crate::words::clean;
-use crate::{breaker_facts, facts, queues};
+use crate::{breaker_facts, facts, queues, spending};
 
 pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     let run = format!("{}, router {}, seed {}", report.scenario, report.router, report.seed);
@@ -14,6 +14,7 @@ pub(crate) fn summary(report: &Report<'_>, colour: bool) -> String {
     page.table(facts::deployments(report.figures));
     page.table(facts::costs(report.figures));
     page.table(queues::queues(report.figures));
+    page.table(spending::spenders(report.figures));
     page.table(breaker_facts::breakers(report.figures));
     let ribbon = breaker_facts::ribbon(report.figures);
     for (i, line) in ribbon.iter().enumerate() {

@@ -290,6 +290,7 @@ mod tests {
             ("series.csv", series_csv(&figures)),
             ("deployments.csv", deployments_csv(&figures)),
             ("requests.csv", calls),
+            ("spend.csv", crate::spend_csv(&figures)),
         ];
         for (name, csv) in files {
             let told = section(name);

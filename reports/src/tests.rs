@@ -28,7 +28,7 @@ fn judged(figures: &Figures, expected: &[(&str, &str)]) -> Vec<Judged> {
     expected.iter().map(judge).collect()
 }
 
-fn report<'a>(figures: &'a Figures, judged: &'a [Judged]) -> Report<'a> {
+pub(crate) fn report<'a>(figures: &'a Figures, judged: &'a [Judged]) -> Report<'a> {
     Report {
         title: "A reel goes viral while the biggest deployment browns out",
         question: "Does chat hold, and does it heal?",

@@ -56,7 +56,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 17] = [
+const LESSONS: [Lesson; 18] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -74,9 +74,10 @@ const LESSONS: [Lesson; 17] = [
     lesson!("store-outage"),
     lesson!("fixed-window-herd"),
     lesson!("cache-flush"),
+    lesson!("spend-runaway"),
 ];
 
-const SCENARIOS: [Entry; 24] = [
+const SCENARIOS: [Entry; 25] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -97,6 +98,7 @@ const SCENARIOS: [Entry; 24] = [
     LESSONS[14].scenario,
     LESSONS[15].scenario,
     LESSONS[16].scenario,
+    LESSONS[17].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -148,7 +150,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 17] {
+pub const fn lessons() -> [Lesson; 18] {
     LESSONS
 }
 

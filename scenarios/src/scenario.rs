@@ -95,6 +95,7 @@ fn reload(node: &Node) -> Option<ReloadSpec> {
 fn demand(section: &Section) -> DemandSpec {
     let mixes = |name| section.map(name).iter().filter_map(mix).collect();
     DemandSpec {
+        group: section.spanned("group"),
         normal: section.section("normal").map(normal).unwrap_or_default(),
         spike: section.section("spike").and_then(spike),
         output_max: section.spanned("output_max"),

@@ -95,6 +95,8 @@ pub struct ReloadSpec {
 /// `[demand.GROUP]`.
 #[derive(Clone, Debug, Default)]
 pub struct DemandSpec {
+    /// `group` that calls ask for, where that is not the demand's name.
+    pub group: Option<Spanned<String>>,
     /// `normal`: the usual traffic.
     pub normal: NormalSpec,
     /// `spike`: what comes on top.

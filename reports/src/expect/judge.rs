@@ -2,7 +2,7 @@
 
 use router_core::{Ratio, Span};
 
-use super::{Dimension, Expectation, Metric, Op, Selectors, Stat, Unit, policies, show};
+use super::{Dimension, Expectation, Metric, Op, Selectors, Stat, Unit, payer, policies, show};
 use crate::queues;
 use crate::{Attempts, Calls, ExpectedShare, Figures, Fine, InClass, Part, Recovery};
 
@@ -168,6 +168,9 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
             None => return Measured::Nothing(format!("there is no phase `{name}`")),
         },
     };
+    if of.whose.is_some() {
+        return payer::measure(metric, of, figures, part);
+    }
     let sample = match sample(of, figures, part) {
         Ok(sample) => sample,
         Err(why) => return Measured::Nothing(why),
@@ -238,6 +241,9 @@ fn measure(metric: &Metric, of: &Selectors, figures: &Figures) -> Measured {
         | Metric::AppRestarts
         | Metric::Overshoot(_)
         | Metric::AppDown => policies::measure(metric, of, figures, part),
+        Metric::CostTotal | Metric::CostShare | Metric::CostEstimated | Metric::Refused => {
+            payer::measure(metric, of, figures, part)
+        }
     }
 }
 

@@ -9,10 +9,11 @@
 //!             | "breaker.openings" | "ejected.share" | "ejected.max"
 //!             | "panic.time" | "stranded.time" | "rungs." rung
 //!             | "queue.wait." stat | "queued.share" | "shed.share"
+//!             | "cost.total" | "cost.share" | "cost.estimated" | "refused.share"
 //! rung        = "fresh" | "full" | "stale" | "smaller" | "static" | "degraded"
 //! class       = "rate_limit" | "server" | "connection" | "timeout" | "account" | "invalid"
 //! stat        = "p" number | "mean" | "max"
-//! selector    = ( "group" | "deployment" | "during" | "class" ) "=" name
+//! selector    = ( "group" | "deployment" | "during" | "class" | kind | property ) "=" name
 //! op          = "<" | "<=" | ">" | ">="
 //! quantity    = number ( "%" | "us" | "ms" | "s" | "min" | "h" | "USD" | nothing )
 //! ```
@@ -20,6 +21,7 @@
 mod judge;
 mod nearest;
 mod parse;
+mod payer;
 mod policies;
 mod show;
 
@@ -29,6 +31,8 @@ use std::ops::Range;
 use router_core::{Cause, Config, FailureClass};
 
 pub use judge::{Judgement, Verdict};
+pub use payer::Whose;
+pub(crate) use payer::{purse, unknown_payer};
 
 use crate::Given;
 
@@ -96,6 +100,16 @@ pub enum Metric {
     AppRestarts,
     /// `app.down`: the part of the time that replicas of the application were down: their mean.
     AppDown,
+    /// `cost.total`: what all attempts cost, failed ones included.
+    CostTotal,
+    /// `cost.share`: of the money, what went to the one named.
+    CostShare,
+    /// `cost.estimated`: of the money, what no provider told: that of attempts which failed or were
+    /// dropped.
+    CostEstimated,
+    /// `refused.share`: of the tries of clients, those refused at once for a limit or a budget of a
+    /// subject; of a subject's, for one of its own.
+    Refused,
     /// `limits.overshoot` and its like: what all replicas together took beyond what they share.
     Overshoot(Shared),
     /// `rungs.stale` and its like: the part of the calls that ended which was given this.
@@ -151,6 +165,8 @@ pub struct Selectors {
     pub during: Option<String>,
     /// Submissions of this class, one of `router.priorities`.
     pub class: Option<String>,
+    /// Calls on this account, or with this label.
+    pub whose: Option<Whose>,
 }
 
 /// A comparison.
@@ -263,6 +279,10 @@ impl Expectation {
             | Metric::StrandedTime
             | Metric::AppRestarts
             | Metric::AppDown
+            | Metric::CostTotal
+            | Metric::CostShare
+            | Metric::CostEstimated
+            | Metric::Refused
             | Metric::Overshoot(_)
             | Metric::Rung(_)
             | Metric::Degraded
@@ -308,6 +328,10 @@ impl Metric {
             | Self::StrandedTime
             | Self::AppRestarts
             | Self::AppDown
+            | Self::CostTotal
+            | Self::CostShare
+            | Self::CostEstimated
+            | Self::Refused
             | Self::Overshoot(_)
             | Self::Rung(_)
             | Self::Degraded
@@ -328,6 +352,9 @@ impl Metric {
             | Self::Failures(_)
             | Self::Ejected
             | Self::EjectedMax
+            | Self::CostShare
+            | Self::CostEstimated
+            | Self::Refused
             | Self::AppDown
             | Self::Rung(_)
             | Self::Degraded
@@ -339,7 +366,7 @@ impl Metric {
             | Self::PanicTime
             | Self::StrandedTime
             | Self::QueueWait(_) => Dimension::Time,
-            Self::CostPer1k | Self::Overshoot(Shared::Money) => Dimension::Money,
+            Self::CostPer1k | Self::CostTotal | Self::Overshoot(Shared::Money) => Dimension::Money,
             Self::Amplification
             | Self::Openings
             | Self::AppRestarts
@@ -495,6 +522,10 @@ impl fmt::Display for Metric {
             Self::AppRestarts => f.write_str("app.restarts"),
             Self::AppDown => f.write_str("app.down"),
             Self::Overshoot(shared) => f.write_str(shared.name()),
+            Self::CostTotal => f.write_str("cost.total"),
+            Self::CostShare => f.write_str("cost.share"),
+            Self::CostEstimated => f.write_str("cost.estimated"),
+            Self::Refused => f.write_str("refused.share"),
             Self::Rung(given) => write!(f, "rungs.{}", given.name()),
             Self::Degraded => f.write_str("rungs.degraded"),
             Self::QueueWait(stat) => write!(f, "queue.wait.{stat}"),
@@ -528,10 +559,10 @@ impl fmt::Display for Selectors {
             ("during", &self.during),
             ("class", &self.class),
         ];
-        let named: Vec<String> = named
-            .into_iter()
-            .filter_map(|(key, name)| name.as_ref().map(|name| format!("{key}={name}")))
-            .collect();
+        let named = named.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?)));
+        let whose = self.whose.iter().map(|whose| (whose.key.as_str(), &whose.name));
+        let named: Vec<String> =
+            whose.chain(named).map(|(key, name)| format!("{key}={name}")).collect();
         if named.is_empty() { Ok(()) } else { write!(f, " {{{}}}", named.join(", ")) }
     }
 }
@@ -544,25 +575,6 @@ impl fmt::Display for Op {
             Self::More => ">",
             Self::AtLeast => ">=",
         })
-    }
-}
-
-impl fmt::Display for Quantity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fraction = format!("{:09}", self.billionths % 1_000_000_000);
-        let fraction = fraction.trim_end_matches('0');
-        let dot = if fraction.is_empty() { "" } else { "." };
-        write!(f, "{}{dot}{fraction}", self.billionths / 1_000_000_000)?;
-        match self.unit {
-            Unit::Times => Ok(()),
-            Unit::Percent
-            | Unit::Micros
-            | Unit::Millis
-            | Unit::Seconds
-            | Unit::Minutes
-            | Unit::Hours
-            | Unit::Usd => write!(f, " {}", self.unit.name()),
-        }
     }
 }
 

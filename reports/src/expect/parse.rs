@@ -7,6 +7,7 @@ use router_core::FailureClass;
 use super::nearest::nearest;
 use super::{
     Dimension, Expectation, Metric, Mistake, Op, Quantity, Selectors, Sent, Shared, Stat, Unit,
+    Whose,
 };
 use crate::Given;
 
@@ -30,14 +31,15 @@ fn policies() -> impl Iterator<Item = Metric> {
     let sent = Sent::ALL.into_iter().map(Metric::Sent);
     let failures = FailureClass::ALL.into_iter().map(Metric::Failures);
     let app = [Metric::AppRestarts, Metric::AppDown];
+    let money = [Metric::CostTotal, Metric::CostShare, Metric::CostEstimated, Metric::Refused];
     let shared = Shared::ALL.into_iter().map(Metric::Overshoot);
     let rungs = Given::ALL.into_iter().map(Metric::Rung).chain([Metric::Degraded]);
     let queues = [Metric::Queued, Metric::Shed];
-    let policies = sent.chain(hedges).chain(breakers).chain(times).chain(failures);
+    let policies = sent.chain(money).chain(hedges).chain(breakers).chain(times).chain(failures);
     policies.chain(app).chain(shared).chain(rungs).chain(queues)
 }
 
-const SELECTORS: [&str; 4] = ["group", "deployment", "during", "class"];
+pub(super) const SELECTORS: [&str; 4] = ["group", "deployment", "during", "class"];
 
 /// No quantity needs more, and in whole billionths it leaves room to compare with.
 const QUANTITY_MAX: u64 = 1_000_000;
@@ -66,6 +68,25 @@ pub(super) fn metric(text: &str) -> Result<(Metric, Selectors), Mistake> {
     Ok((metric, of))
 }
 
+/// Where the key and the name of the subject or label stand in a text that was read.
+pub(super) fn places_of_whose(text: &str) -> Option<[Range<usize>; 2]> {
+    let mut reader = Reader { text, at: 0 };
+    let (metric, place) = reader.metric().ok()?;
+    reader.selectors(&metric, &place).ok()?;
+    let mut reader = Reader { text, at: text.find('{')? + 1 };
+    loop {
+        let (key, at) = reader.name();
+        reader.eat("=");
+        let (_, name_at) = reader.name();
+        if !SELECTORS.contains(&key) {
+            return Some([at, name_at]);
+        }
+        if !reader.eat(",") {
+            return None;
+        }
+    }
+}
+
 fn mistake<T>(
     at: Range<usize>,
     message: impl Into<String>,
@@ -74,11 +95,14 @@ fn mistake<T>(
     Err(Mistake { at, message: message.into(), hint })
 }
 
-fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn did_you_mean<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     nearest(wrong, known).map(|name| format!("did you mean `{name}`?"))
 }
 
-fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
@@ -117,6 +141,9 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         }
         Metric::QueueWait(_) | Metric::Queued | Metric::Shed => None,
         Metric::Recovery(_) => Some("a recovery is of all calls: it takes no selectors".to_owned()),
+        Metric::Refused if deployment => {
+            Some(format!("`{metric}` is of tries that reached no deployment"))
+        }
         Metric::Amplification | Metric::Rung(_) | Metric::Degraded if deployment => {
             Some(format!("`{metric}` is of calls, which have no deployment"))
         }
@@ -151,7 +178,11 @@ fn refused(metric: &Metric, key: &str) -> Option<String> {
         | Metric::PanicTime
         | Metric::StrandedTime
         | Metric::Rung(_)
-        | Metric::Degraded => None,
+        | Metric::Degraded
+        | Metric::CostTotal
+        | Metric::CostShare
+        | Metric::CostEstimated
+        | Metric::Refused => None,
     }
 }
 
@@ -259,6 +290,16 @@ impl<'a> Reader<'a> {
             let hint = Some("write `share {deployment=...}`".to_owned());
             return mistake(of.clone(), "`share` is a deployment's: which?", hint);
         }
+        let Selectors { group, deployment, whose, .. } = &selectors;
+        let nobody = group.is_none() && deployment.is_none() && whose.is_none();
+        if *metric == Metric::CostShare && nobody {
+            let hint = Some("write `cost.share {deployment=...}`, or `{org=...}`".to_owned());
+            return mistake(of.clone(), "`cost.share` is somebody's: whose?", hint);
+        }
+        if whose.is_some() && (group.is_some() || deployment.is_some()) {
+            let message = "subjects and labels are not told apart by group or deployment";
+            return mistake(at, message, Some("name one of the two".to_owned()));
+        }
         let both = selectors.group.is_some() && selectors.deployment.is_some();
         if both && !metric.is_of_memberships() {
             let message = format!("`{metric}` is of a group's calls or of a deployment's attempts");
@@ -281,10 +322,14 @@ impl<'a> Reader<'a> {
                     Some(format!("one of {}", listed(SELECTORS))),
                 );
             }
+            _ if metric.is_of_payers() => return self.whose((key, at), into),
             _ => {
-                let hint = did_you_mean(key, SELECTORS)
-                    .or_else(|| Some(format!("one of {}", listed(SELECTORS))));
-                return mistake(at, format!("no selector is called `{key}`"), hint);
+                let others = || {
+                    let known = listed(SELECTORS);
+                    format!("one of {known}; subjects and labels are for money and success")
+                };
+                let hint = did_you_mean(key, SELECTORS).or_else(|| Some(others()));
+                return mistake(at, format!("`{metric}` has no selector `{key}`"), hint);
             }
         };
         if let Some(why) = refused(metric, key) {
@@ -293,6 +338,28 @@ impl<'a> Reader<'a> {
         if slot.is_some() {
             return mistake(at, format!("`{key}` stands here twice"), None);
         }
+        *slot = Some(self.value(key)?);
+        Ok(())
+    }
+
+    /// The subject or the label that a selector which has no other meaning names.
+    fn whose(
+        &mut self,
+        (key, at): (&str, Range<usize>),
+        into: &mut Selectors,
+    ) -> Result<(), Mistake> {
+        if let Some(first) = &into.whose {
+            let message = format!("`{}` stands here already", first.key);
+            let hint = Some("calls are told apart by one subject or label at a time".to_owned());
+            return mistake(at, message, hint);
+        }
+        let name = self.value(key)?;
+        into.whose = Some(Whose { key: key.to_owned(), name });
+        Ok(())
+    }
+
+    /// What a selector is set to.
+    fn value(&mut self, key: &str) -> Result<String, Mistake> {
         if !self.eat("=") {
             return mistake(self.at..self.at, format!("expected `=` after `{key}`"), None);
         }
@@ -300,8 +367,7 @@ impl<'a> Reader<'a> {
         if name.is_empty() {
             return mistake(at, format!("expected a name after `{key}=`"), None);
         }
-        *slot = Some(name.to_owned());
-        Ok(())
+        Ok(name.to_owned())
     }
 
     fn op(&mut self) -> Result<Op, Mistake> {

@@ -71,6 +71,10 @@ pub(super) fn measure(metric: &Metric, of: &Selectors, figures: &Figures, part: 
         | Metric::QueueWait(_)
         | Metric::Queued
         | Metric::Shed
+        | Metric::CostTotal
+        | Metric::CostShare
+        | Metric::CostEstimated
+        | Metric::Refused
         | Metric::Recovery(_) => unreachable!("it is measured on calls or on one deployment"),
     }
 }

@@ -1,6 +1,8 @@
 //! Numbers as people read them.
 
-use super::Dimension;
+use std::fmt;
+
+use super::{Dimension, Quantity, Unit};
 
 /// A measured value (shares and factors as such, seconds, USD) to three significant digits or a
 /// few more: as many as it takes for `same` to say that what is shown would be judged alike.
@@ -39,6 +41,25 @@ pub(super) fn value(value: f64, dimension: Dimension, same: impl Fn(f64) -> bool
 
 fn trimmed(number: &str) -> &str {
     number.trim_end_matches('0').trim_end_matches('.')
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fraction = format!("{:09}", self.billionths % 1_000_000_000);
+        let fraction = fraction.trim_end_matches('0');
+        let dot = if fraction.is_empty() { "" } else { "." };
+        write!(f, "{}{dot}{fraction}", self.billionths / 1_000_000_000)?;
+        match self.unit {
+            Unit::Times => Ok(()),
+            Unit::Percent
+            | Unit::Micros
+            | Unit::Millis
+            | Unit::Seconds
+            | Unit::Minutes
+            | Unit::Hours
+            | Unit::Usd => write!(f, " {}", self.unit.name()),
+        }
+    }
 }
 
 /// A count with its thousands apart: `1,000`.

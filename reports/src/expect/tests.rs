@@ -257,6 +257,15 @@ fn mistakes_have_their_place_and_a_hint() {
         "ejected.max {deployment=x} < 50 %",
         "panic.time {deployment=x} < 5 s",
         "stranded.time {during=x} < 5 s",
+        "ttft.p99 {org=acme} < 2 s",
+        "cost.total {org} < 2 USD",
+        "cost.total {org=} < 2 USD",
+        "cost.total {org=acme, team=red} < 2 USD",
+        "cost.total {org=acme, group=chat} < 2 USD",
+        "cost.total < 2 s",
+        "cost.totl < 2 USD",
+        "cost.share < 20 %",
+        "refused.share {deployment=x} < 2 %",
     ];
     let mut shown = String::new();
     for text in gallery {
@@ -315,6 +324,10 @@ fn metrics() -> impl Strategy<Value = Metric> {
         stats.prop_map(Metric::QueueWait),
         Just(Metric::Queued),
         Just(Metric::Shed),
+        Just(Metric::CostTotal),
+        Just(Metric::CostShare),
+        Just(Metric::CostEstimated),
+        Just(Metric::Refused),
     ]
 }
 
@@ -347,12 +360,27 @@ fn expectations() -> impl Strategy<Value = Expectation> {
                 | Metric::Ejected => {
                     Selectors { deployment: on_deployment.then_some(deployment), ..all }
                 }
-                Metric::SuccessRate | Metric::Ttft(_) | Metric::Total(_) | Metric::CostPer1k => {
-                    if on_deployment {
-                        Selectors { group: None, deployment: Some(deployment), ..all }
-                    } else {
-                        all
-                    }
+                Metric::SuccessRate
+                | Metric::Ttft(_)
+                | Metric::Total(_)
+                | Metric::CostPer1k
+                | Metric::CostShare
+                | Metric::CostTotal
+                | Metric::CostEstimated
+                    if on_deployment =>
+                {
+                    Selectors { group: None, deployment: Some(deployment), ..all }
+                }
+                Metric::Ttft(_) | Metric::Total(_) => all,
+                Metric::Refused if all.group.is_some() => all,
+                Metric::CostShare
+                | Metric::SuccessRate
+                | Metric::CostPer1k
+                | Metric::CostTotal
+                | Metric::CostEstimated
+                | Metric::Refused => {
+                    let whose = Some(Whose { key: "org".to_owned(), name: deployment });
+                    Selectors { group: None, whose, ..all }
                 }
             };
             let fits = |unit: &Unit| unit.dimension() == metric.dimension();

@@ -12,7 +12,7 @@ use super::chains::Chains;
 use super::moments::Moments;
 use super::trail::{Death, Leg, Toll, Trail, Trails, Verdict, Why};
 use crate::Frame;
-use crate::expect::{Metric, Selectors, Stat};
+use crate::expect::{Metric, Selectors, Stat, unknown_payer};
 
 /// A journal that gathers what makes a metric what it is.
 ///
@@ -66,6 +66,10 @@ impl Gather {
             | Metric::PanicTime
             | Metric::StrandedTime
             | Metric::AppRestarts
+            | Metric::CostTotal
+            | Metric::CostShare
+            | Metric::CostEstimated
+            | Metric::Refused
             | Metric::Overshoot(_)
             | Metric::AppDown
             | Metric::Rung(_)
@@ -165,9 +169,17 @@ impl Breakdown {
         });
         let (group, deployment) = (group.transpose()?, deployment.transpose()?);
         let pieces = pieces.transpose()?;
+        if let Some(whose) = &of.whose
+            && let Some(mistake) = unknown_payer(whose, &frame.payers)
+        {
+            let hint = mistake.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            return Err(format!("{}{hint}", mistake.message));
+        }
+        // Calls are not gathered by who pays: the figures say what there is to say.
+        let gather = if of.whose.is_some() { Gather::Nothing } else { Gather::of(&metric) };
         Ok(Self {
-            gather: Gather::of(&metric),
-            tail: Tail::new(Gather::of(&metric), most),
+            gather,
+            tail: Tail::new(gather, most),
             trails: Trails::default(),
             moments: Moments::new(&metric, group),
             found: Found::default(),

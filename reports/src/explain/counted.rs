@@ -23,7 +23,13 @@ impl Breakdown {
             None => Some(&figures.whole),
         };
         let Some(part) = part else { return };
+        if self.of.whose.is_some() {
+            return self.spent(page, figures, part);
+        }
         let (heading, parts) = match &self.metric {
+            Metric::CostTotal | Metric::CostShare | Metric::CostEstimated | Metric::Refused => {
+                return self.spent(page, figures, part);
+            }
             Metric::Recovery(fault) => return recovery(page, fault, setting),
             Metric::PanicTime | Metric::StrandedTime => return self.moments(page, figures),
             Metric::Ejected | Metric::EjectedMax => return self.absent(page, figures),

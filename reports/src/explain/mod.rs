@@ -10,6 +10,7 @@ mod moments;
 mod notables;
 mod quota;
 mod say;
+mod spent;
 mod steps;
 mod story;
 mod sums;

@@ -4,9 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use router_core::{
-    Abandon, AttemptId, Cause, Dispatch, End, GroupId, RequestId, Span, Time, Usage,
-};
+use router_core::{Abandon, AttemptId, Cause, Dispatch, End, GroupId, RequestId, Span, Time};
 
 use crate::{Lost, Part};
 
@@ -112,14 +110,16 @@ impl Asides {
 }
 
 impl Ending {
-    /// Counts the attempt, on `member`, if the other one of its hedged request outran it.
-    pub(super) fn count_race(&self, part: &mut Part, member: usize, (usage, cost): (Usage, u128)) {
+    /// Whether the other one of its hedged request outran it.
+    pub(super) const fn is_race(&self) -> bool {
+        self.race.is_some()
+    }
+
+    /// Counts the attempt, on `member`, if so; its money is counted with all other.
+    pub(super) fn count_race(&self, part: &mut Part, member: usize) {
         let Some(race) = self.race else { return };
         let outrun = &mut part.memberships[member].outrun;
         outrun.attempts += 1;
-        outrun.input_tokens += u64::from(usage.input_tokens);
-        outrun.output_tokens += u64::from(usage.output_tokens);
-        outrun.cost_pico += cost;
         match race {
             Race::Won(hedge) => {
                 outrun.waited_ns = outrun.waited_ns.saturating_add(self.lost.as_nanos());

@@ -50,6 +50,7 @@ fn frame() -> Frame {
         bin: Span::from_secs(5),
         phases: vec![Phase { name: "brownout".to_owned(), pieces: vec![(s(300), s(600))] }],
         faults: vec![band("brownout", 300, 600, 0), band("slow", 700, 760, 1)],
+        payers: crate::Payers::default(),
     }
 }
 

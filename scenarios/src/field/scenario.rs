@@ -145,6 +145,7 @@ static RECONFIGURE: Table = Table {
 static DEMAND: Table = Table {
     doc: "One population of users of a group.",
     fields: &[
+        optional("group", Kind::Text, "what they ask for, if that is not the demand's name"),
         nested("normal", Kind::Table(&NORMAL), "the usual traffic"),
         optional("spike", Kind::Table(&SPIKE), "what comes on top"),
         optional("output_max", count(1, 10_000_000), "the `max_tokens` every request names"),

@@ -13,12 +13,12 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-'))
 }
 
-/// Whether `text` says where a secret is, instead of being one.
 /// Whether it is `KIND=NAME` or `KIND=*`.
 pub(super) fn is_subject(text: &str) -> bool {
     text.split_once('=').is_some_and(|(kind, name)| is_name(kind) && (name == "*" || is_name(name)))
 }
 
+/// Whether `text` says where a secret is, instead of being one.
 pub(super) fn is_reference(text: &str) -> bool {
     let variable = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

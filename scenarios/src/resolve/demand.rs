@@ -66,14 +66,15 @@ pub(super) fn demands(
     all.subjects = subjects.into_names();
     if all.demands.is_empty() && said.is_silent() {
         match scenario.demands.first() {
-            Some((name, _)) => {
+            Some((name, spec)) => {
+                let asked = spec.group.as_ref().unwrap_or(name);
                 let any = "`[demand.\"*\"]` is for a router's first group, whatever its name";
-                let hint = match near(&name.value, fleet.config) {
+                let hint = match near(&asked.value, fleet.config) {
                     Some(meant) => format!("did you mean `{meant}`? {any}"),
                     None => any.to_owned(),
                 };
                 let message = "this router has none of the groups that calls are for";
-                said.wrong_because(&name.at, message, hint);
+                said.wrong_because(&asked.at, message, hint);
             }
             None => {
                 let hint = Some("add a `[demand.\"*\"]`".to_owned());
@@ -99,7 +100,8 @@ fn demand(
     all: &mut Demands,
     said: &mut Said,
 ) {
-    let group = match name.value.as_str() {
+    let asked = spec.group.as_ref().unwrap_or(name);
+    let group = match asked.value.as_str() {
         "*" => Some(GroupId::at(0)),
         model => fleet.config.route(model),
     };
@@ -110,10 +112,10 @@ fn demand(
     let (input, output) = lengths(&spec.normal, said);
     let written = arrivals(name, spec, said);
     let Some(group) = group else {
-        let name = &name.value;
-        let meant = near(name, fleet.config).map(|meant| format!("; did you mean `{meant}`?"));
+        let (name, asked) = (&name.value, &asked.value);
+        let meant = near(asked, fleet.config).map(|meant| format!("; did you mean `{meant}`?"));
         let meant = meant.unwrap_or_default();
-        said.not_applicable(format!("demand `{name}`: there is no group `{name}` here{meant}"));
+        said.not_applicable(format!("demand `{name}`: there is no group `{asked}` here{meant}"));
         return;
     };
     warn_of_nobody(name, group, wishes, fleet.config, said);

@@ -8,15 +8,24 @@ use crate::diagnostic::nearest;
 use crate::read::WHOLE;
 use crate::written::{Mistake, Spanned};
 
+/// What a scenario's own expectations may name.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Its faults.
+    pub(super) faults: &'a [&'a str],
+    /// The kinds of subjects that its calls are on account of, whether the router has them or not.
+    pub(super) kinds: &'a [&'a str],
+}
+
 /// Reads `written`, drops what does not apply, and says so.
 ///
-/// `known` says which faults the file has, if it is a scenario's own: another name there is a
-/// mistake, while an SLO may name what only some scenarios have.
+/// `known` says what the file has, if it is a scenario's own: another name there is a mistake,
+/// while an SLO may name what only some scenarios have.
 pub(super) fn expectations(
     written: &[(Spanned<String>, Vec<Spanned<String>>)],
     config: &Config,
     frame: &Frame,
-    known: Option<&[&str]>,
+    known: Option<Known<'_>>,
     said: &mut Said,
 ) -> Vec<Expected> {
     let mut expected = Vec::new();
@@ -34,7 +43,7 @@ fn asked(
     text: &Spanned<String>,
     config: &Config,
     frame: &Frame,
-    known: Option<&[&str]>,
+    known: Option<Known<'_>>,
     said: &mut Said,
 ) -> Option<Asked> {
     let expectation = match Expectation::parse(&text.value) {
@@ -47,7 +56,7 @@ fn asked(
     let fault = expectation.fault();
     let during = expectation.of.during.as_deref();
     let always = |name: &str| name == "normal" || name == "spike";
-    if let Some(known) = known {
+    if let Some(Known { faults: known, .. }) = known {
         let mut named = fault.into_iter().chain(during.filter(|name| !always(name)));
         if let Some(unknown) = named.find(|name| !known.contains(name)) {
             let message = format!("this scenario has no fault `{unknown}`");
@@ -62,9 +71,12 @@ fn asked(
             return None;
         }
     }
+    let payer = payer(text, &expectation, frame, known, said)?;
     let has_fault = |name: &str| frame.faults.iter().any(|fault| fault.name == name);
     let has_phase = |name: &str| frame.phases.iter().any(|phase| phase.name == name);
-    let why = if !expectation.applies(config) {
+    let why = if payer.is_some() {
+        payer
+    } else if !expectation.applies(config) {
         Some(format!("this router has no such group or deployment{}", meant(&expectation, config)))
     } else if let Some(fault) = fault.filter(|name| !has_fault(name)) {
         Some(format!("there is no fault `{fault}` here"))
@@ -77,6 +89,35 @@ fn asked(
         return None;
     }
     Some(Asked { text: text.value.clone(), expectation })
+}
+
+/// Whose money or success is asked for: why that does not apply here, if it does not; nothing at all
+/// if it is a mistake.
+fn payer(
+    text: &Spanned<String>,
+    expectation: &Expectation,
+    frame: &Frame,
+    known: Option<Known<'_>>,
+    said: &mut Said,
+) -> Option<Option<String>> {
+    let Some(mistake) = expectation.unknown_payer(&text.value, &frame.payers) else {
+        return Some(None);
+    };
+    let key = expectation.of.whose.as_ref().map_or("", |whose| whose.key.as_str());
+    match known {
+        Some(known) if known.kinds.contains(&key) => {
+            Some(Some(format!("this router has no subjects of kind `{key}`")))
+        }
+        Some(_) => {
+            said.mistakes.push(placed(text, mistake));
+            None
+        }
+        None => {
+            let hint = mistake.hint.filter(|hint| hint.starts_with("did you mean"));
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            Some(Some(mistake.message + &hint))
+        }
+    }
 }
 
 /// What was probably meant by a name that nothing here has, as a half-sentence.

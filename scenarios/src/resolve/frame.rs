@@ -1,6 +1,6 @@
 //! How a run is looked at: bins, phases and bands.
 
-use reports::{FaultBand, Frame, Phase};
+use reports::{FaultBand, Frame, Payers, Phase};
 use router_core::{Span, Time};
 use sim::Fault;
 
@@ -8,7 +8,12 @@ use sim::Fault;
 ///
 /// Phases may overlap: `spike` is every spike's stretch, `normal` the rest of the time, faults or
 /// no faults, and each fault's name is its own stretch.
-pub(super) fn frame(horizon: Time, spikes: &[(Time, Time)], faults: &[Fault]) -> Frame {
+pub(super) fn frame(
+    horizon: Time,
+    spikes: &[(Time, Time)],
+    faults: &[Fault],
+    payers: Payers,
+) -> Frame {
     // A piece ends before its end, but a call may come at the very horizon.
     let end = horizon + Span::from_nanos(1);
     let spikes = merged(spikes, end);
@@ -26,7 +31,7 @@ pub(super) fn frame(horizon: Time, spikes: &[(Time, Time)], faults: &[Fault]) ->
         until: fault.until,
         on: fault.on.clone(),
     });
-    Frame { horizon, bin: bin(horizon), phases, faults: bands.collect() }
+    Frame { horizon, bin: bin(horizon), phases, faults: bands.collect(), payers }
 }
 
 /// Widths a person reads without arithmetic, in milliseconds; none is more than 2.5 times the one
@@ -120,14 +125,19 @@ mod tests {
 
     #[test]
     fn normal_is_what_no_spike_covers() {
-        let frame = frame(s(100), &[(s(40), s(60)), (s(10), s(20)), (s(55), s(200))], &[]);
+        let frame = frame(
+            s(100),
+            &[(s(40), s(60)), (s(10), s(20)), (s(55), s(200))],
+            &[],
+            Payers::default(),
+        );
         assert_eq!(frame.phases[0].pieces, [(s(0), s(10)), (s(20), s(40))]);
         assert_eq!(frame.phases[1].pieces, [(s(10), s(20)), (s(40), END)]);
     }
 
     #[test]
     fn without_a_spike_all_is_normal_and_no_phase_is_called_spike() {
-        let frame = frame(s(100), &[], &[]);
+        let frame = frame(s(100), &[], &[], Payers::default());
         assert_eq!(frame.phases.len(), 1);
         assert_eq!(frame.phases[0].pieces, [(s(0), END)]);
     }

@@ -1,8 +1,10 @@
 //! Subjects and labels by number.
 
-use router_core::{Config, Kind};
+use reports::{Names, Payers};
+use router_core::{Config, Kind, Subject};
 use sim::{Mix, Renumbered};
 
+use super::demand::Demands;
 use super::{Property, Said};
 use crate::written::{DemandSpec, MixSpec, ScenarioSpec, Spanned};
 
@@ -138,6 +140,40 @@ pub(super) fn properties(
         };
     }
     mixes
+}
+
+/// What the numbers of subjects and labels stand for.
+pub(super) fn payers(config: &Config, demands: &Demands, said: &mut Said) -> Payers {
+    let own = |subject: &Subject| subject.name.clone();
+    let kinds = config.kinds().iter().enumerate().map(|(place, kind)| {
+        let mut names: Vec<String> = kind.named.iter().map(own).collect();
+        let extra = demands.subjects.get(place).into_iter().flatten();
+        let others = extra.map(|name| {
+            let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+                names.push(name.clone());
+                names.len() - 1
+            });
+            place as u32 + 1
+        });
+        let others = others.collect();
+        Names { name: kind.name.clone(), names, own: kind.named.len(), others }
+    });
+    let properties = demands.properties.iter().map(|property| Names {
+        name: property.name.clone(),
+        names: property.labels.clone(),
+        own: property.labels.len(),
+        others: Vec::new(),
+    });
+    let kinds: Vec<Names> = kinds.collect();
+    let properties: Vec<Names> = properties.take(4).collect();
+    for Names { name, .. } in &properties {
+        if kinds.iter().any(|kind| kind.name == *name) {
+            said.warn(format!(
+                "`{name}` is a kind of subject and a property: in expectations it is the kind"
+            ));
+        }
+    }
+    Payers { kinds, properties }
 }
 
 /// The number of a label among those known.

@@ -49,9 +49,6 @@ pub struct Resolved {
     /// What the numbers of [`sim::Demand::properties`] stand for, by their place there; at most
     /// four.
     pub properties: Vec<Property>,
-    /// By kind of subject: the names that the router does not have at the start; their numbers
-    /// begin at [`router_core::Kind::OTHERS`].
-    pub subjects: Vec<Vec<String>>,
 }
 
 /// A named expectation: all that is asked must hold.
@@ -239,10 +236,15 @@ fn resolve_all(
     let horizon = demands.horizon;
     let reloads = reload::reloads(scenario, (first, &demands.named), horizon, said);
     let faults = fault::faults(scenario, fleet, &demands, said);
-    let frame = frame::frame(horizon, &demands.spikes, &faults);
+    let payers = mix::payers(fleet.config, &demands, said);
+    let frame = frame::frame(horizon, &demands.spikes, &faults, payers);
     let known: Vec<&str> = scenario.faults.iter().map(|(name, _)| name.value.as_str()).collect();
+    let kinds = scenario.demands.iter().flat_map(|(_, demand)| &demand.subjects);
+    let foreign = |kind: &&str| frame.payers.find(kind).is_none();
+    let kinds: Vec<&str> = kinds.map(|(kind, _)| kind.value.as_str()).filter(foreign).collect();
+    let known = expect::Known { faults: &known, kinds: &kinds };
     let written = &scenario.expectations;
-    let expectations = expect::expectations(written, fleet.config, &frame, Some(&known), said);
+    let expectations = expect::expectations(written, fleet.config, &frame, Some(known), said);
     let seed = Seed::from_u64(instead.seed.or(scenario.seed).unwrap_or(1));
     Resolved {
         plan: Plan {
@@ -260,7 +262,6 @@ fn resolve_all(
         not_applicable: core::mem::take(&mut said.not_applicable),
         warnings: core::mem::take(&mut said.warnings),
         properties: demands.properties,
-        subjects: demands.subjects,
     }
 }
 

@@ -230,6 +230,20 @@ fn without_any_demand_for_this_router_there_is_no_run() {
 }
 
 #[test]
+fn several_populations_may_ask_for_one_group() {
+    let mut scenario = steady();
+    let normal = scenario.demands[0].1.normal.clone();
+    let agent = DemandSpec { group: Some(named("chat")), normal, ..DemandSpec::default() };
+    scenario.demands.push((named("agent"), agent));
+    let found = resolved(&scenario).unwrap();
+    assert_eq!(found.plan.demands.len(), 2);
+    assert_eq!(found.plan.demands[0].group, found.plan.demands[1].group);
+    scenario.demands[1].1.group = Some(named("chta"));
+    let said = &resolved(&scenario).unwrap().not_applicable[0];
+    assert!(said.ends_with("no group `chta` here; did you mean `chat`?"), "{said}");
+}
+
+#[test]
 fn a_trace_takes_the_place_of_the_twin() {
     let mut scenario = steady();
     let normal = NormalSpec { arrivals: Some(named("azure-conversation")), ..Default::default() };

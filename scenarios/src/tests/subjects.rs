@@ -5,7 +5,9 @@ use router_core::{BudgetSpec, BudgetUnit, Order, Ratio, Span};
 use super::SMALL;
 use crate::file::FileKind;
 use crate::quantity::Unit;
+use crate::resolve::{Fleet, Override, resolve, slos};
 use crate::router;
+use crate::written::{Mistake, Spanned};
 
 const DAY: Span = Span::from_secs(86_400);
 
@@ -133,4 +135,84 @@ fn a_queue_takes_turns_by_a_kind_of_subject_and_its_weights() {
     assert!(printed.contains("\nqueue.fair = \"org\" "), "{printed}");
     let again = router::read("router.toml", &printed).expect("what is printed is right");
     assert_eq!(format!("{:?}", again.spec), format!("{:?}", file.spec));
+}
+
+const PAID: &str = r#"
+title = "Who pays"
+[demand."*"]
+normal = { rate = "1/s", lasts = "1 min", tokens = { input = 1, output = 1 }, client = "once" }
+subjects.org = { acme = "50 %", globex = "50 %" }
+subjects.team = { red = "100 %" }
+properties.tier = "free"
+[provider."*"]
+quota = "unlimited"
+[expect]
+"#;
+
+/// What resolving says: what does not apply, or what is wrong, each with what it stands under.
+fn asked(router: &str, expected: &str) -> Result<Vec<String>, Vec<(String, String, String)>> {
+    let router = router::read("router.toml", &with(router)).expect("it is right");
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
+    let text = format!("{PAID}\"x\" = \"{expected}\"\n");
+    let spec = crate::scenario::read("s.toml", &text).expect("it can be read");
+    let found = resolve(&spec, fleet, &Override::default());
+    found.map(|found| found.not_applicable).map_err(|wrong| {
+        let place = |wrong: Mistake| {
+            (text[wrong.at].to_owned(), wrong.message, wrong.hint.unwrap_or_default())
+        };
+        wrong.into_iter().map(place).collect()
+    })
+}
+
+#[test]
+fn expectations_name_subjects_and_labels_that_the_scenario_or_the_router_has() {
+    let router = "[subject.\"org=initech\"]\n[subject.\"org=*\"]\n[subject.\"team=*\"]\n";
+    for fine in ["org=acme", "org=globex", "org=initech", "org=*", "team=red", "tier=free"] {
+        let expected = format!("cost.total {{{fine}}} < 1 USD");
+        assert_eq!(asked(router, &expected), Ok(Vec::new()), "{fine}");
+    }
+    let wrong = |at: &str, message: &str, hint: &str| {
+        Err(vec![(at.to_owned(), message.to_owned(), hint.to_owned())])
+    };
+    assert_eq!(
+        asked(router, "cost.total {org=glbex} < 1 USD"),
+        wrong("glbex", "no subject of `org` is called `glbex`", "did you mean `globex`?")
+    );
+    assert_eq!(
+        asked(router, "success.rate {teir=free} > 1 %"),
+        wrong(
+            "teir",
+            "no kind of subject and no property is called `teir`",
+            "did you mean `tier`?"
+        )
+    );
+    assert_eq!(
+        asked(router, "cost.total {tier=fre} < 1 USD"),
+        wrong("fre", "no label of `tier` is called `fre`", "did you mean `free`?")
+    );
+    // A router that does not know the kind is another matter.
+    let said = asked("", "cost.total {org=acme} < 1 USD").expect("it is right");
+    let last = said.last().expect("something does not apply");
+    assert!(last.ends_with("this router has no subjects of kind `org`"), "{said:?}");
+}
+
+#[test]
+fn what_a_team_expects_may_name_whom_only_some_scenarios_have() {
+    let router = router::read("router.toml", &with("[subject.\"org=*\"]\n")).expect("it is right");
+    let fleet = Fleet { config: &router.config, endpoints: &router.endpoints, then: &[] };
+    let text = format!("{PAID}\"x\" = \"success.rate > 1 %\"\n");
+    let spec = crate::scenario::read("s.toml", &text).expect("it can be read");
+    let frame = resolve(&spec, fleet, &Override::default()).expect("it is right").frame;
+    let slo = |text: &str| vec![(Spanned::new("x".to_owned(), 0..1), vec![at(text)])];
+    let (asked, said) =
+        slos(&slo("cost.total {org=acme} < 1 USD"), &router.config, &frame).unwrap();
+    assert_eq!((asked.len(), said.len()), (1, 0));
+    let (asked, said) =
+        slos(&slo("cost.total {org=acne} < 1 USD"), &router.config, &frame).unwrap();
+    assert_eq!(asked.len(), 0);
+    assert!(said[0].ends_with("is called `acne`; did you mean `acme`?"), "{said:?}");
+}
+
+fn at(text: &str) -> Spanned<String> {
+    Spanned::new(text.to_owned(), 0..text.len())
 }

@@ -397,3 +397,29 @@ fn a_flushed_cache_fills_again_only_if_its_origin_is_left_room() {
         assert_eq!(Run(flown(scenario, router).0).recovery("flush"), None, "{}", router.text);
     }
 }
+
+#[test]
+fn a_budget_ends_a_loop_to_the_cent_and_a_limit_leaves_room_for_the_others() {
+    let (with, without) = (cured("spend-runaway"), careless("spend-runaway"));
+    let bill = |run: &Run| run.measure("cost.total {org=acme}");
+    // One more call would have been too much, and costs 0.114 cents, of which all is reserved.
+    assert!((9.998..=10.0).contains(&bill(&with)), "{}", bill(&with));
+    assert!(bill(&without) > 50.0, "{}", bill(&without));
+    let others = |run: &Run| run.measure("success.rate {org=*}");
+    assert!(others(&with) >= 0.999 && others(&without) < 0.85, "{}", others(&without));
+    assert_eq!(with.measure("refused.share {org=*}"), 0.0);
+    assert_eq!((with.0.budgets.times[1], without.0.budgets.times[1]), (1, 1), "both were told");
+    // Without the limit it is the others who pay with 429s until the budget ends it.
+    let Lesson { scenario, cured, .. } = lesson("spend-runaway");
+    let limit = "limit = { requests = \"60/min\" }";
+    let budget_alone = Run(flown(scenario, but(cured, &[(limit, "")])).0);
+    assert!(bill(&budget_alone) <= 10.0);
+    let (alone, both) = (others(&budget_alone), others(&with));
+    assert!(alone < both - 0.01, "{alone} {both}");
+    // Nothing is counted twice or lost.
+    let money = |text: &str| with.measure(text);
+    let sum = money("cost.total {org=acme}") + money("cost.total {org=*}");
+    assert!((sum - money("cost.total")).abs() < 1e-9, "{sum}");
+    let sum = money("cost.total {feature=chat}") + money("cost.total {feature=agent}");
+    assert!((sum - money("cost.total")).abs() < 1e-9, "{sum}");
+}
