@@ -10,12 +10,20 @@ use crate::{Budgets, Figures, UsedUp};
 /// The most budgets that a sentence names.
 const NAMED: usize = 4;
 
-impl Budgets {
-    /// When the period that `at` is in ends.
-    pub(crate) fn rolls(&self, budget: BudgetSpec, at: Time) -> Time {
-        let period = budget.period.as_nanos();
-        let next = (at.as_nanos() + self.began) / period + 1;
-        Time::from_nanos(next.saturating_mul(period).saturating_sub(self.began))
+/// When the period that `at` is in ends, if the first had lasted for `began` when the run did.
+pub(crate) fn rolls(budget: BudgetSpec, began: u64, at: Time) -> Time {
+    let period = budget.period.as_nanos();
+    let next = (at.as_nanos() + began) / period + 1;
+    Time::from_nanos(next.saturating_mul(period).saturating_sub(began))
+}
+
+/// How far one is used up, in words that follow its name.
+pub(crate) const fn used(budget: BudgetSpec, level: Level, spent: u64) -> &'static str {
+    match (level, budget.hard) {
+        (Level::Soft, _) => "is nearly used up",
+        (Level::Hard, true) if spent < budget.amount => "has too little left for a call",
+        (Level::Hard, true) => "is used up, and more is refused",
+        (Level::Hard, false) => "is used up; it refuses nobody",
     }
 }
 

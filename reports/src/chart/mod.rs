@@ -8,6 +8,7 @@ mod concurrency;
 pub(crate) mod fonts;
 mod lines;
 mod losses;
+mod money;
 mod palette;
 mod plot;
 mod png;
@@ -79,6 +80,8 @@ pub(crate) fn charts(figures: &Figures, bounds: &[Bound]) -> Vec<Chart> {
         charts.push(chart("answers", answers::answers(figures, &backdrop, merged)));
     }
     charts.extend(shares(figures, &backdrop, merged));
+    charts.extend(money::bill(figures, &backdrop, merged).map(|scene| chart("spend", scene)));
+    charts.extend(money::budgets(figures, &backdrop).map(|scene| chart("budgets", scene)));
     charts.push(chart("rests", rests(figures, &backdrop)));
     if figures.concurrency.iter().any(|limits| !limits.is_empty()) {
         charts.push(chart("concurrency", concurrency::concurrency(figures, &backdrop)));

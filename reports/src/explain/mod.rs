@@ -3,6 +3,7 @@
 
 mod absent;
 mod account;
+mod accounts;
 mod breakdown;
 mod chains;
 mod counted;

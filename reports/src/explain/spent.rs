@@ -1,7 +1,5 @@
 //! Where money went, and what came of the calls of one who pays.
 
-use router_core::Level;
-
 use super::account::largest;
 use super::breakdown::Breakdown;
 use super::sums::{self, Measure};
@@ -71,16 +69,10 @@ impl Breakdown {
         for one in own.take(TURNS) {
             let (spent, budget) =
                 (budgets::amount(one.budget.unit, one.spent), budgets::named(one.budget));
-            let what = match (one.level, one.budget.hard) {
-                (Level::Soft, _) => "is nearly used up",
-                (Level::Hard, true) if one.spent < one.budget.amount => {
-                    "has too little left for a call"
-                }
-                (Level::Hard, true) => "is used up, and more is refused",
-                (Level::Hard, false) => "is used up; it refuses nobody",
-            };
+            let what = budgets::used(one.budget, one.level, one.spent);
             let at = seconds(secs(one.at.as_nanos()));
-            let next = seconds(secs(figures.budgets.rolls(one.budget, one.at).as_nanos()));
+            let next = budgets::rolls(one.budget, figures.budgets.began, one.at);
+            let next = seconds(secs(next.as_nanos()));
             page.item(
                 (Ink::Plain, ""),
                 0,

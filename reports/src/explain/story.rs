@@ -1,10 +1,11 @@
 //! One call's story: what was decided for it, by whom, on what grounds, and what came of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use router_core::{
     AttemptId, Call, Cause, Config, DeploymentId, Dispatch, Failure, GroupId, Input, Journal,
-    Observation, Outcome, Output, Request, RequestId, Restart, Span, Time, Upstream, Wait,
+    Level, Observation, Outcome, Output, Request, RequestId, Restart, Span, Time, Upstream, Wait,
 };
 
 use super::say;
@@ -40,6 +41,9 @@ pub struct Story {
     pub(super) live: Vec<(AttemptId, Time)>,
     finished: Option<Time>,
     pub(super) steps: Steps,
+    /// How far each budget was used up when that was told last, up to the end of the call: by kind,
+    /// number and place.
+    pub(super) budgets: BTreeMap<(u8, u32, u8), (Time, Level, u64)>,
     /// The call, if no try of it came to the router: it shared what an identical one got.
     pub(super) shared: Option<Call>,
     pub(super) over: Option<(Call, Trail)>,
@@ -74,6 +78,7 @@ impl Story {
             live: Vec::new(),
             finished: None,
             steps: Steps::default(),
+            budgets: BTreeMap::new(),
             shared: None,
             over: None,
             latest: Vec::new(),
@@ -199,7 +204,7 @@ impl Story {
                 format!(
                     "rejected, without an attempt: {}",
                     rejected(now, *why, &self.whereabouts.config)
-                )
+                ) + &self.of_limit(*why)
             }
             Outcome::Expire => "its deadline passed: the client is told 504".to_owned(),
             Outcome::Cancel => "the router forgets it: its client left".to_owned(),
@@ -287,8 +292,12 @@ impl Story {
             Observation::Late { corrected: false, .. }
             | Observation::Closed { .. }
             | Observation::Drained { .. }
-            | Observation::Budget { .. }
             | Observation::Misfit => {}
+            Observation::Budget { kind, subject, budget, level, spent } => {
+                if self.over.is_none() {
+                    self.budgets.insert((kind, subject, budget), (now, level, spent));
+                }
+            }
         }
     }
 

@@ -48,6 +48,11 @@ impl Story {
             event(&mut page, first, line, before);
             before = Some(line.at);
         }
+        let accounts = self.accounts(request, setting.frame);
+        if !accounts.is_empty() {
+            page.gap();
+            accounts.iter().for_each(|text| page.item((Ink::Plain, ""), 0, text));
+        }
         if let Some((call, trail)) = &self.over {
             page.gap();
             spent(&mut page, self.config(), call, trail);
