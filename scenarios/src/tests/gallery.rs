@@ -142,6 +142,7 @@ fn policies() -> Vec<Case> {
     let mut cases: Vec<Case> = lines.into_iter().map(line).collect();
     let top = |lines: &str| format!("{lines}\n{SMALL}");
     let deployment = |lines: &str| SMALL.replacen("keys", &format!("{lines}\nkeys"), 1);
+    let kinds: String = (0..5).map(|k| format!("[subject.\"k{k}=*\"]\n")).collect();
     let crowd: Vec<String> = (0..65).map(|i| format!("\"t{i}\"")).collect();
     let crowd = format!("tags = [{}]", crowd.join(", "));
     for (name, text) in [
@@ -156,6 +157,17 @@ fn policies() -> Vec<Case> {
             top("[subject.\"user=*\"]\nweight = 0\n[subject.\"org=acme\"]\nbudget = \"1 USD/day\"")
                 + "queue = { size = 9, fair = \"orgs\" }\n",
         ),
+        (
+            "budgets of nobody",
+            top(
+                "[subject.\"org=a\"]\nbudget = \"0.0003 USD/day\"\n[subject.\"org=b\"]\nbudget = \"512 tokens/day\"\n[subject.\"org=c\"]\nbudget = \"0 USD/day\"",
+            ),
+        ),
+        (
+            "a subject that may do nothing",
+            top("[subject.\"org=a\"]\nlimit = { requests = \"0/min\", parallel = 0 }"),
+        ),
+        ("five kinds of subjects", top(&kinds)),
         ("context of nothing", deployment("context = 0")),
         ("context in thousands", deployment("context = 128k")),
         ("tags of no name", deployment("tags = [\"e u\", \"x\", \"x\"]\nregion = \"\"")),
