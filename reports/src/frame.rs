@@ -51,6 +51,15 @@ impl Names {
 }
 
 impl Payers {
+    /// What the subject of a kind is called that a request names by `number`: `org=acme`; `org=#3`
+    /// for the third without a name.
+    pub fn whose(&self, kind: usize, number: u32) -> String {
+        match self.kinds.get(kind) {
+            Some(names) => format!("{}={}", names.name, names.of(names.place(number))),
+            None => format!("#{number}"),
+        }
+    }
+
     /// The kind or property called `key`: its place among kinds, then properties, and its names.
     pub fn find(&self, key: &str) -> Option<(usize, &Names)> {
         let mut all = self.kinds.iter().chain(&self.properties).enumerate();

@@ -34,8 +34,7 @@ impl Story {
         let began = self.config().router().periods_began.as_nanos();
         let mut texts = Vec::new();
         for (kind, number) in request.subjects.iter().enumerate().filter(|(_, n)| **n > 0) {
-            let Some(names) = frame.payers.kinds.get(kind) else { continue };
-            let whose = format!("{}={}", names.name, names.of(names.place(*number)));
+            let whose = frame.payers.whose(kind, *number);
             let policy = self.config().policy(kind, *number);
             let budgets = policy.map(|policy| policy.budgets.as_slice()).unwrap_or_default();
             if budgets.is_empty() {

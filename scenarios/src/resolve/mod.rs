@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub(crate) use expect::placed;
 use reports::{AnswerCache, Application, Expectation, Frame, Replicas};
-use router_core::{BudgetUnit, Config, Journal, Kind, LimitId, Seed};
+use router_core::{BudgetUnit, Config, Journal, LimitId, Seed};
 use sim::{AppLog, CacheLog, Overshoot, Plan, TraceRow};
 
 use crate::diagnostic::Diagnostic;
@@ -102,8 +102,8 @@ impl Resolved {
         };
         let of = |unit: BudgetUnit| {
             let all = budgets.iter().filter(|(_, (of, _))| *of == unit);
-            all.map(|((kind, number, _), (_, most))| (self.name_of(config, *kind, *number), *most))
-                .collect()
+            let name = |kind: u8, number| self.frame.payers.whose(kind.into(), number);
+            all.map(|((kind, number, _), (_, most))| (name(*kind, *number), *most)).collect()
         };
         Some(Replicas {
             count: plan.count,
@@ -114,16 +114,6 @@ impl Resolved {
             money: of(BudgetUnit::Usd),
             budget_tokens: of(BudgetUnit::Tokens),
         })
-    }
-
-    /// What a subject is called: by the router, by the scenario, or by its number.
-    fn name_of(&self, config: &Config, kind: u8, number: u32) -> String {
-        let known = &config.kinds()[usize::from(kind)];
-        let place = |first: u32| number.checked_sub(first).map(|place| place as usize);
-        let own = place(1).and_then(|place| known.named.get(place)).map(|s| s.name.clone());
-        let extra = || self.subjects.get(usize::from(kind))?.get(place(Kind::OTHERS)?).cloned();
-        let name = own.or_else(extra).unwrap_or_else(|| number.to_string());
-        format!("{}={name}", known.name)
     }
 
     /// What figures say of the response cache, from what the world's `log` says of it.
