@@ -102,6 +102,9 @@ pub trait Journal {
     fn call(&mut self, _now: Time, _call: &Call) {}
     /// The brain is started anew. From a snapshot it goes on as if nothing had happened.
     fn restart(&mut self, _now: Time, _restart: Restart) {}
+    /// The process that has this request is about to be started anew: its connections are cut,
+    /// of which the brain hears as if its client left.
+    fn cut(&mut self, _now: Time, _request: RequestId, _restart: Restart) {}
 }
 
 impl Journal for () {
@@ -133,6 +136,12 @@ impl<J: Journal> Journal for Option<J> {
             journal.restart(now, restart);
         }
     }
+
+    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+        if let Some(journal) = self {
+            journal.cut(now, request, restart);
+        }
+    }
 }
 
 impl<A: Journal, B: Journal> Journal for (A, B) {
@@ -154,6 +163,11 @@ impl<A: Journal, B: Journal> Journal for (A, B) {
     fn restart(&mut self, now: Time, restart: Restart) {
         self.0.restart(now, restart);
         self.1.restart(now, restart);
+    }
+
+    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+        self.0.cut(now, request, restart);
+        self.1.cut(now, request, restart);
     }
 }
 
@@ -188,6 +202,11 @@ impl<B: Brain, J: Journal> Driver<B, J> {
     /// Tells the journal that a user's call is over.
     pub fn call(&mut self, now: Time, call: &Call) {
         self.journal.call(now, call);
+    }
+
+    /// Tells the journal that a request is cut, since the brain is about to be started anew.
+    pub fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+        self.journal.cut(now, request, restart);
     }
 
     /// Starts the brain anew, with nothing in flight, and tells the journal.

@@ -119,13 +119,15 @@ impl<B: Brain, J: Journal> World<B, J> {
         } else if let Some(input) = self.net.next_ready() {
             Some(input)
         } else if let Some(restart) = self.net.restart {
-            let cut = self.net.cut.pop_front();
-            if cut.is_none() {
+            if let Some(request) = self.net.cut.pop_front() {
+                self.driver.cut(self.now, request, restart);
+                self.net.cancel(self.now, request)
+            } else {
                 self.net.restart = None;
                 self.driver.restart(self.now, restart);
                 self.wakeup = self.driver.brain().next_wakeup();
+                None
             }
-            cut.and_then(|request| self.net.cancel(self.now, request))
         } else if self.net.is_over() {
             return false;
         } else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use reports::{Breakdown, Expectation, Metric, Notables, RunFile, Selectors, Setting, Story};
-use router_core::{AttemptId, Call, Input, Journal, Output, RequestId, Time};
+use router_core::{AttemptId, Call, Input, Journal, Output, RequestId, Restart, Time};
 
 use crate::engine::{Heard, Stretch, Watch, fly, listen};
 use crate::exit::{Exit, Stop};
@@ -54,6 +54,10 @@ impl Journal for Each {
 
     fn call(&mut self, now: Time, call: &Call) {
         self.0.iter_mut().for_each(|one| one.call(now, call));
+    }
+
+    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+        self.0.iter_mut().for_each(|one| one.cut(now, request, restart));
     }
 }
 

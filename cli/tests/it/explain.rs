@@ -320,3 +320,22 @@ fn a_verdict_that_somebody_edited_is_five_and_is_not_shown() {
         }
     }
 }
+
+#[test]
+fn a_call_that_a_restart_cuts_is_told_so_wherever_it_is_explained() {
+    let restart = "[fault.deploy]\non = \"router\"\nat = \"90 s\"\nrestart = \"empty\"\n[expect]";
+    let rough = ROUGH.replace("[expect]", restart);
+    let desk = Desk::new().with("rough.toml", &rough).with("two.toml", TWO);
+    desk.seawall("run rough.toml -r two.toml").ended(1);
+    let list = desk.seawall("explain").ended(0).out;
+    let id = after(&list, "the first that a restart of the router cut");
+    let story = desk.seawall(id.strip_prefix("seawall ").expect("a command")).ended(0).out;
+    let anew = "1:30.000 ";
+    let line = story.lines().find(|line| line.trim_start().starts_with(anew));
+    let said = "the router is started anew, without what it knew: this call is cut";
+    assert!(line.is_some_and(|line| line.ends_with(said)), "{story}");
+    assert!(story.contains("the client's connection breaks, which is a 502 to it"), "{story}");
+    assert!(!story.contains("the client stops waiting"), "{story}");
+    let slow = desk.seawall("explain total.max").ended(0).out;
+    assert!(!slow.contains("whose client left"), "{slow}");
+}

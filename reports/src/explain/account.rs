@@ -6,7 +6,7 @@ use super::breakdown::{Breakdown, Ending, Found, Gather, Spent, Sums, Tail, beyo
 use super::say;
 use super::sums::{self, Measure, Part, Row};
 use super::telling::{Setting, dead, toll_name};
-use super::trail::{Toll, Verdict, Why};
+use super::trail::{Death, Toll, Verdict, Why};
 use crate::expect::Stat;
 use crate::page::{Ink, Page};
 use crate::words::{count, seconds};
@@ -243,22 +243,29 @@ pub(super) fn largest(
     rows
 }
 
-fn ending_name(config: &Config, ending: Ending) -> String {
+pub(super) fn ending_name(config: &Config, ending: Ending) -> String {
     let on = |id: DeploymentId| config.deployment(id).name.as_str();
     let verdict = |verdict: Option<Verdict>| match verdict {
         None => String::new(),
+        Some(Verdict::Cut) => ", then cut by a restart of the router".to_owned(),
         Some(Verdict::GaveUp(why)) => format!(": {}", say::gave_up_briefly(why)),
         Some(Verdict::Rejected) => ", then rejected: nobody could take it".to_owned(),
         Some(Verdict::Expired) => ", then its deadline passed".to_owned(),
         Some(Verdict::Cancelled) => ", then its client stopped waiting".to_owned(),
     };
     match ending {
+        Ending::After(Some((Death::Cut, id)), Some(Verdict::Cut)) => {
+            format!("{} on {}", dead(Death::Cut), on(id))
+        }
         Ending::After(Some((death, id)), said) => {
             let what = dead(death);
             format!("{what} on {}{}", on(id), verdict(said))
         }
         Ending::After(None, Some(Verdict::Rejected)) => "rejected: nobody could take it".to_owned(),
         Ending::After(None, Some(Verdict::Expired)) => "its deadline passed".to_owned(),
+        Ending::After(None, Some(Verdict::Cut)) => {
+            "no attempt, cut by a restart of the router".to_owned()
+        }
         Ending::After(None, said) => format!("no attempt{}", verdict(said)),
         Ending::Partial => "cut by the total timeout, what came was kept".to_owned(),
         Ending::Left => "its user left".to_owned(),

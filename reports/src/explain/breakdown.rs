@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use router_core::{
     Call, CallEnd, Config, DeploymentId, FailureKind, GroupId, Input, Journal, Output, Ratio,
-    RequestId, Span, Time,
+    RequestId, Restart, Span, Time,
 };
 
 use super::chains::Chains;
@@ -253,7 +253,7 @@ impl Breakdown {
             let Some((end, ..)) = leg.end else { continue };
             let death = leg.death();
             // What was dropped for others' sake says nothing of the deployment.
-            let judged = !matches!(death, Some(Death::Dropped(_) | Death::Outrun));
+            let judged = !matches!(death, Some(Death::Dropped(_) | Death::Outrun | Death::Cut));
             self.found.all += u64::from(judged);
             self.found.answered += u64::from(death.is_none());
             let until = match self.gather {
@@ -297,7 +297,7 @@ impl Breakdown {
                 None => Spent::Answers,
                 Some(Death::Failed(kind)) => Spent::Failed(kind),
                 Some(Death::Dropped(router_core::Abandon::Hedged) | Death::Outrun) => Spent::Hedged,
-                Some(Death::Dropped(_)) => Spent::Dropped,
+                Some(Death::Dropped(_) | Death::Cut) => Spent::Dropped,
             };
             let pico = self.config.deployment(leg.deployment).price.of(usage);
             add(&mut self.found.costs, (spent, leg.deployment), u128::from(pico));
@@ -420,6 +420,10 @@ impl Journal for Breakdown {
     fn output(&mut self, now: Time, output: &Output) {
         self.trails.output(now, output);
         self.moments.output(&self.config, now, output);
+    }
+
+    fn cut(&mut self, _: Time, request: RequestId, _: Restart) {
+        self.trails.cut(request);
     }
 
     fn call(&mut self, _: Time, call: &Call) {

@@ -117,6 +117,9 @@ fn steps(trail: &Trail, until: Time) -> Vec<(Link, Span)> {
             Piece::Client { from, until: end } if from < until => {
                 steps.push((Link::Client, end.min(until).since(from)));
             }
+            // What was cut says so itself.
+            Piece::Verdict(Verdict::Cut)
+                if matches!(steps.last(), Some((Link::Died(Death::Cut, _), _))) => {}
             Piece::Verdict(verdict) if won.is_none() => {
                 steps.push((Link::Ended(verdict), Span::ZERO))
             }
@@ -155,6 +158,7 @@ fn step(
             Verdict::GaveUp(why) => format!("gave up: {}", say::gave_up_briefly(why)),
             Verdict::Rejected => "rejected: nobody could take it".to_owned(),
             Verdict::Expired => "deadline passed".to_owned(),
+            Verdict::Cut => "cut by a restart of the router".to_owned(),
             Verdict::Cancelled => "client stopped waiting".to_owned(),
         },
         Link::Won(id) => format!("{} {won} {}", name(id), mean(ns)),

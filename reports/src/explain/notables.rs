@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use router_core::{
-    Call, CallEnd, Cause, Input, Journal, Observation, Outcome, Output, RequestId, Span, Time,
+    Call, CallEnd, Cause, Input, Journal, Observation, Outcome, Output, RequestId, Restart, Span,
+    Time,
 };
 
 use super::say;
@@ -30,6 +31,7 @@ pub struct Notables {
     left: Option<RequestId>,
     causes: BTreeMap<Cause, RequestId>,
     held: Option<RequestId>,
+    cut: Option<RequestId>,
     calls: u64,
 }
 
@@ -78,6 +80,7 @@ impl Notables {
             }
         }
         row("the first whose hedge was held back".to_owned(), self.held);
+        row("the first that a restart of the router cut".to_owned(), self.cut);
         columns(&mut page, &rows);
         page.gap();
         page.line(
@@ -135,6 +138,10 @@ impl Journal for Notables {
             }
             Output::Observe(_) | Output::Finish(..) | Output::Abandon(..) | Output::Commit(_) => {}
         }
+    }
+
+    fn cut(&mut self, _: Time, request: RequestId, _: Restart) {
+        self.cut.get_or_insert_with(|| request.call());
     }
 
     fn call(&mut self, _: Time, call: &Call) {

@@ -1,7 +1,8 @@
 //! Words of an explanation that stand in several places.
 
 use router_core::{
-    Abandon, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, RouterSpec, Span, Strategy, Time,
+    Abandon, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, Restart, RouterSpec, Span, Strategy,
+    Time,
 };
 
 use crate::blame::several;
@@ -74,6 +75,14 @@ pub(super) const fn dropped(why: Abandon) -> &'static str {
         Abandon::FirstToken => "no first token in time",
         Abandon::Idle => "stalled",
         Abandon::Total => "not whole in time",
+    }
+}
+
+/// What a router that is started anew begins with.
+pub(super) const fn anew(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Restored => "from a snapshot with all that it knew",
+        Restart::Empty => "without what it knew",
     }
 }
 

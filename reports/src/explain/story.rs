@@ -40,6 +40,8 @@ pub struct Story {
     /// Attempts that live: when each was dispatched, and whether a token came.
     pub(super) live: Vec<(AttemptId, Time)>,
     finished: Option<Time>,
+    /// Whether a restart of the router cuts its present try.
+    pub(super) cut: bool,
     pub(super) steps: Steps,
     /// How far each budget was used up when that was told last, up to the end of the call: by kind,
     /// number and place.
@@ -77,6 +79,7 @@ impl Story {
             struck: None,
             live: Vec::new(),
             finished: None,
+            cut: false,
             steps: Steps::default(),
             budgets: BTreeMap::new(),
             shared: None,
@@ -132,7 +135,7 @@ impl Story {
             let text = self.asked(now, request);
             self.line(now, 0, text);
         }
-        self.request = Some(*request);
+        (self.request, self.cut) = (Some(*request), false);
         self.steps.submitted(now);
         self.tried.clear();
         self.reasons.clear();
@@ -207,6 +210,9 @@ impl Story {
                 ) + &self.of_limit(*why)
             }
             Outcome::Expire => "its deadline passed: the client is told 504".to_owned(),
+            Outcome::Cancel if self.cut => {
+                "the client's connection breaks, which is a 502 to it".to_owned()
+            }
             Outcome::Cancel => "the router forgets it: its client left".to_owned(),
             // The rung said it.
             Outcome::Cached { .. } | Outcome::Static => return,
@@ -351,9 +357,20 @@ impl Journal for Story {
             Restart::Restored => {}
             Restart::Empty => self.whereabouts = Whereabouts::new(self.whereabouts.config.clone()),
         }
-        if self.request.is_some() && self.over.is_none() {
-            self.line(now, 0, "the router is started anew".to_owned());
+        // Of what is cut it was said.
+        let said = self.cut && self.finished == Some(now);
+        if self.request.is_some() && self.over.is_none() && !said {
+            self.line(now, 0, format!("the router is started anew, {}", say::anew(restart)));
         }
+    }
+
+    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+        if self.is_subject(request) {
+            let how = say::anew(restart);
+            self.line(now, 0, format!("the router is started anew, {how}: this call is cut"));
+            self.cut = true;
+        }
+        self.trails.cut(request);
     }
 
     fn input(&mut self, now: Time, input: &Input) {
@@ -378,7 +395,7 @@ impl Journal for Story {
                     self.heard = Some(*failure);
                 }
             }
-            Input::Cancel(request) if self.is_subject(*request) => {
+            Input::Cancel(request) if self.is_subject(*request) && !self.cut => {
                 self.line(now, 0, "the client stops waiting".to_owned());
             }
             Input::Upstream(..) | Input::Cancel(_) | Input::Tick => {}

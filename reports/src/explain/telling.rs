@@ -243,6 +243,7 @@ pub(super) const fn waited(why: Wait) -> &'static str {
 pub(super) fn dead(death: Death) -> String {
     match death {
         Death::Failed(kind) => say::a(kind),
+        Death::Cut => "an attempt cut by a restart of the router".to_owned(),
         Death::Dropped(Abandon::Hedged) | Death::Outrun => "an outrun attempt".to_owned(),
         Death::Dropped(Abandon::Cancel) => "an attempt whose client left".to_owned(),
         Death::Dropped(Abandon::Deadline) => "an attempt cut by the deadline".to_owned(),

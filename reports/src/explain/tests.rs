@@ -16,6 +16,7 @@ use super::{Setting, Story};
 use crate::sample;
 
 mod outages;
+mod restarts;
 mod steps;
 
 const CHAT: GroupId = GroupId::at(0);

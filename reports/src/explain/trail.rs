@@ -17,6 +17,8 @@ pub(super) struct Trail {
     group: Option<GroupId>,
     /// When the latest try ended.
     finished: Option<Time>,
+    /// Whether a restart of the router cuts the present try.
+    cut: bool,
 }
 
 /// A piece of it.
@@ -51,6 +53,8 @@ pub(super) enum Verdict {
     Rejected,
     Expired,
     Cancelled,
+    /// A restart of the router cut it.
+    Cut,
 }
 
 /// An attempt.
@@ -63,6 +67,8 @@ pub(super) struct Leg {
     pub(super) connected: Option<Time>,
     pub(super) committed: Option<Time>,
     pub(super) end: Option<(Time, End, Usage)>,
+    /// Whether a restart of the router ended it.
+    cut: bool,
 }
 
 /// What led to an attempt.
@@ -100,12 +106,15 @@ pub(super) enum Death {
     Dropped(Abandon),
     /// It was still under way when another had answered.
     Outrun,
+    /// A restart of the router ended it.
+    Cut,
 }
 
 impl Leg {
     /// How it ended, if it did not answer.
     pub(super) fn death(&self) -> Option<Death> {
         match self.end {
+            Some((_, End::Abandoned(Abandon::Cancel), _)) if self.cut => Some(Death::Cut),
             Some((_, End::Failed(kind), _)) => Some(Death::Failed(kind)),
             Some((_, End::Abandoned(why), _)) => Some(Death::Dropped(why)),
             Some((_, End::Answered, _)) => None,
@@ -225,7 +234,7 @@ impl Trail {
         if let Some(from) = self.finished.take() {
             self.pieces.push(Piece::Client { from, until: now });
         }
-        (self.after, self.group) = (None, None);
+        (self.after, self.group, self.cut) = (None, None, false);
     }
 
     fn dispatched(&mut self, now: Time, dispatch: &Dispatch) {
@@ -249,6 +258,7 @@ impl Trail {
             connected: None,
             committed: None,
             end: None,
+            cut: false,
         }));
     }
 
@@ -258,6 +268,7 @@ impl Trail {
         let verdict = match outcome {
             Outcome::Reject(_) => Verdict::Rejected,
             Outcome::Expire => Verdict::Expired,
+            Outcome::Cancel if self.cut => Verdict::Cut,
             Outcome::Cancel => Verdict::Cancelled,
             // `GaveUp` said why before.
             Outcome::Serve(..) | Outcome::Partial(..) | Outcome::Exhaust(_) => return,
@@ -340,8 +351,9 @@ impl Trails {
         match *observation {
             Observation::Ended { attempt, deployment, end, usage, .. } => {
                 let Some(trail) = self.of(attempt.request) else { return };
+                let cut = trail.cut;
                 if let Some(leg) = trail.leg(attempt) {
-                    leg.end = Some((now, end, usage));
+                    (leg.end, leg.cut) = (Some((now, end, usage)), cut);
                 }
                 if let End::Failed(kind) = end {
                     trail.after = Some((deployment, kind));
@@ -385,6 +397,13 @@ impl Trails {
             | Observation::Late { .. }
             | Observation::Drained { .. }
             | Observation::Misfit => {}
+        }
+    }
+
+    /// A restart of the router is about to cut a request.
+    pub(super) fn cut(&mut self, request: RequestId) {
+        if let Some(trail) = self.of(request) {
+            trail.cut = true;
         }
     }
 

@@ -213,6 +213,10 @@ impl Story {
                 self.tried.push((group, deployment, what.clone()));
                 format!("{ordinal}{what} after {took}{after}{asked}{told}{cost}")
             }
+            End::Abandoned(_) if self.cut => {
+                self.tried.push((group, deployment, "cut by a restart".to_owned()));
+                format!("{ordinal}cut after {took}{cost}")
+            }
             End::Abandoned(why) => {
                 let why = say::dropped(why);
                 self.tried.push((group, deployment, why.to_owned()));
