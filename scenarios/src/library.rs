@@ -121,7 +121,7 @@ macro_rules! closed_form {
     };
 }
 
-const CLOSED_FORMS: [ClosedForm; 20] = [
+const CLOSED_FORMS: [ClosedForm; 22] = [
     closed_form!("mm1", "bare"),
     closed_form!("mm10", "bare"),
     closed_form!("erlang-b", "bare"),
@@ -129,6 +129,8 @@ const CLOSED_FORMS: [ClosedForm; 20] = [
     closed_form!("fixed-window", "bare"),
     closed_form!("subject-rates", "subjects"),
     closed_form!("subject-places", "subjects"),
+    closed_form!("queue-full", "queue-full"),
+    closed_form!("queue-classes", "queue-classes"),
     closed_form!("attempts", "attempts"),
     closed_form!("two-choices", "two-choices"),
     closed_form!("retries-150", "retries"),

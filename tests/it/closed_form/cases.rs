@@ -47,7 +47,7 @@ pub(super) enum Unit {
 
 /// Every case.
 pub(super) fn all() -> Vec<Case> {
-    [queues(), limits(), retries(), hedges(), cooldowns(), breakers(), trips()]
+    [queues(), limits(), waits(), retries(), hedges(), cooldowns(), breakers(), trips()]
         .into_iter()
         .flatten()
         .collect()
@@ -102,6 +102,28 @@ fn limits() -> Vec<Case> {
                 "Erlang B, by share of the calls",
             )
             .percent(places, lost),
+    ]
+}
+
+fn waits() -> Vec<Case> {
+    let (refused, wait) = theory::full_queue(10, 10, 10.0);
+    vec![
+        case("queue-full", 0)
+            .shows(
+                "10 servers and 10 places in the router's queue, 10 Erlangs: refused",
+                "M/M/10/20",
+            )
+            .percent(refused, lost)
+            .shows("the same: mean time in the system of the others", "M/M/10/20")
+            .millis(100.0 * (1.0 + wait), mean_total_ms),
+        case("queue-classes", 0)
+            .shows(
+                "M/M/1 at 0.6, a third urgent: mean wait of the urgent",
+                "Cobham: `R / (1 - 0.2)`",
+            )
+            .millis(75.0, |part| mean_wait_ms(part, 0))
+            .shows("the same: of the others", "Cobham: `R / ((1 - 0.2) (1 - 0.6))`")
+            .millis(187.5, |part| mean_wait_ms(part, 1)),
     ]
 }
 
@@ -235,6 +257,12 @@ fn ratio(part: u64, whole: u64) -> f64 {
 fn mean_total_ms(part: &Part) -> f64 {
     let total = &part.figures.whole.calls.total;
     total.sum_ns() as f64 / total.count() as f64 / 1e6
+}
+
+/// Of all of a class, those who did not wait included.
+fn mean_wait_ms(part: &Part, class: u8) -> f64 {
+    let class = part.figures.whole.calls.in_class(Some(class));
+    class.wait.sum_ns() as f64 / class.submissions as f64 / 1e6
 }
 
 fn steady_total_ms(part: &Part) -> f64 {

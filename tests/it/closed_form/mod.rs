@@ -123,6 +123,8 @@ each_holds! {
     a_fixed_window_refuses_as_many_as_it_must: "fixed-window",
     a_token_bucket_for_each_subject_refuses_as_many_as_it_must: "subject-rates",
     places_for_each_subject_refuse_as_many_as_they_must: "subject-places",
+    a_full_queue_refuses_as_many_as_it_must: "queue-full",
+    the_urgent_wait_as_much_less_as_they_must: "queue-classes",
     attempts_are_as_many_as_their_failures_make_them: "attempts",
     retries_for_a_quota_meet_their_fixed_point_at_150: "retries-150",
     retries_for_a_quota_meet_their_fixed_point_at_100: "retries-100",

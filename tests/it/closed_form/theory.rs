@@ -14,6 +14,18 @@ pub(super) fn erlang_c(servers: u32, load: f64) -> f64 {
     b / (1.0 - rho + rho * b)
 }
 
+/// Kleinrock, 3.5, cut off at the last place: what share of `load` Erlangs is refused by so many
+/// servers and places to wait, and how many service times the others wait on average.
+pub(super) fn full_queue(servers: u32, places: u32, load: f64) -> (f64, f64) {
+    let weight = |n: &u32| -> f64 { (1..=*n).map(|k| load / f64::from(k.min(servers))).product() };
+    let weights: Vec<f64> = (0..=servers + places).map(|n| weight(&n)).collect();
+    let all: f64 = weights.iter().sum();
+    let refused = weights[weights.len() - 1] / all;
+    let waiting = (0..=places).map(|n| f64::from(n) * weights[(servers + n) as usize] / all);
+    // Little's law, of those that get in.
+    (refused, waiting.sum::<f64>() / (load * (1.0 - refused)))
+}
+
 /// The share that M/D/1 with so many places loses, from its embedded Markov chain.
 pub(super) fn md1_loss(load: f64, places: usize) -> f64 {
     // Arrivals within one service, by number.
