@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use router_core::{
-    AttemptId, Brain, Cause, Config, DeploymentSpec, Dispatch, Failure, FailureKind, GroupSpec,
-    Input, MemberSpec, Observation, Outcome, Output, Reason, Request, RequestId, Router, Seed,
-    Span, Spec, Time, Upstream, Usage,
+    AttemptId, Auditor, Brain, Cause, Config, DeploymentSpec, Dispatch, Failure, FailureKind,
+    GroupSpec, Input, Journal, MemberSpec, Observation, Outcome, Output, Reason, Request,
+    RequestId, Restart, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
 use scenarios::library;
 use scenarios::resolve::{Fleet, Override, Resolved, resolve};
@@ -113,13 +113,26 @@ pub fn retry_after(kind: FailureKind, status: u16, seconds: u64) -> Failure {
     Failure { retry_after: Some(Span::from_secs(seconds)), ..Failure::new(kind, status) }
 }
 
-/// A router, and all it has done.
+/// A router, all it has done, and a second opinion on it: a stage that is dropped panics if an
+/// invariant was broken.
 pub struct Stage {
     /// The router.
     pub router: Router,
     /// Every output since the start, with its instant.
     pub log: Vec<(Time, Output)>,
+    /// What holds the router against the invariants; a test that knows better takes it away.
+    pub auditor: Option<Auditor>,
     now: Time,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(auditor) = self.auditor.as_mut().filter(|_| !std::thread::panicking()) {
+            auditor.settle();
+            let violations = auditor.violations();
+            assert!(violations.is_empty(), "{violations:#?}");
+        }
+    }
 }
 
 impl Stage {
@@ -129,8 +142,10 @@ impl Stage {
     /// If the specification is wrong.
     pub fn new(spec: &Spec) -> Self {
         let config = Arc::new(Config::new(spec).expect("the test's configuration is valid"));
-        let router = Router::new(config, Seed::from_u64(7), Time::ZERO);
-        Self { router, log: Vec::new(), now: Time::ZERO }
+        let seed = Seed::from_u64(7);
+        let auditor = Auditor::new(Arc::clone(&config), Time::ZERO).with_seed(seed);
+        let router = Router::new(config, seed, Time::ZERO);
+        Self { router, log: Vec::new(), auditor: Some(auditor), now: Time::ZERO }
     }
 
     /// Feeds one input at `now`, after waking the router as often as it asked for before, and
@@ -141,10 +156,27 @@ impl Stage {
     }
 
     fn raw(&mut self, now: Time, input: Input) -> Vec<Output> {
+        // A step may be written down to be earlier than where the last one ended.
+        let now = now.max(self.now);
         self.now = now;
+        let mut auditor = self.auditor.as_mut();
+        if let Some(auditor) = &mut auditor {
+            auditor.input(now, &input);
+        }
         let outputs: Vec<Output> = self.router.handle(now, input).collect();
+        if let Some(auditor) = auditor {
+            outputs.iter().for_each(|output| auditor.output(now, output));
+        }
         self.log.extend(outputs.iter().map(|output| (now, *output)));
         outputs
+    }
+
+    /// The router is started anew.
+    pub fn restart(&mut self, now: Time, restart: Restart) {
+        self.router.restart(now, restart);
+        if let Some(auditor) = &mut self.auditor {
+            auditor.restart(now, restart);
+        }
     }
 
     fn run_to(&mut self, now: Time, inclusive: bool) {

@@ -238,7 +238,7 @@ fn decided(spec: &Spec, scripts: [&[Beat]; 2]) -> Vec<(Time, Output)> {
         });
     }
     play.run_to(Time::MAX);
-    let log = play.stage.log.into_iter();
+    let log = play.stage.log.iter().copied();
     log.filter(|(_, output)| request_of(output).is_some_and(|id| id.sequence() < OTHER)).collect()
 }
 

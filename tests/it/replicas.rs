@@ -154,13 +154,10 @@ fn a_rate_binds_what_all_replicas_send_for_somebody_without_a_name() {
 
 #[test]
 fn one_of_four_that_restarts_in_mid_period_overspends_nothing() {
-    let restored = |stage: &Stage, spec: &Spec| {
-        let config = std::sync::Arc::clone(stage.router.config());
+    let restore = |stage: &mut Stage| {
+        let (text, config) = (stage.router.snapshot(), stage.router.config().clone());
         let seed = Seed::from_u64(7);
-        let router = Router::restore(config, seed, &stage.router.snapshot()).expect("just written");
-        let mut stage = Stage::new(spec);
-        stage.router = router;
-        stage
+        stage.router = Router::restore(config, seed, &text).expect("just written");
     };
     for on_outage in [OnOutage::Closed, OnOutage::Share] {
         let spec = shared(4, 40_000, on_outage);
@@ -170,7 +167,7 @@ fn one_of_four_that_restarts_in_mid_period_overspends_nothing() {
         assert_eq!(before, 24_000);
         match on_outage {
             OnOutage::Closed => fleet.restart(2, ms(30_000)),
-            OnOutage::Share | OnOutage::Open => fleet.stages[2] = restored(&fleet.stages[2], &spec),
+            OnOutage::Share | OnOutage::Open => restore(&mut fleet.stages[2]),
         }
         fleet.publish(ms(30_000));
         let after = fleet.spends(ms(30_001), 400, true);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use router_core::{
-    BreakerMode, ClassRest, Config, Counter, Failure, FailureKind, Input, Load, Purpose, Ratio,
-    RestAfter, Seed, Span, Spec, Strategy,
+    BreakerMode, BreakerSpec, ClassRest, Config, Counter, Failure, FailureKind, Input, Load,
+    Purpose, Ratio, RestAfter, Seed, Span, Spec, Strategy,
 };
 use tests::stage::{Stage, ms, retry_after, sent};
 
@@ -221,4 +221,75 @@ fn the_lesser_of_two_is_that_for_its_weight() {
     (0..400).for_each(|_| play.submit(ms(0), |_| {}));
     let counts = play.sent(0, 1);
     assert!(counts[0].abs_diff(300) <= 2, "{counts:?}");
+}
+
+/// How many of the next requests in a row go to others than `first`, each answered at once.
+fn passed_over(stage: &mut Stage, at: u64, from: u64, first: usize) -> usize {
+    let next = (from..from + 1_000).map(|n| {
+        let (chosen, _) = sent(&stage.submit(ms(at), n)).expect("somebody is there");
+        stage.complete(ms(at), n, 1, 1);
+        chosen
+    });
+    next.take_while(|chosen| *chosen != first).count()
+}
+
+#[test]
+fn whoever_serves_for_all_others_lends_a_hundred_selections() {
+    let mut spec = chosen_by(Strategy::Weighted { catch_up: true }, &[1, 1, 1]);
+    spec.groups[0].ejected_max = Ratio::ONE;
+    let mut stage = Stage::new(&spec);
+    stage.submit(ms(0), 1);
+    for attempt in 1..=2 {
+        stage.fail(ms(0), 1, attempt, retry_after(FailureKind::RateLimit, 429, 100));
+    }
+    stage.complete(ms(0), 1, 3, 1);
+    let served: Vec<usize> = stage.dispatches().iter().map(|(_, d)| d.deployment.index()).collect();
+    (10..2_010).for_each(|n| {
+        let (only, _) = sent(&stage.submit(ms(1), n)).expect("somebody is there");
+        assert_eq!(only, served[2]);
+        stage.complete(ms(1), n, 1, 1);
+    });
+    // It owes a hundred rounds of three, of which each selection pays back one.
+    let before = passed_over(&mut stage, 100_001, 3_000, served[2]);
+    assert!((297..=303).contains(&before), "{before}");
+}
+
+/// What was owed to a member while its breaker was open would be a burst on what has just recovered.
+#[test]
+fn whoever_ramps_up_is_owed_one_selection_at_most() {
+    let mut spec = chosen_by(Strategy::Weighted { catch_up: true }, &[1, 1]);
+    spec.router.attempts = 1;
+    spec.groups[0].cooldown.enabled = false;
+    spec.groups[0].breaker =
+        Some(BreakerSpec { consecutive: 3, jitter: Ratio::ZERO, ..BreakerSpec::default() });
+    let mut stage = Stage::new(&spec);
+    let mut failures = 0;
+    for n in 1.. {
+        let (chosen, _) = sent(&stage.submit(ms(0), n)).expect("somebody is there");
+        if chosen == 0 {
+            stage.crash(ms(0), n, 1);
+            failures += 1;
+        } else {
+            stage.complete(ms(0), n, 1, 1);
+        }
+        if failures == 3 {
+            break;
+        }
+    }
+    let mut next = 100;
+    let mut turns = |stage: &mut Stage, at, requests: u64| -> usize {
+        next += requests;
+        let to = |n| {
+            let (chosen, _) = sent(&stage.submit(ms(at), n)).expect("somebody is there");
+            stage.complete(ms(at), n, 1, 1);
+            chosen
+        };
+        (next - requests..next).map(to).filter(|chosen| *chosen == 0).count()
+    };
+    assert_eq!(turns(&mut stage, 1_000, 60), 0, "it is open");
+    // Three probes, and what chance adds at the beginning of its ramp.
+    let first = turns(&mut stage, 10_500, 40);
+    assert!((3..=8).contains(&first), "{first}");
+    let whole = turns(&mut stage, 41_000, 100);
+    assert!((49..=52).contains(&whole), "{whole}");
 }

@@ -421,7 +421,7 @@ fn a_restart_that_forgets_all_moves_no_period() {
     let mut stage = Stage::new(&spec);
     assert!(passes(&mut stage, ms(0), 1, 1_000));
     stage.complete(ms(1), 1, 1, 900);
-    router_core::Brain::restart(&mut stage.router, ms(50_000), router_core::Restart::Empty);
+    stage.restart(ms(50_000), router_core::Restart::Empty);
     assert!(passes(&mut stage, ms(50_001), 2, 1_000), "it knows of nothing");
     stage.complete(ms(50_002), 2, 1, 900);
     // A file says nothing of when periods began; the router that runs goes on with what it knows.

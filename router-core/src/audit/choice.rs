@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::able::Able;
-use super::flight::{Attempt, Failed, Flight};
+use super::flight::{Attempt, Failed, Flight, Selected};
 use super::health::{Place, enforced};
 use super::limits::Take;
 use super::{Answer, Auditor, Invariant, accounts, limits, payer};
@@ -35,8 +35,9 @@ impl Auditor {
             self.premise(Invariant::RetryBudget);
             self.budget.retry(&config, at);
         }
-        let Some(flight) = self.flights.get(&id.request) else { return };
         let Dispatch { group, deployment, key, .. } = dispatch;
+        let (mut owed, mut settled) = (self.credits.take(&config, group), None);
+        let Some(flight) = self.flights.get(&id.request) else { return };
         let members = &config.group(group).members;
         let member = members.iter().position(|m| m.deployment == deployment);
         let place = Place { group, member: member.unwrap_or(usize::MAX), deployment, key };
@@ -59,7 +60,9 @@ impl Auditor {
                     .or_else(|| self.unaffordable(flight, choice))
                     .or_else(|| self.misnamed(flight, choice))
                     .or_else(|| {
+                        settled = owed.take();
                         let chosen = self.chosen(flight, &choice);
+                        let chosen = chosen.or_else(|| self.is_owed(flight, &choice, &mut settled));
                         judged = chosen.is_some();
                         let detail = chosen?.err()?;
                         Some((Invariant::Chosen, format!("{id}: {detail}")))
@@ -73,6 +76,7 @@ impl Auditor {
         if judged {
             self.premise(Invariant::Chosen);
         }
+        self.credits.put(&config, group, settled);
         self.start(&config, dispatch, place);
     }
 
@@ -311,7 +315,7 @@ impl Auditor {
         if flight.told_rung.is_some_and(|rung| Some(rung) != down) {
             return Some((Invariant::ClaimsHold, format!("{id}: another rung was told of")));
         }
-        let (told, deployment, eligible) = flight.selected?;
+        let Selected { group: told, deployment, eligible, .. } = flight.selected?;
         if (told, deployment) != (place.group, place.deployment) {
             return Some((Invariant::ClaimsHold, format!("{id}: another was selected")));
         }

@@ -1,7 +1,6 @@
 //! Whom a strategy chooses among the eligible.
 //!
-//! Judged are all strategies but `weighted` with `catch_up`, whose choice depends on every one
-//! before. What chance decides (a draw by weight, a tie, which two of many) is judged if the
+//! What `weighted` with `catch_up` owes to whom is kept elsewhere. What chance decides (a draw by weight, a tie, which two of many) is judged if the
 //! auditor knows the router's seed; if not, only what no draw can lead to: of two, the busier is
 //! never chosen, so nobody is who is busier than each of the others. Where roundings or an
 //! estimate leave open who is better, either may be chosen.
@@ -12,7 +11,7 @@ use alloc::vec::Vec;
 
 use super::choice::Choice;
 use super::expect::{Ask, Range, Until};
-use super::flight::Flight;
+use super::flight::{Flight, Selected};
 use super::{Answer, Auditor, limits};
 use crate::{Counter, DeploymentId, GroupId, Load, Purpose, Seed, Strategy, Usage};
 
@@ -46,32 +45,28 @@ impl Cost {
 
 /// A choice among several.
 #[derive(Clone, Copy, Debug)]
-struct Field<'a> {
-    flight: &'a Flight,
-    group: GroupId,
-    eligible: u64,
-    chosen: usize,
+pub(super) struct Field<'a> {
+    pub(super) flight: &'a Flight,
+    pub(super) group: GroupId,
+    pub(super) eligible: u64,
+    pub(super) chosen: usize,
 }
 
 /// How ties are broken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Ties {
+pub(super) enum Ties {
     Alike,
     ByWeight,
 }
 
 /// Whether a choice is right, and what is wrong with it; `None` if that cannot be judged.
-type Judged = Option<Result<(), String>>;
+pub(super) type Judged = Option<Result<(), String>>;
 
 impl Auditor {
     /// Whether the strategy chooses this member.
     pub(super) fn chosen(&self, flight: &Flight, choice: &Choice) -> Judged {
-        let (group, chosen) = (choice.place.group, choice.place.member);
-        let eligible = match flight.selected {
-            Some((told, _, eligible)) if told == group => eligible,
-            Some(_) | None => self.eligible(flight, group)?,
-        };
-        let field = Field { flight, group, eligible, chosen };
+        let field = self.field(flight, choice)?;
+        let Field { group, eligible, chosen, .. } = field;
         let others = eligible & !(1 << chosen);
         if eligible == others {
             return Some(Err(field.said("is not among those that it may be")));
@@ -81,6 +76,7 @@ impl Auditor {
         }
         match self.config.group(group).strategy {
             Strategy::Weighted { catch_up: false } => self.is_drawn(field, Ties::ByWeight),
+            // Its books are looked into.
             Strategy::Weighted { catch_up: true } => None,
             Strategy::Sticky if flight.request.affinity == 0 => {
                 self.is_drawn(field, Ties::ByWeight)
@@ -97,6 +93,16 @@ impl Auditor {
             | Strategy::Usage
             | Strategy::Cost) => self.is_best(self.sound(field), strategy),
         }
+    }
+
+    /// Among whom a member was chosen, if that is known.
+    pub(super) fn field<'a>(&self, flight: &'a Flight, choice: &Choice) -> Option<Field<'a>> {
+        let (group, chosen) = (choice.place.group, choice.place.member);
+        let eligible = match flight.selected {
+            Some(Selected { group: told, eligible, .. }) if told == group => eligible,
+            Some(_) | None => self.eligible(flight, group)?,
+        };
+        Some(Field { flight, group, eligible, chosen })
     }
 
     /// Whether a strategy that looks at load chooses so.
@@ -166,7 +172,7 @@ impl Auditor {
     }
 
     /// A member's weight, in 1024ths; less while its breaker's share ramps up.
-    fn share(&self, field: Field<'_>, member: usize) -> u64 {
+    pub(super) fn share(&self, field: Field<'_>, member: usize) -> u64 {
         let group = self.config.group(field.group);
         let weight = u64::from(group.members[member].weight.max(1));
         weight * self.health.ramp(group, field.group, member, field.flight.at)
@@ -196,7 +202,7 @@ impl Auditor {
     }
 
     /// Whether chance, if it is known, decides so.
-    fn is_drawn(&self, field: Field<'_>, ties: Ties) -> Judged {
+    pub(super) fn is_drawn(&self, field: Field<'_>, ties: Ties) -> Judged {
         let drawn = self.draw(field, field.eligible, ties, FIRST)?;
         Some(if drawn == field.chosen { Ok(()) } else { Err(field.lost(drawn, "the draw")) })
     }
@@ -389,13 +395,13 @@ impl Field<'_> {
         format!("member {} of {:b} {what}", self.chosen, self.eligible)
     }
 
-    fn lost(&self, to: usize, by: &str) -> String {
+    pub(super) fn lost(&self, to: usize, by: &str) -> String {
         self.said(&format!("is chosen, though {by} falls on member {to}"))
     }
 }
 
 /// The members of a mask.
-fn bits(mask: u64) -> impl Iterator<Item = usize> + Clone {
+pub(super) fn bits(mask: u64) -> impl Iterator<Item = usize> + Clone {
     (0..64).filter(move |member| mask & 1 << member != 0)
 }
 

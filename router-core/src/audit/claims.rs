@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::flight::{Flight, billed};
+use super::flight::{Flight, Scan, Selected, billed};
+use super::smooth::passes;
 use super::{Answer, Auditor, Invariant};
 use crate::{AttemptId, GroupId, Observation, Reason, RequestId, Span, Time};
 
@@ -16,7 +17,9 @@ impl Auditor {
             }
             Observation::Selected { attempt, group, deployment, eligible } => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.selected = Some((group, deployment, eligible));
+                    let scan = flight.scan.filter(|scan| scan.group == group);
+                    let held_up = scan.map_or(0, |scan| scan.held_up);
+                    flight.selected = Some(Selected { group, deployment, eligible, held_up });
                 }
                 self.accounted(attempt, group, eligible)
             }
@@ -126,8 +129,11 @@ impl Auditor {
     ) -> Option<String> {
         self.premise(Invariant::WorkConservation);
         let flight = self.flights.get_mut(&id.request)?;
-        let (_, told) = flight.scan.filter(|(last, _)| *last == group).unwrap_or((group, 0));
-        flight.scan = Some((group, told | mask));
+        let scan = flight.scan.filter(|scan| scan.group == group);
+        let scan = scan.unwrap_or(Scan { group, told: 0, held_up: 0 });
+        let (told, passing) = (scan.told, if passes(reason) { mask } else { 0 });
+        let held_up = scan.held_up | passing;
+        flight.scan = Some(Scan { group, told: told | mask, held_up });
         if reason == Reason::Budget {
             self.dear = Some((id.request, group, mask));
         }
@@ -188,8 +194,8 @@ impl Auditor {
     /// Every member of a group is either eligible or excluded for some reason.
     fn accounted(&mut self, id: AttemptId, group: GroupId, eligible: u64) -> Option<String> {
         let flight = self.flights.get_mut(&id.request)?;
-        let excluded = flight.scan.take().filter(|(last, _)| *last == group);
-        let excluded = excluded.map_or(0, |(_, mask)| mask);
+        let excluded = flight.scan.take().filter(|scan| scan.group == group);
+        let excluded = excluded.map_or(0, |scan| scan.told);
         let everybody = self.config.group(group).present;
         let name = &self.config.group(group).name;
         // Of those eligible, a hedge goes only to some.

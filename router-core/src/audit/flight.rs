@@ -202,14 +202,30 @@ pub(super) struct Flight {
     pub(super) since: Time,
     /// Whether that was the end of a wait.
     pub(super) woken: bool,
-    /// The choice being told: its group and whom it excludes, and whom it took of
-    /// which members.
-    pub(super) scan: Option<(GroupId, u64)>,
-    pub(super) selected: Option<(GroupId, DeploymentId, u64)>,
+    /// The choice being told: whom it excludes, and whom it took of which members.
+    pub(super) scan: Option<Scan>,
+    pub(super) selected: Option<Selected>,
     /// When its timeouts were last changed: what a change has moved into the past is due then.
     floor: Time,
     /// Under which instant it stands in the auditor's list of deadlines.
     pub(super) listed: Time,
+}
+
+/// Whom a choice in a group is told to exclude, and for what passes by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan {
+    pub(super) group: GroupId,
+    pub(super) told: u64,
+    pub(super) held_up: u64,
+}
+
+/// Whom it took of which members, and whom it excluded for what passes by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selected {
+    pub(super) group: GroupId,
+    pub(super) deployment: DeploymentId,
+    pub(super) eligible: u64,
+    pub(super) held_up: u64,
 }
 
 impl Flight {

@@ -33,6 +33,7 @@ mod payer;
 mod queue;
 mod rest;
 mod revised;
+mod smooth;
 #[cfg(test)]
 mod stories;
 mod surrender;
@@ -62,6 +63,7 @@ use hedge::Hedges;
 use limits::{Limits, Take};
 use queue::Queues;
 use revised::Survivors;
+use smooth::Credits;
 
 /// What the books say of a question: a random end or a rounding may leave it open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -163,6 +165,7 @@ pub struct Auditor {
     /// What the router draws its choices from, if that is known.
     draws: Option<Key>,
     queues: Queues,
+    credits: Credits,
     budget: Budget,
     abandoned: VecDeque<Abandoned>,
     violations: Vec<Violation>,
@@ -198,6 +201,7 @@ impl Auditor {
             hedges: Hedges::new(&config),
             expected: Expectations::new(&config),
             draws: None,
+            credits: Credits::new(&config),
             queues: Queues::new(&config),
             budget: Budget::new(start),
             abandoned: VecDeque::new(),

@@ -44,6 +44,7 @@ impl Auditor {
         self.health.reconfigure(now, &last, &config);
         self.adaptive.reconfigure(now, &config, |of| self.limits.in_flight(of));
         self.expected.reconfigure(&config);
+        self.credits.reconfigure(&last, &config);
         self.hedges.reconfigure(&config);
         if last.router().retry_budget.window != config.router().retry_budget.window {
             self.budget = Budget::new(self.start);

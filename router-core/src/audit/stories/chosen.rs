@@ -370,3 +370,26 @@ fn a_peers_rest_that_was_asked_for_holds_in_panic_and_no_longer_than_ours_would(
     assert_eq!(run(false, 59, Cause::Primary), [Invariant::OnlyEligible]);
     assert_eq!(run(false, 60, Cause::Primary), []);
 }
+
+#[test]
+fn weights_that_hold_over_time_choose_whom_most_is_owed() {
+    let mut spec = choosing(Strategy::Weighted { catch_up: true });
+    spec.groups[0].members[0].weight = 3;
+    let after = |calls: &[usize]| {
+        let make = || {
+            let mut scene = Scene::new(&spec);
+            for (id, to) in calls.iter().enumerate() {
+                scene.begins(id as u64, *to);
+            }
+            scene
+        };
+        allowed(make, next())
+    };
+    // 3:1:1, which sums to five.
+    assert_eq!(after(&[]), [0]);
+    assert_eq!(after(&[0]), [1, 2], "the seed is not known, so either");
+    assert_eq!(after(&[0, 1]), [0]);
+    assert_eq!(after(&[0, 1, 0]), [2]);
+    assert_eq!(after(&[0, 1, 0, 2]), [0]);
+    assert_eq!(after(&[0, 1, 0, 2, 0]), [0], "and around again");
+}
