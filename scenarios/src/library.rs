@@ -56,7 +56,7 @@ macro_rules! lesson {
     };
 }
 
-const LESSONS: [Lesson; 18] = [
+const LESSONS: [Lesson; 19] = [
     lesson!("timeout-blow-up"),
     lesson!("gray-streams"),
     lesson!("retry-storm"),
@@ -75,9 +75,10 @@ const LESSONS: [Lesson; 18] = [
     lesson!("fixed-window-herd"),
     lesson!("cache-flush"),
     lesson!("spend-runaway"),
+    lesson!("noisy-tenant"),
 ];
 
-const SCENARIOS: [Entry; 25] = [
+const SCENARIOS: [Entry; 26] = [
     entry("viral-spike", include_str!("../library/viral-spike.toml")),
     entry("primary-outage", include_str!("../library/primary-outage.toml")),
     entry("rate-limit-storm", include_str!("../library/rate-limit-storm.toml")),
@@ -99,6 +100,7 @@ const SCENARIOS: [Entry; 25] = [
     LESSONS[15].scenario,
     LESSONS[16].scenario,
     LESSONS[17].scenario,
+    LESSONS[18].scenario,
     entry("azure-conversation", include_str!("../library/azure-conversation.toml")),
     entry("healthy-baseline", include_str!("../library/healthy-baseline.toml")),
     entry("max-tokens-tax", include_str!("../library/max-tokens-tax.toml")),
@@ -152,7 +154,7 @@ pub const fn scenarios() -> &'static [Entry] {
 }
 
 /// The scenarios that come with two routers of their own, in the same order.
-pub const fn lessons() -> [Lesson; 18] {
+pub const fn lessons() -> [Lesson; 19] {
     LESSONS
 }
 

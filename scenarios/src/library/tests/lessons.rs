@@ -423,3 +423,24 @@ fn a_budget_ends_a_loop_to_the_cent_and_a_limit_leaves_room_for_the_others() {
     let sum = money("cost.total {feature=chat}") + money("cost.total {feature=agent}");
     assert!((sum - money("cost.total")).abs() < 1e-9, "{sum}");
 }
+
+#[test]
+fn taking_turns_costs_whoever_sends_most_what_the_others_need() {
+    let (with, without) = (cured("noisy-tenant"), careless("noisy-tenant"));
+    for org in ["acme", "globex", "initech"] {
+        let answered = format!("success.rate {{org={org}, during=spike}}");
+        assert_eq!(with.measure(&answered), 1.0, "{org}");
+        assert!(without.measure(&answered) < 0.3, "{org}");
+    }
+    // Fifty calls a second are done either way: what it gets is what is left.
+    let job = |run: &Run| run.measure("success.rate {org=loop, during=spike}") * 200.0;
+    assert!((job(&with) - (50.0 - 15.0)).abs() < 5.0, "{}", job(&with));
+    let all = |run: &Run| run.measure("success.rate");
+    assert!((all(&with) / all(&without) - 1.0).abs() < 0.02, "{} {}", all(&with), all(&without));
+    // A heavier weight is worth what it says: three turns for one.
+    let Lesson { scenario, cured, .. } = lesson("noisy-tenant");
+    let heavier = "[subject.\"org=loop\"]\nweight = 3\n\n[subject.\"org=*\"]";
+    let heavier = Run(flown(scenario, but(cured, &[("[subject.\"org=*\"]", heavier)])).0);
+    let answered = heavier.measure("success.rate {org=acme, during=spike}");
+    assert!(answered >= 0.999, "three times as much is still less than there is left: {answered}");
+}
