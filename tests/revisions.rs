@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use router_core::{
-    Config, DeploymentSpec, GroupSpec, MemberSpec, Ratio, Restart, Span, Spec, Time,
+    Anew, Config, DeploymentSpec, GroupSpec, MemberSpec, Ratio, Restart, Span, Spec, Time,
 };
 use sim::{Effect, Fault, Reload, Rhythm};
 
@@ -33,7 +33,10 @@ pub fn revised_settings() -> impl Strategy<Value = Setting> {
                 until: Some(from + Span::from_millis(1)),
                 rhythm: Rhythm::Steady,
                 of: Ratio::ONE,
-                effect: Effect::Restart(if *kept { Restart::Restored } else { Restart::Empty }),
+                effect: Effect::Restart(Anew {
+                    with: if *kept { Restart::Restored } else { Restart::Empty },
+                    replica: None,
+                }),
             }
         });
         setting.plan.faults.extend(faults);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use router_core::{
-    AttemptId, Auditor, Brain, Cause, Config, DeploymentSpec, Dispatch, Failure, FailureKind,
+    Anew, AttemptId, Auditor, Brain, Cause, Config, DeploymentSpec, Dispatch, Failure, FailureKind,
     GroupSpec, Input, Journal, MemberSpec, Observation, Outcome, Output, Reason, Request,
     RequestId, Restart, Router, Seed, Span, Spec, Time, Upstream, Usage,
 };
@@ -173,7 +173,7 @@ impl Stage {
 
     /// The router is started anew.
     pub fn restart(&mut self, now: Time, restart: Restart) {
-        self.router.restart(now, restart);
+        self.router.restart(now, Anew { with: restart, replica: None });
         if let Some(auditor) = &mut self.auditor {
             auditor.restart(now, restart);
         }

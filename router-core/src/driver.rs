@@ -25,7 +25,20 @@ pub trait Brain {
     fn next_wakeup(&self) -> Option<Wakeup>;
     /// Its process ends, and another begins. Nothing is in flight: what was, was cancelled. A
     /// brain without a word on this remembers everything.
-    fn restart(&mut self, _now: Time, _restart: Restart) {}
+    fn restart(&mut self, _now: Time, _anew: Anew) {}
+    /// Which of the routers that this stands for has a request, the first being 0.
+    fn replica_of(&self, _request: RequestId) -> u16 {
+        0
+    }
+}
+
+/// Who is started anew, and with what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Anew {
+    /// What it begins with.
+    pub with: Restart,
+    /// Which of several routers alone, the first being 0; absent, all at once.
+    pub replica: Option<u16>,
 }
 
 /// What a router that is started anew begins with.
@@ -104,7 +117,7 @@ pub trait Journal {
     fn restart(&mut self, _now: Time, _restart: Restart) {}
     /// The process that has this request is about to be started anew: its connections are cut,
     /// of which the brain hears as if its client left.
-    fn cut(&mut self, _now: Time, _request: RequestId, _restart: Restart) {}
+    fn cut(&mut self, _now: Time, _request: RequestId, _anew: Anew) {}
 }
 
 impl Journal for () {
@@ -137,9 +150,9 @@ impl<J: Journal> Journal for Option<J> {
         }
     }
 
-    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+    fn cut(&mut self, now: Time, request: RequestId, anew: Anew) {
         if let Some(journal) = self {
-            journal.cut(now, request, restart);
+            journal.cut(now, request, anew);
         }
     }
 }
@@ -165,9 +178,9 @@ impl<A: Journal, B: Journal> Journal for (A, B) {
         self.1.restart(now, restart);
     }
 
-    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
-        self.0.cut(now, request, restart);
-        self.1.cut(now, request, restart);
+    fn cut(&mut self, now: Time, request: RequestId, anew: Anew) {
+        self.0.cut(now, request, anew);
+        self.1.cut(now, request, anew);
     }
 }
 
@@ -205,14 +218,17 @@ impl<B: Brain, J: Journal> Driver<B, J> {
     }
 
     /// Tells the journal that a request is cut, since the brain is about to be started anew.
-    pub fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
-        self.journal.cut(now, request, restart);
+    pub fn cut(&mut self, now: Time, request: RequestId, anew: Anew) {
+        self.journal.cut(now, request, anew);
     }
 
-    /// Starts the brain anew, with nothing in flight, and tells the journal.
-    pub fn restart(&mut self, now: Time, restart: Restart) {
-        self.journal.restart(now, restart);
-        self.brain.restart(now, restart);
+    /// Starts the brain anew, with nothing in flight, and tells the journal. If it stands for
+    /// several routers and but one of them is meant, it is the others' brain as before.
+    pub fn restart(&mut self, now: Time, anew: Anew) {
+        if anew.replica.is_none() {
+            self.journal.restart(now, anew.with);
+        }
+        self.brain.restart(now, anew);
     }
 
     /// Feeds one input, performs everything it asks for, and says when to wake.

@@ -112,7 +112,7 @@ pub use config::{
     QueueSpec, Rate, RestAfter, RetryBudgetSpec, RetrySpec, RouterSpec, Rung, RungSpec, Spec,
     Strategy, Subject, SubjectSpec, TagMatch, TimeoutsSpec, Warning, WorstCase,
 };
-pub use driver::{Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
+pub use driver::{Anew, Brain, Driver, Effects, Journal, Outputs, Restart, Wakeup};
 pub use event::{
     Abandon, Cause, Consumption, Detour, Dispatch, Failure, FailureClass, FailureKind, Input,
     Outcome, Output, Quota, Request, Scope, Upstream, Usage,

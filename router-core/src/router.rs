@@ -16,9 +16,9 @@ use crate::queue::Queues;
 use crate::strategy::{self, Credits, Estimates};
 use crate::timers::Timers;
 use crate::{
-    Abandon, AttemptId, Brain, Cached, Config, DeploymentId, FailureKind, Input, Key, Observation,
-    Outcome, Output, Outputs, Purpose, Rejection, Request, RequestId, Restart, Seed, Span, Table,
-    Time, TimerKind, Usage, Wakeup,
+    Abandon, Anew, AttemptId, Brain, Cached, Config, DeploymentId, FailureKind, Input, Key,
+    Observation, Outcome, Output, Outputs, Purpose, Rejection, Request, RequestId, Seed, Span,
+    Table, Time, TimerKind, Usage, Wakeup,
 };
 
 /// For how many barred deployments there is room from the start. A failure that bars one is rare;
@@ -425,7 +425,7 @@ impl Brain for Router {
         Some(Wakeup { at, reason })
     }
 
-    fn restart(&mut self, now: Time, restart: Restart) {
-        self.begin_anew(now, restart);
+    fn restart(&mut self, now: Time, anew: Anew) {
+        self.begin_anew(now, anew.with);
     }
 }

@@ -424,6 +424,7 @@ fn fault(section: &Section) -> FaultSpec {
             .word("restart", &[("restored", Restart::Restored), ("empty", Restart::Empty)])
             .zip(section.node("restart"))
             .map(|(restart, node)| Spanned::new(restart, node.at.clone())),
+        replica: section.spanned("replica"),
         store: section.word("store", &[("down", StoreFault::Down), ("evict", StoreFault::Evict)]),
         answers: section
             .node("answers")

@@ -387,6 +387,8 @@ pub struct FaultSpec {
     pub cache_flush: Option<Spanned<bool>>,
     /// `restart`: the router itself is started anew.
     pub restart: Option<Spanned<Restart>>,
+    /// `replica`: which router alone is started anew, the first being 1.
+    pub replica: Option<Spanned<u16>>,
     /// `store`: what happens to what replicas publish.
     pub store: Option<StoreFault>,
     /// `answers`: `"ok"`, or a status and what comes with it, met in turn.

@@ -399,13 +399,15 @@ impl Clients {
         self.close(now, slot, CallEnd::Failed(UNAVAILABLE))
     }
 
-    /// The router is started anew: cuts every try under way, and tells which in order of number.
-    pub(crate) fn sever(&mut self) -> VecDeque<RequestId> {
+    /// The router is started anew: cuts every try under way that it has, and tells which in order
+    /// of number.
+    pub(crate) fn sever(&mut self, has: impl Fn(RequestId) -> bool) -> VecDeque<RequestId> {
         let mut cut = Vec::new();
         for slot in 0..self.slots.capacity() {
             let Slot { id, state, .. } = self.slots[slot];
             // A slot that was given back holds what is in the books no more.
-            if matches!(state, State::Trying | State::Degraded) && self.find(id) == Some(slot) {
+            let live = matches!(state, State::Trying | State::Degraded);
+            if live && self.find(id) == Some(slot) && has(id) {
                 self.slots[slot].state = State::Severed;
                 cut.push(id);
             }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use router_core::{
-    Counter, DeploymentId, FailureKind, Key, Purpose, RequestId, Restart, Seed, Span, Time,
+    Anew, Counter, DeploymentId, FailureKind, Key, Purpose, RequestId, Seed, Span, Time,
 };
 
 use crate::plan::{Answer, BadEnd, ComeBack, Effect, Fault, Outage};
@@ -166,9 +166,9 @@ impl Faults {
     }
 
     /// How a fault starts the router anew, if that is what it does.
-    pub(crate) fn restart(&self, fault: u32) -> Option<Restart> {
+    pub(crate) fn restart(&self, fault: u32) -> Option<Anew> {
         match self.all[fault as usize].fault.effect {
-            Effect::Restart(restart) => Some(restart),
+            Effect::Restart(anew) => Some(anew),
             Effect::Outage(_) | Effect::Brownout { .. } | Effect::Storm { .. } => None,
             Effect::Answers(_) | Effect::Breaks { .. } | Effect::QuotaSpent(_) => None,
             Effect::RevokedKey(_) | Effect::Garbage | Effect::Store(_) | Effect::CacheFlush => None,

@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use router_core::{
-    Brain, Config, Consumption, Counter, DeploymentId, Input, Journal, Key, Observation, Output,
-    Outputs, Purpose, RequestId, Restart, Router, Seed, Span, Time, TimerKind, Wakeup,
+    Anew, Brain, Config, Consumption, Counter, DeploymentId, Input, Journal, Key, LimitSpec,
+    Observation, Output, Outputs, Purpose, RequestId, Restart, Router, Seed, Span, Time, TimerKind,
+    Wakeup,
 };
 
 use self::meter::Meters;
@@ -40,6 +41,8 @@ pub struct Replicas<W> {
     evictions: Vec<(usize, Time)>,
     /// How far back the store has to remember: what was used before that has come back.
     horizon: Span,
+    /// For how long it remembers who is no more: until each of their periods is over.
+    keeps: Span,
     /// What all take together, if there are several.
     meters: Option<Box<Meters>>,
     log: ReplicaLog,
@@ -71,8 +74,13 @@ struct Replica<W> {
     /// The rests that it has begun: of what, until when.
     rests: Vec<(DeploymentId, Option<u8>, Time)>,
     /// What the store remembers of it, oldest first.
-    known: VecDeque<(Time, Vec<Consumption>)>,
+    known: VecDeque<Word>,
+    /// The same of those that it was before it was started anew.
+    former: Vec<VecDeque<Word>>,
 }
+
+/// What was published, and when.
+type Word = (Time, Vec<Consumption>);
 
 #[derive(Clone, Debug)]
 struct Mail {
@@ -104,6 +112,7 @@ impl<W: Journal> Replicas<W> {
                 published: 0,
                 rests: Vec::new(),
                 known: VecDeque::new(),
+                former: Vec::new(),
             }
         };
         let of_store = |what: StoreFault| {
@@ -112,6 +121,7 @@ impl<W: Journal> Replicas<W> {
         };
         let evictions = of_store(StoreFault::Evict).map(|(place, fault)| (place, fault.from));
         let mut evictions: Vec<(usize, Time)> = evictions.filter(|_| count > 1).collect();
+        let configs = || plan.reloads.iter().map(|next| &next.config).chain([config]);
         // The next one last.
         evictions.sort_by_key(|(_, at)| core::cmp::Reverse(*at));
         Self {
@@ -123,7 +133,8 @@ impl<W: Journal> Replicas<W> {
             mail: VecDeque::new(),
             outages: of_store(StoreFault::Down).collect(),
             evictions,
-            horizon: horizon(config),
+            horizon: configs().map(horizon).max().unwrap_or_default(),
+            keeps: configs().map(keeps).max().unwrap_or_default(),
             meters: (count > 1).then(|| Box::new(Meters::new(config))),
             log: ReplicaLog { fired: vec![0; plan.faults.len()], ..ReplicaLog::default() },
             outputs: Vec::new(),
@@ -186,7 +197,7 @@ impl<W: Journal> Replicas<W> {
             self.log.fired[fault] += self.mail.len() as u64;
             self.log.lost += self.mail.len() as u64;
             self.mail.clear();
-            self.all.iter_mut().for_each(|replica| replica.known.clear());
+            self.all.iter_mut().for_each(Replica::is_forgotten);
         }
         while self.mail.front().is_some_and(|mail| mail.at <= now) {
             let Some(mail) = self.mail.pop_front() else { break };
@@ -233,7 +244,7 @@ impl<W: Journal> Replicas<W> {
         }
         let news = replica.news(now);
         if self.evict.hit(|| self.key.word(Counter { request, ..EVICT })) {
-            replica.known.clear();
+            replica.is_forgotten();
             self.log.lost += 1;
             return;
         }
@@ -246,11 +257,17 @@ impl<W: Journal> Replicas<W> {
     }
 
     /// What the store remembers is given back to a replica that is started anew: of itself, so
-    /// that its counters go on, and of all others.
+    /// that its counters go on, and of all others, dead and alive.
     fn give_back(&mut self, place: usize, now: Time) {
+        let horizon = self.horizon;
         let ends = |replica: &Replica<W>| -> Vec<Consumption> {
-            let (first, last) = (replica.known.front(), replica.known.back());
-            first.into_iter().chain(last).flat_map(|(_, news)| news.clone()).collect()
+            let each = replica.former.iter().chain([&replica.known]).flat_map(|words| {
+                let last = words.back();
+                // What they grew by before that has come back.
+                let recent = last.is_some_and(|(at, _)| *at + horizon > now);
+                words.front().filter(|_| recent).into_iter().chain(last)
+            });
+            each.flat_map(|(_, news)| news.clone()).collect()
         };
         for (from, news) in self.all.iter().map(ends).enumerate().collect::<Vec<_>>() {
             for said in news {
@@ -272,6 +289,26 @@ impl<W: Journal> Replicas<W> {
 }
 
 impl<W> Replica<W> {
+    /// The store has thrown away what it was told.
+    fn is_forgotten(&mut self) {
+        self.known.clear();
+        self.former.clear();
+    }
+
+    /// It has forgotten all: it is another one, of which nobody has heard.
+    fn is_another(&mut self, name: u16, now: Time, keeps: Span) {
+        (self.name, self.publishes) = (name, now);
+        self.rests.clear();
+        let mut words = std::mem::take(&mut self.known);
+        // Its first word and its last are all that will be asked for.
+        while words.len() > 2 {
+            words.remove(1);
+        }
+        self.former.push(words);
+        let is_over = |(at, _): &Word| *at + keeps <= now;
+        self.former.retain(|words| words.back().is_some_and(|last| !is_over(last)));
+    }
+
     /// All that it has to say of itself now.
     fn news(&mut self, now: Time) -> Vec<Consumption> {
         self.rests.retain(|(_, _, until)| *until > now);
@@ -284,12 +321,24 @@ impl<W> Replica<W> {
 }
 
 /// For how long what is used of a rate is missing from it.
-fn horizon(config: &Config) -> Span {
-    let rates = config.limits().iter().flat_map(|limit| {
-        let whole = &limit.whole;
-        [whole.requests, whole.tokens, whole.input_tokens, whole.output_tokens]
+fn horizon(config: &Arc<Config>) -> Span {
+    config.limits().iter().map(|limit| longest(&limit.whole)).max().unwrap_or_default()
+}
+
+/// For how long what a subject has used or spent is missing, too.
+fn keeps(config: &Arc<Config>) -> Span {
+    let subjects = config.kinds().iter().flat_map(|kind| kind.named.iter().chain(&kind.others));
+    let each = subjects.flat_map(|subject| {
+        let budgets = subject.budgets.iter().map(|budget| budget.period);
+        budgets.chain([longest(&subject.limit)])
     });
-    rates.flatten().map(|rate| rate.period).max().unwrap_or(Span::ZERO)
+    each.max().unwrap_or_default().max(horizon(config))
+}
+
+/// The longest period of its rates.
+fn longest(limit: &LimitSpec) -> Span {
+    let rates = [limit.requests, limit.tokens, limit.input_tokens, limit.output_tokens];
+    rates.into_iter().flatten().map(|rate| rate.period).max().unwrap_or_default()
 }
 
 impl<W: Journal> Brain for Replicas<W> {
@@ -322,22 +371,31 @@ impl<W: Journal> Brain for Replicas<W> {
         }
     }
 
-    /// All of them are started anew. Who has forgotten all gets another name, for its subjects'
-    /// use counts from nothing, and publishes at once.
-    fn restart(&mut self, now: Time, restart: Restart) {
-        let count = self.all.len() as u16;
-        for replica in &mut self.all {
-            replica.watcher.restart(now, restart);
-            replica.router.restart(now, restart);
+    fn replica_of(&self, request: RequestId) -> u16 {
+        self.place(request) as u16
+    }
+
+    /// All of them are started anew, or one. Who has forgotten all gets another name, for its
+    /// subjects' use counts from nothing, and publishes at once.
+    fn restart(&mut self, now: Time, anew: Anew) {
+        let count = self.all.len();
+        let meant = |place: &usize| anew.replica.is_none_or(|one| usize::from(one) == *place);
+        let places: Vec<usize> = (0..count).filter(meant).collect();
+        for place in &places {
+            let replica = &mut self.all[*place];
+            replica.watcher.restart(now, anew.with);
+            replica.router.restart(now, anew);
         }
-        match restart {
+        match anew.with {
             Restart::Restored => {}
             Restart::Empty => {
-                (0..self.all.len()).for_each(|place| self.give_back(place, now));
-                for replica in self.all.iter_mut().filter(|r| r.publishes < Time::MAX) {
-                    replica.name = replica.name.wrapping_add(count);
-                    replica.publishes = now;
-                    (replica.rests, replica.known) = (Vec::new(), VecDeque::new());
+                places.iter().for_each(|place| self.give_back(*place, now));
+                for place in places {
+                    let replica = &mut self.all[place];
+                    if replica.publishes < Time::MAX {
+                        let name = replica.name.wrapping_add(count as u16);
+                        replica.is_another(name, now, self.keeps);
+                    }
                 }
             }
         }

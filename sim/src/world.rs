@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use router_core::{
-    Abandon, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
-    Observation, Outcome, Purpose, Request, RequestId, Restart, Rung, Time, Wakeup,
+    Abandon, Anew, AttemptId, Brain, Call, CallEnd, Dispatch, Driver, Effects, Input, Journal,
+    Observation, Outcome, Purpose, Request, RequestId, Rung, Time, Wakeup,
 };
 
 use crate::agenda::{Agenda, Due};
@@ -118,13 +118,13 @@ impl<B: Brain, J: Journal> World<B, J> {
             self.net.take(self.now, turn)
         } else if let Some(input) = self.net.next_ready() {
             Some(input)
-        } else if let Some(restart) = self.net.restart {
+        } else if let Some(anew) = self.net.restart {
             if let Some(request) = self.net.cut.pop_front() {
-                self.driver.cut(self.now, request, restart);
+                self.driver.cut(self.now, request, anew);
                 self.net.cancel(self.now, request)
             } else {
                 self.net.restart = None;
-                self.driver.restart(self.now, restart);
+                self.driver.restart(self.now, anew);
                 self.wakeup = self.driver.brain().next_wakeup();
                 None
             }
@@ -136,7 +136,7 @@ impl<B: Brain, J: Journal> World<B, J> {
                 (Some(at), wakeup) if wakeup.is_none_or(|wakeup| at <= wakeup.at) => {
                     let (at, due) = self.net.agenda.pop().expect("an event was just seen");
                     (self.now, self.stuck) = (at, 0);
-                    self.net.due(at, due)
+                    self.net.due(at, due, self.driver.brain())
                 }
                 (_, Some(Wakeup { at, .. })) => {
                     self.stuck = if at <= self.now { self.stuck + 1 } else { 0 };
@@ -235,7 +235,7 @@ struct Net {
     /// Requests whose connections are cut, since the router is about to be started anew; whether
     /// what it has learned is kept.
     cut: VecDeque<RequestId>,
-    restart: Option<Restart>,
+    restart: Option<Anew>,
     tally: Tally,
     /// Calls that ended in this step, until the journal is told.
     over: Vec<Call>,
@@ -247,12 +247,13 @@ impl Net {
     }
 
     /// What an event means for the router, if anything.
-    fn due(&mut self, now: Time, due: Due) -> Option<Input> {
+    fn due(&mut self, now: Time, due: Due, brain: &impl Brain) -> Option<Input> {
         let verdict = match due {
             Due::Fault(fault) => {
-                if let Some(restart) = self.providers.faults.restart(fault) {
-                    self.cut = self.clients.sever();
-                    self.restart = Some(restart);
+                if let Some(anew) = self.providers.faults.restart(fault) {
+                    let has = |id| anew.replica.is_none_or(|one| brain.replica_of(id) == one);
+                    self.cut = self.clients.sever(has);
+                    self.restart = Some(anew);
                     self.providers.faults.restarted(fault, self.cut.len());
                 }
                 if let (true, Some(responses)) =

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use reports::{Breakdown, Expectation, Metric, Notables, RunFile, Selectors, Setting, Story};
-use router_core::{AttemptId, Call, Input, Journal, Output, RequestId, Restart, Time};
+use router_core::{Anew, AttemptId, Call, Input, Journal, Output, RequestId, Time};
 
 use crate::engine::{Heard, Stretch, Watch, fly, listen};
 use crate::exit::{Exit, Stop};
@@ -56,8 +56,8 @@ impl Journal for Each {
         self.0.iter_mut().for_each(|one| one.call(now, call));
     }
 
-    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
-        self.0.iter_mut().for_each(|one| one.cut(now, request, restart));
+    fn cut(&mut self, now: Time, request: RequestId, anew: Anew) {
+        self.0.iter_mut().for_each(|one| one.cut(now, request, anew));
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use router_core::{
-    Call, CallEnd, Config, DeploymentId, FailureKind, GroupId, Input, Journal, Output, Ratio,
-    RequestId, Restart, Span, Time,
+    Anew, Call, CallEnd, Config, DeploymentId, FailureKind, GroupId, Input, Journal, Output, Ratio,
+    RequestId, Span, Time,
 };
 
 use super::chains::Chains;
@@ -422,7 +422,7 @@ impl Journal for Breakdown {
         self.moments.output(&self.config, now, output);
     }
 
-    fn cut(&mut self, _: Time, request: RequestId, _: Restart) {
+    fn cut(&mut self, _: Time, request: RequestId, _: Anew) {
         self.trails.cut(request);
     }
 

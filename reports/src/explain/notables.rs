@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use router_core::{
-    Call, CallEnd, Cause, Input, Journal, Observation, Outcome, Output, RequestId, Restart, Span,
-    Time,
+    Anew, Call, CallEnd, Cause, Input, Journal, Observation, Outcome, Output, RequestId, Span, Time,
 };
 
 use super::say;
@@ -140,7 +139,7 @@ impl Journal for Notables {
         }
     }
 
-    fn cut(&mut self, _: Time, request: RequestId, _: Restart) {
+    fn cut(&mut self, _: Time, request: RequestId, _: Anew) {
         self.cut.get_or_insert_with(|| request.call());
     }
 

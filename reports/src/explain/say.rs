@@ -1,8 +1,8 @@
 //! Words of an explanation that stand in several places.
 
 use router_core::{
-    Abandon, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, Restart, RouterSpec, Span, Strategy,
-    Time,
+    Abandon, Anew, Cause, FailureKind, GiveUp, Hold, Rate, Ratio, Restart, RouterSpec, Span,
+    Strategy, Time,
 };
 
 use crate::blame::several;
@@ -78,12 +78,17 @@ pub(super) const fn dropped(why: Abandon) -> &'static str {
     }
 }
 
-/// What a router that is started anew begins with.
-pub(super) const fn anew(restart: Restart) -> &'static str {
-    match restart {
+/// Who is started anew, and with what.
+pub(super) fn anew(Anew { with, replica }: Anew) -> String {
+    let who = replica.map_or_else(
+        || "the router".to_owned(),
+        |replica| format!("replica {} of the router", replica + 1),
+    );
+    let how = match with {
         Restart::Restored => "from a snapshot with all that it knew",
         Restart::Empty => "without what it knew",
-    }
+    };
+    format!("{who} is started anew, {how}")
 }
 
 /// What an attempt is besides the first.

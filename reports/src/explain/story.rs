@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use router_core::{
-    AttemptId, Call, Cause, Config, DeploymentId, Dispatch, Failure, GroupId, Input, Journal,
+    Anew, AttemptId, Call, Cause, Config, DeploymentId, Dispatch, Failure, GroupId, Input, Journal,
     Level, Observation, Outcome, Output, Request, RequestId, Restart, Span, Time, Upstream, Wait,
 };
 
@@ -360,14 +360,14 @@ impl Journal for Story {
         // Of what is cut it was said.
         let said = self.cut && self.finished == Some(now);
         if self.request.is_some() && self.over.is_none() && !said {
-            self.line(now, 0, format!("the router is started anew, {}", say::anew(restart)));
+            let anew = Anew { with: restart, replica: None };
+            self.line(now, 0, say::anew(anew));
         }
     }
 
-    fn cut(&mut self, now: Time, request: RequestId, restart: Restart) {
+    fn cut(&mut self, now: Time, request: RequestId, anew: Anew) {
         if self.is_subject(request) {
-            let how = say::anew(restart);
-            self.line(now, 0, format!("the router is started anew, {how}: this call is cut"));
+            self.line(now, 0, format!("{}: this call is cut", say::anew(anew)));
             self.cut = true;
         }
         self.trails.cut(request);

@@ -401,6 +401,11 @@ static FAULT: Table = Table {
              connections are cut",
         ),
         optional(
+            "replica",
+            count(1, 1_000),
+            "with `restart`: which of `[replicas]` alone, 1 being the first; all at once unless given",
+        ),
+        optional(
             "store",
             Kind::Choice(&["down", "evict"]),
             "of `on = \"store\"`: what replicas publish reaches nobody, or what they published so far \

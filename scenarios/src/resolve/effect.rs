@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use router_core::{Ratio, Span};
+use router_core::{Anew, Ratio, Restart, Span};
 use sim::{BadEnd, Demand, Effect, Lengths, Outage};
 
 use super::Said;
@@ -70,7 +70,9 @@ fn all(spec: &FaultSpec, demands: &[Demand], said: &mut Said) -> Vec<Option<Effe
         Revoked::All => Some(Effect::RevokedKey(None)),
         Revoked::Key(key) => Some(Effect::RevokedKey(Some(key))),
     }));
-    named.extend(spec.restart.as_ref().map(|restart| Some(Effect::Restart(restart.value))));
+    let replica = spec.replica.as_ref().map(|replica| replica.value - 1);
+    let anew = |with: &Spanned<Restart>| Some(Effect::Restart(Anew { with: with.value, replica }));
+    named.extend(spec.restart.as_ref().map(anew));
     named.extend(spec.store.map(|store| Some(Effect::Store(store))));
     let flush = spec.cache_flush.as_ref().filter(|flush| flush.value);
     named.extend(flush.map(|_| Some(Effect::CacheFlush)));

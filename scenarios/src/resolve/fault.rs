@@ -45,10 +45,7 @@ fn fault(
     let from = Time::ZERO + spec.at.as_ref().map_or(Span::ZERO, |at| at.value);
     let of = spec.of.as_ref().map_or(Ratio::ONE, |of| of.value);
     let (mut on, effect) = (on?, effect?);
-    if spec.store.is_some() && scenario.replicas.is_none() {
-        let hint = "add `[replicas]`, with how many there are";
-        said.wrong_because(&name.at, "without replicas there is no store", hint);
-    }
+    replicated((name, spec), scenario, said);
     if spec.store.is_some() && rhythm != Rhythm::Steady {
         let hint = "leave out `flap` and `at_random`";
         said.wrong_because(
@@ -87,6 +84,31 @@ fn check_name(name: &Spanned<String>, said: &mut Said) {
     }
     if text == "normal" || text == "spike" {
         said.wrong(&name.at, format!("`{text}` already names a phase of every run"));
+    }
+}
+
+/// What speaks of replicas needs some.
+fn replicated(
+    (name, spec): (&Spanned<String>, &FaultSpec),
+    scenario: &ScenarioSpec,
+    said: &mut Said,
+) {
+    let hint = "add `[replicas]`, with how many there are";
+    if spec.store.is_some() && scenario.replicas.is_none() {
+        said.wrong_because(&name.at, "without replicas there is no store", hint);
+    }
+    let Some(Spanned { value, at }) = &spec.replica else { return };
+    if spec.restart.is_none() {
+        let message = "`replica` says which router a `restart` is of, and this fault has none";
+        return said.wrong_because(at, message, "leave it out, or give the fault a `restart`");
+    }
+    match scenario.replicas.as_ref().map(|replicas| replicas.value.count) {
+        None => said.wrong_because(at, "there is one router, and no replicas of it", hint),
+        Some(count) if *value > count => {
+            let message = format!("there is no replica {value}: {count} run");
+            said.wrong_because(at, message, format!("write 1 to {count}"));
+        }
+        Some(_) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong in a world.
 
-use router_core::{DeploymentId, FailureKind, Ratio, Restart, Span, Time};
+use router_core::{Anew, DeploymentId, FailureKind, Ratio, Span, Time};
 
 /// Something that goes wrong in the world, at all its deployments at once.
 #[derive(Clone, Debug)]
@@ -56,8 +56,9 @@ pub enum StoreFault {
 /// What a fault does to the calls it touches.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// The router is started anew, at each of the fault's beginnings, and its connections are cut.
-    Restart(Restart),
+    /// The router, or one of its replicas, is started anew, at each of the fault's beginnings, and
+    /// its connections are cut.
+    Restart(Anew),
     /// The response cache loses all that it holds, at each of the fault's beginnings.
     CacheFlush,
     /// The store of the replicas has a fault of its own.

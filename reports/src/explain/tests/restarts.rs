@@ -1,6 +1,6 @@
 //! Stories of calls that a restart of the router cuts, and where their time is found.
 
-use router_core::Restart;
+use router_core::{Anew, Restart};
 
 use super::super::Breakdown;
 use super::*;
@@ -9,7 +9,7 @@ use crate::expect::{Metric, Selectors};
 const BROKEN: &str = "the client's connection breaks, which is a 502 to it";
 
 /// A call with one attempt under way, or with a wait for the next one, is cut after two seconds.
-fn cut(told: &mut Told<impl Journal>, restart: Restart, waits: bool) {
+fn cut(told: &mut Told<impl Journal>, (restart, replica): (Restart, Option<u16>), waits: bool) {
     told.at(1_000).hear(Input::Submit(Request::new(id(17), CHAT, 900)));
     told.dispatch(attempt(1), 0, Cause::Primary, 15);
     if waits {
@@ -20,13 +20,15 @@ fn cut(told: &mut Told<impl Journal>, restart: Restart, waits: bool) {
         told.see(Observation::Waiting { attempt, until, why, deployment, failure });
     }
     told.at(3_000);
-    told.0.cut(ms(3_000), id(17), restart);
+    told.0.cut(ms(3_000), id(17), Anew { with: restart, replica });
     told.hear(Input::Cancel(id(17)));
     if !waits {
         told.end(attempt(1), 0, End::Abandoned(Abandon::Cancel), 2_000, 0);
     }
     told.say(Output::Finish(id(17), Outcome::Cancel));
-    told.0.restart(ms(3_000), restart);
+    if replica.is_none() {
+        told.0.restart(ms(3_000), restart);
+    }
 }
 
 fn lines(told: &Told<Story>) -> Vec<&str> {
@@ -41,7 +43,7 @@ fn a_call_that_a_restart_cuts_is_told_so_and_with_what_the_router_begins() {
         (Restart::Restored, "from a snapshot with all that it knew"),
     ] {
         let mut told = story();
-        cut(&mut told, restart, false);
+        cut(&mut told, (restart, None), false);
         let anew = format!("the router is started anew, {how}: this call is cut");
         assert_eq!(lines(&told)[0], anew);
         assert!(lines(&told)[1].starts_with("cut after 2.00 s"), "{:?}", lines(&told));
@@ -60,7 +62,9 @@ fn a_call_that_a_restart_cuts_is_told_so_and_with_what_the_router_begins() {
         assert!(text.contains("\n  an attempt cut by a restart of the router on az-eu "), "{text}");
     }
     let mut told = story();
-    cut(&mut told, Restart::Empty, true);
+    cut(&mut told, (Restart::Empty, Some(1)), true);
+    let anew = "replica 2 of the router is started anew, without what it knew: this call is cut";
+    assert!(lines(&told).contains(&anew), "{:?}", lines(&told));
     assert!(lines(&told)[0].starts_with("server error after 1.00 s"));
     assert_eq!(lines(&told).last(), Some(&BROKEN));
 }
@@ -72,7 +76,7 @@ fn what_a_restart_cuts_has_a_row_of_its_own_among_what_failed() {
         let metric = (Metric::SuccessRate, Selectors::default());
         let gather = Breakdown::new(config([7, 2, 3, 1]), &frame, metric, 10);
         let mut told = Told(gather.expect("it is there"), Time::ZERO);
-        cut(&mut told, Restart::Empty, waits);
+        cut(&mut told, (Restart::Empty, Some(1)), waits);
         told.0.call(ms(3_000), &call(1_000, None, 3_000, CallEnd::Failed(502)));
         let (found, _) = told.0.settled();
         let rows: Vec<String> = found

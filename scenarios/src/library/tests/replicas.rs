@@ -96,17 +96,91 @@ fn a_restart_refills_what_the_store_has_thrown_away_and_nothing_else() {
     assert!(lost > 55_000, "{lost}");
 }
 
+/// Every replica is started anew, one after the other, in the middle of the first minute, 1 ms
+/// after it has told what it has spent. It is spent after 12.5 s.
+fn rolling(restart: &str, from: u64) -> String {
+    let fault = |replica: u64| {
+        let at = from * 1_000 + 1 + 2_050 * replica;
+        format!(
+            "[fault.deploy-{replica}]\non = \"router\"\nrestart = \"{restart}\"\n\
+             replica = {replica}\nat = \"{at} ms\"\n"
+        )
+    };
+    (1..=4).map(fault).collect()
+}
+
+#[test]
+fn a_rolling_restart_overspends_no_more_than_what_nobody_was_told() {
+    let of = |faults: &str, on_outage: &str| over(scenario("", faults), router(on_outage, BUDGET));
+    let untold = 3_600 / 4 + 3 * 120;
+    for (restart, on_outage) in
+        [("empty", "closed"), ("empty", "open"), ("restored", "closed"), ("restored", "share")]
+    {
+        // While it is being spent, and when it is spent.
+        for from in [2, 20] {
+            let (tokens, answered) = of(&rolling(restart, from), on_outage);
+            let most = if on_outage == "share" { 0 } else { untold };
+            assert!(tokens <= most, "{tokens} with {restart} under {on_outage} from {from} s");
+            // A few are cut; three budgets of 500 calls each are spent all the same.
+            assert!((1_440..=1_510).contains(&answered), "{answered} {restart} {on_outage}");
+        }
+    }
+    // Each counts its own part alone, which nobody else can give back: that takes a snapshot.
+    let (parts, _) = of(&rolling("empty", 20), "share");
+    assert!(parts > 15_000 && parts <= 60_000, "{parts}");
+}
+
+#[test]
+fn one_replica_that_is_started_anew_cuts_nobody_elses_calls() {
+    let cut = |which: &str| {
+        let fault = format!(
+            "[fault.deploy]\non = \"router\"\nrestart = \"empty\"\n{which}at = \"5.02 s\"\n"
+        );
+        let entry = scenario("", &fault);
+        let slow = entry.text.replace("20 ms", "2 s");
+        let figures = flown(Entry { text: slow.leak(), ..entry }, router("open", "")).0;
+        figures.whole.calls.failed
+    };
+    let all = cut("");
+    let each: Vec<u64> = (1..=4).map(|n| cut(&format!("replica = {n}\n"))).collect();
+    assert!(all >= 75 && each.iter().all(|some| (5..=35).contains(some)), "{all} {each:?}");
+    assert_eq!(each.iter().sum::<u64>(), all);
+}
+
+fn refused(scenario: Entry) -> Option<String> {
+    let router = router("open", BUDGET);
+    let file = crate::router::read(router.name, router.text).expect("it is right");
+    let fleet = Fleet { config: &file.config, endpoints: &file.endpoints, then: &[] };
+    let (name, text) = (scenario.name, scenario.text);
+    let read = crate::resolve::read_and_resolve(name, text, fleet, &Override::default());
+    read.err().map(|found| found.iter().map(ToString::to_string).collect::<String>())
+}
+
+#[test]
+fn a_restart_names_a_replica_that_there_is() {
+    let said =
+        |more: &str| refused(scenario("", &format!("[fault.x]\n{more}"))).unwrap_or_default();
+    let restart = "on = \"router\"\nat = \"5 s\"\nrestart = \"empty\"\n";
+    assert_eq!(said(&format!("{restart}replica = 4")), "");
+    let wrong = [
+        said(&format!("{restart}replica = 5")),
+        said(&format!("{restart}replica = 0")),
+        said("on = \"*\"\noutage = \"503\"\nreplica = 2"),
+        refused(alone(&format!("[fault.x]\n{restart}replica = 2\n"))).unwrap_or_default(),
+    ];
+    insta::assert_snapshot!(wrong.join("\n"));
+}
+
+/// The same without `[replicas]`.
+fn alone(more: &str) -> Entry {
+    let entry = scenario("", more);
+    let several = "[replicas]\ncount = 4\npublish = \"200 ms\"\ndelay = \"50 ms\"\n";
+    Entry { text: entry.text.replace(several, "").leak(), ..entry }
+}
+
 #[test]
 fn clocks_that_differ_by_a_period_are_refused() {
-    let refusal = |skew: &str| {
-        let scenario = scenario(&format!("skew = \"{skew}\""), "");
-        let router = router("open", BUDGET);
-        let file = crate::router::read(router.name, router.text).expect("it is right");
-        let fleet = Fleet { config: &file.config, endpoints: &file.endpoints, then: &[] };
-        let (name, text) = (scenario.name, scenario.text);
-        let read = crate::resolve::read_and_resolve(name, text, fleet, &Override::default());
-        read.err().map(|found| found.iter().map(ToString::to_string).collect::<String>())
-    };
+    let refusal = |skew: &str| refused(scenario(&format!("skew = \"{skew}\""), ""));
     assert_eq!(refusal("59 s"), None);
     let said = "replicas:12:8: clocks differ by 1 min, but the budget of `org=acme` is per 1 min
    12 | skew = \"1 min\"
