@@ -205,11 +205,16 @@ impl Auditor {
     }
 }
 
-/// Whether this is how a time to first token is told: in whole microseconds.
+/// The longest time to first token of an attempt that can be told.
+const LONGEST: Span = Span::from_micros(u32::MAX as u64 - 1);
+
+/// Whether this is how a time to first token is told: in whole microseconds, of 32 bits.
 fn is_told(first: Option<Span>, said: Option<Span>) -> bool {
     match (first, said) {
         (None, None) => true,
-        (Some(first), Some(said)) => said <= first && first < said + Span::from_micros(1),
+        (Some(first), Some(said)) => {
+            said <= first && (first < said + Span::from_micros(1) || said >= LONGEST)
+        }
         (Some(_), None) | (None, Some(_)) => false,
     }
 }

@@ -156,7 +156,7 @@ pub struct Auditor {
     touched: Vec<RequestId>,
     limits: Limits,
     accounts: Accounts,
-    /// Whom the last exclusion for what they cost was about.
+    /// Whom the exclusion just told was about, if it is for what they cost.
     dear: Option<(RequestId, GroupId, u64)>,
     adaptive: Adaptive,
     health: Health,
@@ -406,6 +406,8 @@ impl Journal for Auditor {
         }
         self.now = self.now.max(now);
         self.late = None;
+        self.queues.turn_page();
+        self.dear = None;
         self.ticked = matches!(input, Input::Tick);
         self.pending = Some(input.clone());
     }
@@ -429,6 +431,7 @@ impl Journal for Auditor {
             }
             return;
         };
+        self.dear = None;
         if !matches!(output, Output::Observe(Observation::Ended { .. })) {
             self.health.close_aftermath(&self.config);
         }

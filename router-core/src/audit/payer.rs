@@ -142,9 +142,10 @@ impl Auditor {
 
     /// The router says how far a budget is used up.
     pub(super) fn used_up(&mut self, (who, budget, level): (Who, u8, Level), spent: u64) -> bool {
-        // What was due before the input may have spent it; else what the input says has.
+        // What was due before the input may have spent it, or asked it in vain just now; else what
+        // the input says has.
         let owed = self.accounts.owes(who, budget, level);
-        if !owed && matches!(self.pending, Some(Input::Peers(_))) {
+        if !owed && self.dear.is_none() && matches!(self.pending, Some(Input::Peers(_))) {
             self.apply();
         }
         self.premise(Invariant::Budgets);

@@ -120,18 +120,25 @@ impl Line {
 pub(super) struct Queues {
     lines: Vec<Line>,
     busy: Vec<u32>,
-    /// Who was submitted last.
+    /// Who was submitted last, and who left a full queue within this input: to make room for it.
     newcomer: Option<RequestId>,
+    yielded: Option<(GroupId, Kin)>,
 }
 
 impl Queues {
     pub(super) fn new(config: &Config) -> Self {
         let groups = config.groups().len();
-        Self { lines: vec![Line::default(); groups], busy: vec![0; groups], newcomer: None }
+        let (lines, busy) = (vec![Line::default(); groups], vec![0; groups]);
+        Self { lines, busy, newcomer: None, yielded: None }
     }
 
     pub(super) const fn came(&mut self, id: RequestId) {
         self.newcomer = Some(id);
+    }
+
+    /// Another input comes.
+    pub(super) const fn turn_page(&mut self) {
+        self.yielded = None;
     }
 
     /// A request is dispatched for the first time.
@@ -139,8 +146,25 @@ impl Queues {
         let home = flight.request.group.index();
         self.busy[home] += 1;
         if flight.queued.take().is_some() {
-            self.lines[home].leave(flight.kin(config), flight.request.id, false);
+            self.put_out(config, flight);
         }
+    }
+
+    /// Who waits leaves, not because it is its turn.
+    fn put_out(&mut self, config: &Config, flight: &Flight) {
+        let (home, kin) = (flight.request.group, flight.kin(config));
+        let line = &mut self.lines[home.index()];
+        if line.len() >= room(config, home) {
+            self.yielded = Some((home, kin));
+        }
+        line.leave(kin, flight.request.id, false);
+    }
+
+    /// Whether somebody waits, or did until it made room, whom such a newcomer may not overtake.
+    fn block(&self, home: GroupId, newcomer: Kin) -> bool {
+        let yielded = self.yielded.filter(|(group, _)| *group == home);
+        let blocked = self.lines[home.index()].blocks(newcomer);
+        blocked || yielded.is_some_and(|(_, kin)| holds_up(kin, newcomer))
     }
 
     /// A request is over.
@@ -150,7 +174,7 @@ impl Queues {
             self.busy[home] = self.busy[home].saturating_sub(1);
         }
         if flight.queued.is_some() {
-            self.lines[home].leave(flight.kin(config), flight.request.id, false);
+            self.put_out(config, flight);
         }
     }
 
@@ -319,8 +343,12 @@ impl Auditor {
         if flight.attempts > 0 || flight.queued.is_some() {
             return Some((Invariant::Conservation, "waits for a second time".into()));
         }
-        let long = self.too_long(flight);
-        long.then(|| (Invariant::WorkConservation, "waits, though it fits nowhere".into()))
+        if self.too_long(flight) {
+            return Some((Invariant::WorkConservation, "waits, though it fits nowhere".into()));
+        }
+        let held_up = self.queues.block(home, kin(&self.config, &flight.request));
+        let idles = !held_up && self.takes(flight, self.now) == Answer::Yes;
+        idles.then(|| (Invariant::WorkConservation, "waits, though it could go at once".into()))
     }
 
     /// A request is said to leave its queue for its first attempt.
@@ -485,12 +513,15 @@ impl Line {
     }
 
     /// Whether somebody waits whom such a newcomer may not overtake.
-    fn blocks(&self, (class, _, tags, region): Kin) -> bool {
-        let full = self.lanes.iter().filter(|(_, lane)| !lane.requests.is_empty());
-        full.map(|(kin, _)| kin).any(|kin| {
-            kin.0 <= class && ((kin.2, kin.3) == (0, 0) || (kin.2, kin.3) == (tags, region))
-        })
+    fn blocks(&self, newcomer: Kin) -> bool {
+        let mut full = self.lanes.iter().filter(|(_, lane)| !lane.requests.is_empty());
+        full.any(|(kin, _)| holds_up(*kin, newcomer))
     }
+}
+
+/// Whether a newcomer may not overtake who is of this kin.
+fn holds_up(kin: Kin, (class, _, tags, region): Kin) -> bool {
+    kin.0 <= class && ((kin.2, kin.3) == (0, 0) || (kin.2, kin.3) == (tags, region))
 }
 
 impl Flight {

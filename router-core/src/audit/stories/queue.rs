@@ -23,6 +23,11 @@ impl Scene {
         self.hears(&Input::Submit(Request { tags, ..request }))
     }
 
+    fn comes(&mut self, id: u64, (priority, tags): (u8, u64)) -> &mut Self {
+        let request = Request::new(request(id), GroupId::at(0), 100);
+        self.hears(&Input::Submit(Request { priority, tags, ..request }))
+    }
+
     pub(super) fn lines_up(&mut self, id: u64, class: u8, ahead: u32) -> &mut Self {
         let (request, group) = (request(id), GroupId::at(0));
         self.says(Output::Observe(Observation::Queued { request, group, class, ahead }))
@@ -83,6 +88,69 @@ fn the_more_urgent_goes_first_and_takes_the_place_of_another() {
     let mut scene = full(2);
     scene.lines_up(4, 0, 0).at(1).serves(1, 1).follows(4, 0, 1).follows(3, 1, 1);
     assert_eq!(scene.broken(), [Invariant::WorkConservation], "another came last");
+}
+
+#[test]
+fn a_newcomer_waits_only_for_those_that_it_may_not_overtake() {
+    const BLUE: u64 = 1;
+    // `d0` is for who asks for it, `d1` for all others; one call at a time each.
+    let mut spec = queueing(3);
+    (spec.groups[0].in_flight, spec.groups[0].queue) = (None, Some(QueueSpec::new(3)));
+    spec.groups[0].members.truncate(2);
+    spec.groups[0].fallbacks.any.clear();
+    for (index, tag) in [(0, "blue"), (1, "default")] {
+        let limit = LimitSpec { parallel: Some(1), ..LimitSpec::default() };
+        spec.deployments[index].limit = Some(limit);
+        spec.deployments[index].tags = [tag.into()].into();
+    }
+    let run = |first: (u8, u64), next: (u8, u64), waits: bool| {
+        let (home, free) = if first.1 == BLUE { (0, 1) } else { (1, 0) };
+        let mut scene = Scene::new(&spec);
+        scene.comes(1, (0, first.1)).goes(1, 1, home, Cause::Primary);
+        scene.comes(2, first).lines_up(2, first.0, 0).comes(3, next);
+        if waits {
+            scene.lines_up(3, next.0, u32::from(first.0 <= next.0));
+        } else {
+            scene.goes(3, 1, free, Cause::Primary).at(1).serves(3, 1);
+        }
+        scene.at(1).serves(1, 1).leaves(2, first.0, 1).goes(2, 1, home, Cause::Primary);
+        if waits {
+            scene.leaves(3, next.0, 1).goes(3, 1, free, Cause::Primary).serves(3, 1);
+        }
+        scene.serves(2, 1).broken()
+    };
+    let idle = [Invariant::WorkConservation];
+    for (first, next) in [((1, 0), (0, BLUE)), ((1, BLUE), (1, 0)), ((0, BLUE), (1, 0))] {
+        assert_eq!(run(first, next, false), [], "{next:?} after {first:?}");
+        assert!(run(first, next, true).starts_with(&idle), "{next:?} after {first:?}");
+    }
+    for (first, next) in [((1, 0), (1, BLUE)), ((0, 0), (1, BLUE))] {
+        assert_eq!(run(first, next, true), [], "{next:?} after {first:?}");
+        assert_eq!(run(first, next, false), [Invariant::QueueOrder], "{next:?} after {first:?}");
+    }
+}
+
+#[test]
+fn a_newcomer_that_made_somebody_leave_had_to_wait_for_it() {
+    let mut spec = queueing(1);
+    spec.groups[0].in_flight = None;
+    spec.groups[0].queue.as_mut().unwrap().order = Order::Lifo;
+    spec.groups[0].members.truncate(1);
+    spec.groups[0].fallbacks.any.clear();
+    let rate = Rate { amount: 1_000, period: Span::from_secs(10), burst: None };
+    let limit = LimitSpec { input_tokens: Some(rate), ..LimitSpec::default() };
+    spec.deployments[0].limit = Some(limit);
+    let mut scene = Scene::new(&spec);
+    let large = Request::new(request(2), GroupId::at(0), 950);
+    scene.begins(1, 0).hears(&Input::Submit(large)).lines_up(2, 0, 0);
+    scene.submit(3).rejects(2, Rejection::Shed(ms(0))).lines_up(3, 0, 0);
+    scene.leaves(3, 0, 0).goes(3, 1, 0, Cause::Primary).serves(3, 1).serves(1, 1);
+    nothing_breaks(&mut scene);
+    // With nobody there before it, it might have gone at once.
+    let mut scene = Scene::new(&spec);
+    scene.begins(1, 0).submit(3).lines_up(3, 0, 0);
+    scene.leaves(3, 0, 0).goes(3, 1, 0, Cause::Primary).serves(3, 1).serves(1, 1);
+    assert_eq!(scene.broken(), [Invariant::WorkConservation]);
 }
 
 #[test]

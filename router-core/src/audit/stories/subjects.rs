@@ -1,7 +1,7 @@
 //! Stories of subjects, their limits and budgets.
 
 use super::*;
-use crate::Level;
+use crate::{Consumption, Level};
 
 /// The first tenant has a request per 10 s, the second a budget of 1,000 tokens a minute; all
 /// others have accounts, two at most, for a request at once.
@@ -134,4 +134,29 @@ fn as_many_have_accounts_as_there_is_room_for() {
     };
     assert_eq!(run(2), []);
     assert_eq!(run(1), [Invariant::WorkConservation]);
+}
+
+#[test]
+fn a_budget_asked_in_vain_says_nothing_of_the_input_that_follows() {
+    // What is due before a peer's word is done: of three steps the second tells of a budget.
+    let run = |excluded: bool| {
+        let mut spec = metered();
+        let after = HedgeAfter::Delay(Span::from_millis(10));
+        spec.groups[0].hedge = Some(HedgeSpec { after, ..HedgeSpec::default() });
+        spec.groups[0].timeouts.connect = Span::from_millis(20);
+        let mut scene = Scene::new(&spec);
+        scene.submit_for(1, 2).goes(1, 1, 0, Cause::Primary);
+        let peers = Consumption::Alive { replica: 1 };
+        scene.at(30).hears(&Input::Peers(peers));
+        if excluded {
+            scene.excludes(1, 2, Reason::Budget, 7);
+        }
+        tells(&mut scene, Level::Hard, 0);
+        let (attempt, why) = (attempt(1, 2), crate::Hold::Nobody);
+        scene.says(Output::Observe(Observation::Held { attempt, why }));
+        scene.says(Output::Abandon(super::attempt(1, 1), Abandon::Connect));
+        scene.goes(1, 2, 1, Cause::Retry).serves(1, 2).broken()
+    };
+    assert_eq!(run(true), []);
+    assert!(run(false).contains(&Invariant::ClaimsHold));
 }
