@@ -239,6 +239,12 @@ impl Router {
             let pressed = self.returns(flight, group_id, true);
             chances[1] = pressed.filter(|at| *at > self.now).fold(chances[1], least);
         }
+        if flight.aside != NEVER {
+            // A budget's next period may have room beside what is reserved.
+            let members = self.config.group(group_id).present();
+            let paid = members.filter_map(|(_, m)| self.affords_at(flight, m.deployment, true));
+            chances[1] = paid.filter(|at| *at > self.now).fold(chances[1], least);
+        }
         chances
     }
 
@@ -271,7 +277,7 @@ impl Router {
                 awake = awake.max(self.shut_until(group_id, index));
             }
             if flight.aside != NEVER {
-                awake = awake.max(self.affords_at(flight, member.deployment)?);
+                awake = awake.max(self.affords_at(flight, member.deployment, false)?);
             }
             let limits = &self.config.deployment(member.deployment).limits;
             limits.iter().try_fold(awake, |latest, limit| {

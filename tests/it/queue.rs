@@ -1,12 +1,14 @@
 //! Those that wait: whose turn it is under overload, and who is not held up by whom.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use router_core::{
-    AdaptiveSpec, Cause, Counter, DeploymentSpec, Failure, FailureKind, GroupId, GroupSpec,
-    LimitSpec, MemberSpec, Observation, Order, Output, Purpose, QueueSpec, Rate, RequestId,
-    RungSpec, Seed, Span, Spec, SubjectSpec, Time, Upstream,
+    AdaptiveSpec, BudgetSpec, BudgetUnit, Cause, Counter, DeploymentSpec, Failure, FailureKind,
+    GroupId, GroupSpec, Input, LimitSpec, MemberSpec, Observation, Order, Outcome, Output, Price,
+    Purpose, QueueSpec, Rate, RequestId, RungSpec, Seed, Span, Spec, SubjectSpec, Time, Upstream,
 };
-use tests::stage::{Stage, ms, sent, spec};
+use tests::stage::{Stage, attempt, ms, retry_after, sent, spec};
 use tests::world::swarm;
 
 use crate::play::{Fate, Play};
@@ -153,6 +155,87 @@ fn who_waits_goes_as_soon_as_a_limit_that_learns_lets_it() {
     // The tenth sample ends the window.
     let outputs = stage.news(ms(1_320), 10, 1, Upstream::FirstToken);
     assert_eq!(sent(&outputs), Some((0, Cause::Primary)), "{outputs:?}");
+}
+
+/// Of those that a subject's calls in flight have reserved a budget from, whoever fits beside that in
+/// the next period goes when it begins: nothing else happens then.
+#[test]
+fn who_waits_goes_when_a_budgets_next_period_has_room_beside_what_is_reserved() {
+    let mut spec = spec(&[1, 0]);
+    spec.deployments[1].price = Price { input: 1, cached: 1, output: 1 };
+    let budget = BudgetSpec::new(BudgetUnit::Usd, 1_000, Span::from_secs(60));
+    let org = SubjectSpec::new("org".into(), Some("first".into()));
+    spec.subjects = vec![SubjectSpec { budgets: vec![budget], ..org }];
+    spec.groups[0].queue = Some(QueueSpec { timeout: Span::from_secs(90), ..QueueSpec::new(2) });
+    let mut stage = Stage::new(&spec);
+    let asks = |stage: &mut Stage, at: u64, n: u64, output: u32| {
+        stage.submit_with(ms(at), n, |request| {
+            (request.subjects[0], request.output_max) = (1, Some(output));
+        })
+    };
+    asks(&mut stage, 0, 1, 200);
+    let outputs = stage.fail(ms(1), 1, 1, retry_after(FailureKind::RateLimit, 429, 600));
+    assert_eq!(sent(&outputs), Some((1, Cause::Standby)));
+    stage.complete(ms(2), 1, 2, 200);
+    assert!(sent(&asks(&mut stage, 50_000, 2, 250)).is_some(), "300 are spent, and 350 reserved");
+    stage.news(ms(50_001), 2, 1, Upstream::Connected);
+    assert_eq!(sent(&asks(&mut stage, 50_002, 3, 300)), None, "400 more are too many");
+    stage.wait(ms(61_000));
+    let (at, last) = *stage.dispatches().last().expect("there were some");
+    assert_eq!((at, last.attempt), (ms(60_000), attempt(3, 1)));
+}
+
+/// Whoever is too long for its own group is so for what is smaller.
+#[test]
+fn who_waits_for_a_wider_group_steps_down_to_no_smaller_one() {
+    let run = |prompt: u32| {
+        let mut spec = spec(&[1]);
+        spec.deployments[0].context = Some(1_000);
+        for name in ["wide", "mini"] {
+            let limit = Some(LimitSpec { parallel: Some(1), ..LimitSpec::default() });
+            spec.deployments.push(DeploymentSpec { limit, ..DeploymentSpec::new(name.into()) });
+            let mut group = GroupSpec::new(name.into());
+            let deployment = name.into();
+            group.members.push(MemberSpec { deployment, weight: 1, tier: 0 });
+            spec.groups.push(group);
+        }
+        spec.deployments[0].limit = spec.deployments[1].limit.clone();
+        let chat = &mut spec.groups[0];
+        chat.fallbacks.context_window = vec!["wide".into()];
+        chat.queue = Some(QueueSpec { timeout: Span::from_secs(1), ..QueueSpec::new(2) });
+        chat.ladder = vec![RungSpec::Full, RungSpec::Group("mini".into()), RungSpec::Static];
+        let mut stage = Stage::new(&spec);
+        stage.submit(ms(0), 1);
+        stage.submit_with(ms(0), 2, |request| request.group = GroupId::at(1));
+        stage.submit_with(ms(1), 3, |request| request.input_tokens = prompt);
+        stage.wait(ms(2_000));
+        let (_, last) = *stage.dispatches().last().expect("there were some");
+        let degraded = (last.attempt == attempt(3, 1)).then_some(last.cause);
+        (degraded, stage.outcome(3).map(|(_, outcome)| outcome))
+    };
+    assert_eq!(run(100), (Some(Cause::Degraded), None));
+    assert_eq!(run(5_000), (None, Some(Outcome::Static)));
+}
+
+/// Arrival, not number, says who was first.
+#[test]
+fn who_lines_up_anew_does_so_in_order_of_arrival() {
+    let mut spec = spec(&[1]);
+    spec.groups[0].in_flight = Some(1);
+    spec.groups[0].queue = Some(QueueSpec::new(4));
+    let mut stage = Stage::new(&spec);
+    for (at, n) in [(0, 1), (1, 9), (2, 5), (3, 7)] {
+        stage.submit(ms(at), n);
+    }
+    spec.groups[0].queue = Some(QueueSpec::new(5));
+    let next = stage.router.config().revise(&spec).expect("it is valid");
+    stage.feed(ms(4), Input::Reconfigure(Arc::new(next)));
+    for n in [1, 9, 5, 7] {
+        stage.complete(ms(5), n, 1, 1);
+    }
+    let went = stage.dispatches().into_iter();
+    let went: Vec<u64> = went.map(|(_, dispatch)| dispatch.attempt.request.sequence()).collect();
+    assert_eq!(went, [1, 9, 5, 7]);
 }
 
 /// A request of a script: how long after the one before, how long its calls take, and whether the

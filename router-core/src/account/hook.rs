@@ -110,11 +110,18 @@ impl Router {
     }
 
     /// When every budget of the request's subjects can pay a deployment; `None` if one never can.
-    pub(crate) fn affords_at(&self, flight: &Flight, deployment: DeploymentId) -> Option<Time> {
+    /// What attempts in flight have reserved is given back by then, or `stays`.
+    pub(crate) fn affords_at(
+        &self,
+        flight: &Flight,
+        deployment: DeploymentId,
+        stays: bool,
+    ) -> Option<Time> {
         let clock = self.clock();
         let cost = reserve(&self.config, flight, deployment);
         self.budgeted(flight).try_fold(clock.now, |latest, (place, policy)| {
-            Some(latest.max(self.accounts.of(place).affords_at(policy, cost, clock)?))
+            let account = self.accounts.of(place);
+            Some(latest.max(account.affords_at(policy, cost, clock, stays)?))
         })
     }
 

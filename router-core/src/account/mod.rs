@@ -317,13 +317,21 @@ impl Account {
         })
     }
 
-    /// When every budget can, if nothing else is spent; `None` if one never can.
-    pub(crate) fn affords_at(&self, policy: &Subject, cost: Cost, clock: Clock) -> Option<Time> {
+    /// When every budget can, if nothing else is spent, and what is reserved is given back or
+    /// `stays`; `None` if one never can.
+    pub(crate) fn affords_at(
+        &self,
+        policy: &Subject,
+        cost: Cost,
+        clock: Clock,
+        stays: bool,
+    ) -> Option<Time> {
         policy.budgets.iter().zip(&self.spends).try_fold(clock.now, |latest, (spec, spend)| {
             if clock.closed && spec.hard && cost.in_unit(spec.unit) > 0 {
                 return None;
             }
             let spend = spend.rolled(spec, clock.elapsed);
+            let spend = if stays { spend } else { Spend { reserved: 0, ..spend } };
             let at = spend.earliest(spec, cost.in_unit(spec.unit), clock.elapsed)?;
             Some(latest.max(clock.at(at)))
         })

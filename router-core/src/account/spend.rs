@@ -79,17 +79,17 @@ impl Spend {
         !spec.hard || cost == 0 || all <= spec.amount
     }
 
-    /// After how much time, counted like `elapsed`, `cost` is admitted if all that is reserved
-    /// is given back; `None` if it never is.
+    /// After how much time, counted like `elapsed`, `cost` is admitted beside what is reserved;
+    /// `None` if time alone never does that.
     pub(crate) fn earliest(&self, spec: &BudgetSpec, cost: u64, elapsed: Span) -> Option<Span> {
-        let over = self.spent.saturating_add(cost).saturating_sub(spec.amount);
-        if !spec.hard || cost == 0 || over == 0 {
+        let all = cost.saturating_add(self.reserved);
+        if self.admits(spec, cost) {
             Some(elapsed)
-        } else if cost > spec.amount {
+        } else if all > spec.amount {
             None
         } else {
             let next = self.carried(spec).saturating_add(self.ahead);
-            let over = next.saturating_add(cost).saturating_sub(spec.amount);
+            let over = next.saturating_add(all).saturating_sub(spec.amount);
             let periods = over.div_ceil(spec.amount).saturating_add(1);
             Some(spec.period * self.period.saturating_add(periods))
         }
@@ -162,8 +162,13 @@ mod tests {
         assert_eq!(earliest(17, 3), Some(secs(120)));
         assert_eq!(earliest(18, 3), Some(secs(180)));
         assert_eq!(earliest(0, 11), None);
-        for (spent, cost, ahead) in [(8, 3, 0), (17, 3, 0), (18, 3, 0), (99, 10, 0), (8, 3, 9)] {
-            let spend = Spend { spent, period: 1, ahead, ..Spend::default() };
+        let cases = [(8, 3, 0), (17, 3, 0), (18, 3, 0), (99, 10, 0), (8, 3, 9)];
+        for ((spent, cost, ahead), reserved) in cases.into_iter().flat_map(|c| [(c, 0), (c, 5)]) {
+            let spend = Spend { spent, reserved, period: 1, ahead, ..Spend::default() };
+            if cost + reserved > spec.amount {
+                assert_eq!(spend.earliest(&spec, cost, now), None, "time alone does not help");
+                continue;
+            }
             let at = spend.earliest(&spec, cost, now).unwrap();
             let before = Span::from_nanos(at.as_nanos() - 1);
             assert!(spend.rolled(&spec, at).admits(&spec, cost));
