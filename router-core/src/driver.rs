@@ -66,6 +66,11 @@ impl<'a> Outputs<'a> {
     pub const fn new(list: &'a mut Vec<Output>) -> Self {
         Self { list, next: 0 }
     }
+
+    /// Those that are still to be performed.
+    pub fn rest(&self) -> &[Output] {
+        &self.list[self.next..]
+    }
 }
 
 impl Iterator for Outputs<'_> {

@@ -165,10 +165,7 @@ impl<W: Journal> Replicas<W> {
     /// To whom a request goes: a client that tries again may meet another.
     fn place(&self, request: RequestId) -> usize {
         let counter = Counter { request: request.as_u64(), ..SPREAD };
-        match self.all.len() as u64 {
-            1 => 0,
-            count => self.key.below(count, counter) as usize,
-        }
+        self.key.below(self.all.len() as u64, counter) as usize
     }
 
     fn feed(&mut self, place: usize, now: Time, input: Input) {
@@ -343,6 +340,14 @@ fn longest(limit: &LimitSpec) -> Span {
 
 impl<W: Journal> Brain for Replicas<W> {
     fn handle(&mut self, now: Time, input: Input) -> Outputs<'_> {
+        if self.all.len() == 1 {
+            // Its outputs need not be gathered.
+            let Replica { router, watcher, .. } = &mut self.all[0];
+            watcher.input(now, &input);
+            let outputs = router.handle(now, input);
+            outputs.rest().iter().for_each(|output| watcher.output(now, output));
+            return outputs;
+        }
         match &input {
             Input::Submit(request) => self.feed(self.place(request.id), now, input),
             Input::Cancel(request) => self.feed(self.place(*request), now, input),
@@ -356,6 +361,9 @@ impl<W: Journal> Brain for Replicas<W> {
     }
 
     fn next_wakeup(&self) -> Option<Wakeup> {
+        if let [lone] = self.all.as_slice() {
+            return lone.router.next_wakeup();
+        }
         let own = self.all.iter().filter_map(|replica| replica.router.next_wakeup());
         let first = own.min_by_key(|wakeup| wakeup.at);
         let store = self.all.iter().map(|replica| replica.publishes);
