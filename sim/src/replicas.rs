@@ -172,7 +172,7 @@ impl<W: Journal> Replicas<W> {
         let Replica { router, watcher, rests, .. } = &mut self.all[place];
         watcher.input(now, &input);
         if let Some(meters) = &mut self.meters {
-            meters.input(router.config(), &input);
+            meters.input(router.config(), now, &input);
         }
         let first = self.outputs.len();
         for output in router.handle(now, input) {

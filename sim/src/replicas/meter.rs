@@ -24,6 +24,8 @@ pub struct Overshoot {
 #[derive(Clone, Copy, Debug)]
 struct Meter {
     rate: Rate,
+    /// Whether the limit has this rate still.
+    live: bool,
     level: u128,
     at: Time,
     /// The most that the level was above the burst.
@@ -31,8 +33,19 @@ struct Meter {
 }
 
 impl Meter {
-    const fn new(rate: Rate) -> Self {
-        Self { rate, level: 0, at: Time::ZERO, excess: 0 }
+    const fn new(rate: Rate, at: Time) -> Self {
+        Self { rate, live: true, level: 0, at, excess: 0 }
+    }
+
+    /// Another rate from now on, or none. What was overshot was overshot.
+    fn revise(&mut self, now: Time, rate: Option<Rate>) {
+        self.leak(now);
+        self.live = rate.is_some();
+        let Some(rate) = rate else { return };
+        let worth = self.worth(1);
+        self.rate = rate;
+        let convert = |level: u128| level / worth * self.worth(1);
+        (self.level, self.excess) = (convert(self.level), convert(self.excess));
     }
 
     const fn worth(&self, n: u64) -> u128 {
@@ -45,6 +58,9 @@ impl Meter {
     }
 
     fn take(&mut self, now: Time, n: u64) {
+        if !self.live {
+            return;
+        }
         self.leak(now);
         self.level += self.worth(n);
         let depth = self.worth(self.rate.burst.unwrap_or(self.rate.amount));
@@ -111,12 +127,25 @@ pub(super) struct Meters {
 
 impl Meters {
     pub(super) fn new(config: &Config) -> Self {
-        let limit = |limit: &router_core::Limit| {
-            [limit.whole.requests.map(Meter::new), limit.whole.tokens.map(Meter::new)]
-        };
-        let limits = config.limits().iter().map(limit).collect();
         let began = config.router().periods_began;
-        Self { limits, began, purses: BTreeMap::new(), open: BTreeMap::new() }
+        let (purses, open) = (BTreeMap::new(), BTreeMap::new());
+        let mut meters = Self { limits: Vec::new(), began, purses, open };
+        meters.revise(Time::ZERO, config);
+        meters
+    }
+
+    /// The limits are these from now on. Each keeps its number.
+    fn revise(&mut self, now: Time, config: &Config) {
+        let count = self.limits.len().max(config.limits().len());
+        self.limits.resize(count, [None; 2]);
+        for (meters, limit) in self.limits.iter_mut().zip(config.limits()) {
+            for (meter, rate) in meters.iter_mut().zip([limit.whole.requests, limit.whole.tokens]) {
+                match meter {
+                    Some(meter) => meter.revise(now, rate),
+                    None => *meter = rate.map(|rate| Meter::new(rate, now)),
+                }
+            }
+        }
     }
 
     pub(super) fn overshoot(&self) -> Overshoot {
@@ -135,12 +164,17 @@ impl Meters {
         }
     }
 
-    pub(super) fn input(&mut self, config: &Config, input: &Input) {
-        if let Input::Submit(request) = input {
-            let Request { id, input_tokens, output_max, subjects, .. } = *request;
-            let output_tokens = output_max.unwrap_or_else(|| config.router().output_reserve);
-            let usage = Usage { input_tokens, cached_tokens: 0, output_tokens };
-            self.open.insert(id, Reserved { usage, subjects });
+    pub(super) fn input(&mut self, config: &Config, now: Time, input: &Input) {
+        match input {
+            Input::Submit(request) => {
+                let Request { id, input_tokens, output_max, subjects, .. } = *request;
+                let output_tokens = output_max.unwrap_or_else(|| config.router().output_reserve);
+                let usage = Usage { input_tokens, cached_tokens: 0, output_tokens };
+                self.open.insert(id, Reserved { usage, subjects });
+            }
+            Input::Reconfigure(next) if config.fits(next) => self.revise(now, next),
+            Input::Cancel(_) | Input::Upstream(..) | Input::Tick | Input::Reconfigure(_) => {}
+            Input::Peers(_) | Input::Drain => {}
         }
     }
 
@@ -213,6 +247,13 @@ impl Meters {
                 };
                 let who = (kind as u8, number, index as u8);
                 let purse = self.purses.entry(who).or_insert(fresh);
+                if (purse.unit, purse.period) == (spec.unit, spec.period) {
+                    purse.amount = fresh.amount;
+                } else {
+                    // A reload made it another one; what was overshot was overshot.
+                    let excess = if purse.unit == spec.unit { purse.excess } else { 0 };
+                    *purse = Purse { excess, ..fresh };
+                }
                 purse.turn(elapsed);
                 act(purse);
             }
@@ -222,4 +263,87 @@ impl Meters {
 
 fn tokens(usage: Usage) -> u64 {
     u64::from(usage.input_tokens) + u64::from(usage.output_tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use router_core::{
+        AttemptId, Cause, DeploymentId, DeploymentSpec, GroupId, GroupSpec, LimitSpec, MemberSpec,
+        Spec,
+    };
+
+    use super::*;
+
+    /// Two deployments, each with a limit of so many requests a minute, or none.
+    fn spec(rates: [Option<u64>; 2]) -> Spec {
+        let mut spec = Spec::default();
+        let mut group = GroupSpec::new("chat".to_owned());
+        for (name, amount) in ["a", "b"].into_iter().zip(rates) {
+            let mut deployment = DeploymentSpec::new(name.to_owned());
+            let period = Span::from_secs(60);
+            let requests = amount.map(|amount| Rate { amount, period, burst: None });
+            deployment.limit = requests.map(|_| LimitSpec { requests, ..LimitSpec::default() });
+            spec.deployments.push(deployment);
+            group.members.push(MemberSpec { deployment: name.to_owned(), weight: 1, tier: 0 });
+        }
+        spec.groups.push(group);
+        spec
+    }
+
+    struct Metered(Arc<Config>, Meters, u64);
+
+    impl Metered {
+        fn reload(&mut self, at: Time, rates: [Option<u64>; 2]) {
+            let next = Arc::new(self.0.revise(&spec(rates)).expect("it is valid"));
+            // As each of two replicas is told.
+            for _ in 0..2 {
+                self.1.input(&self.0, at, &Input::Reconfigure(Arc::clone(&next)));
+            }
+            self.0 = next;
+        }
+
+        fn send(&mut self, at: Time, to: usize, requests: u64) {
+            for _ in 0..requests {
+                self.2 += 1;
+                let request = RequestId::new(0, self.2, 0);
+                let group = GroupId::at(0);
+                self.1.input(&self.0, at, &Input::Submit(Request::new(request, group, 10)));
+                let (attempt, deployment) =
+                    (AttemptId { request, ordinal: 1 }, DeploymentId::at(to));
+                let (connect, heartbeat, cause) = (Span::MAX, Span::MAX, Cause::Primary);
+                let key = 0;
+                let dispatch =
+                    Dispatch { attempt, group, deployment, key, cause, connect, heartbeat };
+                self.1.output(&self.0, at, &Output::Dispatch(dispatch));
+            }
+        }
+
+        fn told(&self) -> Vec<u64> {
+            self.1.overshoot().requests.into_iter().map(|(_, most)| most).collect()
+        }
+    }
+
+    #[test]
+    fn limits_are_metered_as_reloads_have_them() {
+        let config = Arc::new(Config::new(&spec([Some(10), None])).expect("it is valid"));
+        let meters = Meters::new(&config);
+        let mut metered = Metered(config, meters, 0);
+        metered.send(Time::ZERO, 0, 12);
+        metered.send(Time::ZERO, 1, 100);
+        assert_eq!(metered.told(), [2]);
+        // One more limit, and more of the other: twelve of twenty are there, and 13 overshoot.
+        metered.reload(Time::ZERO, [Some(20), Some(10)]);
+        metered.send(Time::ZERO, 0, 8);
+        metered.send(Time::ZERO, 1, 13);
+        assert_eq!(metered.told(), [2, 3]);
+        metered.send(Time::ZERO, 0, 5);
+        assert_eq!(metered.told(), [5, 3]);
+        // Without a limit nothing is too much; what was stays.
+        metered.reload(Time::from_secs(60), [None, Some(10)]);
+        metered.send(Time::from_secs(60), 0, 100);
+        metered.send(Time::from_secs(120), 1, 10);
+        assert_eq!(metered.told(), [5, 3]);
+    }
 }
