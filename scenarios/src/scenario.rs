@@ -139,7 +139,8 @@ fn app(section: &Section, reader: &mut Reader<'_>) -> Option<Application> {
 /// Its place is that of the skew, if it says one.
 fn replicas(section: &Section) -> Option<Spanned<Replicated>> {
     let replicas = Replicated {
-        count: section.get("count")?,
+        // A count that is wrong has its own mistake, and there are replicas all the same.
+        count: section.get("count").unwrap_or(1_000),
         publish: section.need("publish"),
         delay: section.need("delay"),
         loss: section.need("loss"),

@@ -94,15 +94,23 @@ fn replicated(
     said: &mut Said,
 ) {
     let hint = "add `[replicas]`, with how many there are";
-    if spec.store.is_some() && scenario.replicas.is_none() {
-        said.wrong_because(&name.at, "without replicas there is no store", hint);
+    let count = scenario.replicas.as_ref().map(|replicas| replicas.value.count);
+    match count {
+        None if spec.store.is_some() => {
+            said.wrong_because(&name.at, "without replicas there is no store", hint);
+        }
+        Some(1) if spec.store.is_some() => {
+            let message = "`replicas.count` is 1: a lone router tells nobody, and has no store";
+            said.wrong_because(&name.at, message, "let `count` be 2 or more");
+        }
+        Some(_) | None => {}
     }
     let Some(Spanned { value, at }) = &spec.replica else { return };
     if spec.restart.is_none() {
         let message = "`replica` says which router a `restart` is of, and this fault has none";
         return said.wrong_because(at, message, "leave it out, or give the fault a `restart`");
     }
-    match scenario.replicas.as_ref().map(|replicas| replicas.value.count) {
+    match count {
         None => said.wrong_because(at, "there is one router, and no replicas of it", hint),
         Some(count) if *value > count => {
             let message = format!("there is no replica {value}: {count} run");

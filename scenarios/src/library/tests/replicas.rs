@@ -171,6 +171,25 @@ fn a_restart_names_a_replica_that_there_is() {
     insta::assert_snapshot!(wrong.join("\n"));
 }
 
+#[test]
+fn a_store_is_several_routers_and_its_mistakes_are_told_once() {
+    let store = "[fault.x]\non = \"store\"\nat = \"5 s\"\nstore = \"down\"\n";
+    let of = |was: &str, is: &str| {
+        let entry = scenario("", store);
+        let text = entry.text.replacen(was, is, 1);
+        refused(Entry { text: text.leak(), ..entry }).unwrap_or_default()
+    };
+    let mut told: Vec<String> = ["1", "0", "1001", "\"many\""]
+        .map(|count| of("count = 4", &format!("count = {count}")))
+        .into();
+    told.extend(["0 s", "-1 s", "32 d"].map(|time| of("200 ms", time)));
+    let skew = |skew: &str| of("delay", &format!("skew = \"{skew}\"\ndelay"));
+    told.extend(["-1 s", "1000000000 s", "1 min"].map(skew));
+    told.push(of("delay", "evict = \"200 %\"\ndelay"));
+    told.push(refused(alone(store)).unwrap_or_default());
+    insta::assert_snapshot!(told.join("\n"));
+}
+
 /// The same without `[replicas]`.
 fn alone(more: &str) -> Entry {
     let entry = scenario("", more);
