@@ -71,15 +71,20 @@ impl<'a> Outputs<'a> {
     pub fn rest(&self) -> &[Output] {
         &self.list[self.next..]
     }
+
+    /// The next output where it lies: it is large, and whoever looks at it once needs no copy.
+    pub fn next_ref(&mut self) -> Option<&Output> {
+        let output = self.list.get(self.next)?;
+        self.next += 1;
+        Some(output)
+    }
 }
 
 impl Iterator for Outputs<'_> {
     type Item = Output;
 
     fn next(&mut self) -> Option<Output> {
-        let output = self.list.get(self.next).copied();
-        self.next += usize::from(output.is_some());
-        output
+        self.next_ref().copied()
     }
 }
 
@@ -239,9 +244,10 @@ impl<B: Brain, J: Journal> Driver<B, J> {
     /// Feeds one input, performs everything it asks for, and says when to wake.
     pub fn step(&mut self, now: Time, input: Input, effects: &mut impl Effects) -> Option<Wakeup> {
         self.journal.input(now, &input);
-        for output in self.brain.handle(now, input) {
-            self.journal.output(now, &output);
-            match output {
+        let mut outputs = self.brain.handle(now, input);
+        while let Some(output) = outputs.next_ref() {
+            self.journal.output(now, output);
+            match *output {
                 Output::Dispatch(dispatch) => effects.dispatch(now, dispatch),
                 Output::Abandon(attempt, why) => effects.abandon(now, attempt, why),
                 Output::Commit(attempt) => effects.commit(now, attempt),
@@ -249,6 +255,7 @@ impl<B: Brain, J: Journal> Driver<B, J> {
                 Output::Observe(observation) => effects.observe(now, observation),
             }
         }
+        drop(outputs);
         self.brain.next_wakeup()
     }
 }

@@ -342,6 +342,11 @@ impl Providers {
         }
     }
 
+    /// Whether calls broke that nobody was told of.
+    pub(crate) fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// The next broken call to be told of.
     pub(crate) fn tell_broken(&mut self) -> Option<News> {
         loop {

@@ -112,22 +112,9 @@ impl<B: Brain, J: Journal> World<B, J> {
     ///
     /// All news of an instant, and all arrivals, go before the router's wake-up of that instant.
     pub fn step(&mut self) -> bool {
-        let input = if let Some(news) = self.net.providers.tell_broken() {
-            Some(self.net.tell(news))
-        } else if let Some(turn) = self.net.app.as_mut().and_then(|app| app.turns.pop_front()) {
-            self.net.take(self.now, turn)
-        } else if let Some(input) = self.net.next_ready() {
-            Some(input)
-        } else if let Some(anew) = self.net.restart {
-            if let Some(request) = self.net.cut.pop_front() {
-                self.driver.cut(self.now, request, anew);
-                self.net.cancel(self.now, request)
-            } else {
-                self.net.restart = None;
-                self.driver.restart(self.now, anew);
-                self.wakeup = self.driver.brain().next_wakeup();
-                None
-            }
+        let urgent = if self.net.is_urgent() { self.urgent() } else { None };
+        let input = if let Some(input) = urgent {
+            input
         } else if self.net.is_over() {
             return false;
         } else {
@@ -156,6 +143,30 @@ impl<B: Brain, J: Journal> World<B, J> {
             self.driver.call(self.now, &call);
         }
         true
+    }
+
+    /// What goes before everything in the agenda, and what it means for the router; `None` if there
+    /// was nothing.
+    #[cold]
+    fn urgent(&mut self) -> Option<Option<Input>> {
+        if let Some(news) = self.net.providers.tell_broken() {
+            return Some(Some(self.net.tell(news)));
+        }
+        if let Some(turn) = self.net.app.as_mut().and_then(|app| app.turns.pop_front()) {
+            return Some(self.net.take(self.now, turn));
+        }
+        if let Some(input) = self.net.next_ready() {
+            return Some(Some(input));
+        }
+        let anew = self.net.restart?;
+        if let Some(request) = self.net.cut.pop_front() {
+            self.driver.cut(self.now, request, anew);
+            return Some(self.net.cancel(self.now, request));
+        }
+        self.net.restart = None;
+        self.driver.restart(self.now, anew);
+        self.wakeup = self.driver.brain().next_wakeup();
+        Some(None)
     }
 
     /// Handles up to `events` of them; `false` when the world is over.
@@ -340,6 +351,14 @@ impl Net {
         }
         self.tally.submissions += 1;
         Some(Input::Submit(request))
+    }
+
+    /// Whether something may go before what is in the agenda.
+    fn is_urgent(&self) -> bool {
+        self.providers.has_broken()
+            || self.restart.is_some()
+            || self.app.as_ref().is_some_and(|app| !app.turns.is_empty())
+            || self.responses.as_ref().is_some_and(|responses| !responses.ready.is_empty())
     }
 
     /// A try that waited for an identical one goes to the router after all, at this instant.

@@ -78,6 +78,7 @@ impl Ledger {
     }
 
     /// What comes is the consequence of `input`.
+    #[inline]
     pub(super) fn hear(&mut self, input: &Input) {
         self.told = match input {
             Input::Upstream(attempt, Upstream::Complete(usage)) => Some((*attempt, *usage)),
@@ -299,7 +300,9 @@ impl Fold {
         self.charge(&account, Charge { from: Bill::default(), to: bill }, true);
     }
 
-    /// An attempt is charged, or charged anew, where and when it ended.
+    /// An attempt is charged, or charged anew, where and when it ended. It is almost always the
+    /// former, and the latter's differences are not worth their time then.
+    #[inline(always)]
     fn charge(&mut self, to: &Account, charge: Charge, first: bool) {
         let part = self.segments.at(to.at);
         let group = &mut part.groups[to.home];
