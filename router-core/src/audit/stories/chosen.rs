@@ -34,6 +34,18 @@ fn allowed(make: impl Fn() -> Scene, request: Request) -> Vec<usize> {
     (0..3).filter(allows).collect()
 }
 
+/// Whom the next may be sent to, once calls to these are under way.
+fn allowed_after(spec: &Spec, calls: &[usize]) -> Vec<usize> {
+    let make = || {
+        let mut scene = Scene::new(spec);
+        for (id, to) in calls.iter().enumerate() {
+            scene.begins(id as u64, *to);
+        }
+        scene
+    };
+    allowed(make, next())
+}
+
 fn next() -> Request {
     Request::new(request(99), GroupId::at(0), 100)
 }
@@ -42,16 +54,7 @@ fn next() -> Request {
 fn the_least_busy_for_its_weight_is_chosen() {
     let mut spec = choosing(Strategy::LeastInFlight);
     spec.groups[0].members[2].weight = 3;
-    let busy = |calls: &[usize]| {
-        let make = || {
-            let mut scene = Scene::new(&spec);
-            for (id, to) in calls.iter().enumerate() {
-                scene.begins(id as u64, *to);
-            }
-            scene
-        };
-        allowed(make, next())
-    };
+    let busy = |calls: &[usize]| allowed_after(&spec, calls);
     assert_eq!(busy(&[]), [2]);
     assert_eq!(busy(&[2, 2]), [0, 1, 2]);
     assert_eq!(busy(&[2, 2, 1]), [0, 2]);
@@ -375,16 +378,7 @@ fn a_peers_rest_that_was_asked_for_holds_in_panic_and_no_longer_than_ours_would(
 fn weights_that_hold_over_time_choose_whom_most_is_owed() {
     let mut spec = choosing(Strategy::Weighted { catch_up: true });
     spec.groups[0].members[0].weight = 3;
-    let after = |calls: &[usize]| {
-        let make = || {
-            let mut scene = Scene::new(&spec);
-            for (id, to) in calls.iter().enumerate() {
-                scene.begins(id as u64, *to);
-            }
-            scene
-        };
-        allowed(make, next())
-    };
+    let after = |calls: &[usize]| allowed_after(&spec, calls);
     // 3:1:1, which sums to five.
     assert_eq!(after(&[]), [0]);
     assert_eq!(after(&[0]), [1, 2], "the seed is not known, so either");
