@@ -69,14 +69,14 @@ pub fn thousand_rps_with_policies() -> (Arc<Config>, Resolved) {
     thousand_rps_with("strategy = \"latency\"\nbreaker = \"on\"\nhedge = \"p95\"\n", "", "")
 }
 
-/// The same with subjects, and fewer places than calls, so that most wait in a queue, where ten
-/// thousand users take turns.
+/// The same with subjects, and fewer places than calls at the peak, so that nearly a fifth wait in a
+/// queue, where ten thousand users take turns.
 ///
 /// # Panics
 /// As above.
 pub fn thousand_rps_with_queue() -> (Arc<Config>, Resolved) {
     let queue = "queue = { size = 2000, timeout = \"5 s\", fair = \"user\" }\n";
-    thousand_rps_with(&format!("in_flight = 4000\n{queue}"), SUBJECTS, BY_SUBJECT)
+    thousand_rps_with(&format!("in_flight = 2750\n{queue}"), SUBJECTS, BY_SUBJECT)
 }
 
 /// The same on account of an organisation and of one of ten thousand users each, with rates,

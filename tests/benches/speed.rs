@@ -66,7 +66,7 @@ fn simulate_subjects() -> u64 {
     run(stage::thousand_rps_with_subjects())
 }
 
-/// Runs it with subjects, fewer places than calls, and a queue.
+/// Runs it with subjects, fewer places than calls at the peak, and a queue.
 fn simulate_queue() -> u64 {
     run(stage::thousand_rps_with_queue())
 }
@@ -108,8 +108,8 @@ fn thousand_rps_subjects(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(requests)).bench_local(simulate_subjects);
 }
 
-/// The same with subjects, and fewer places than calls, so that most wait in a queue in which ten
-/// thousand users take turns.
+/// The same with subjects, and fewer places than calls at the peak, so that nearly a fifth wait in a
+/// queue in which ten thousand users take turns.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn thousand_rps_queue(bencher: Bencher<'_, '_>) {
     let requests = simulate_queue();

@@ -102,7 +102,7 @@ fn no_request_costs_more_than_the_worst_case() {
         hold(&mut setting, retries);
         (setting, retries)
     });
-    let ran = TestRunner::new(swarm(700)).run(&settings, move |(setting, retries)| {
+    let ran = TestRunner::new(swarm(1_200)).run(&settings, move |(setting, retries)| {
         let config = setting.config();
         let flights = BTreeMap::new();
         let judge = Judge { config, flights, exceeded: Vec::new(), met: [0; 4] };
