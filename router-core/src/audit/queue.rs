@@ -343,7 +343,7 @@ impl Auditor {
         if flight.attempts > 0 || flight.queued.is_some() {
             return Some((Invariant::Conservation, "waits for a second time".into()));
         }
-        if self.too_long(flight) {
+        if self.is_hopeless(flight) {
             return Some((Invariant::WorkConservation, "waits, though it fits nowhere".into()));
         }
         let held_up = self.queues.block(home, kin(&self.config, &flight.request));
@@ -415,9 +415,9 @@ impl Auditor {
     pub(super) fn nobody_idles(&mut self) {
         for home in (0..self.queues.lines.len()).map(GroupId::at) {
             let (now, waiting) = (self.now, self.queues.lines[home.index()].len());
-            if let Some(first) = self.idler(home) {
+            if let Some((first, why)) = self.idler(home) {
                 self.breach(Invariant::WorkConservation, Some(first), || {
-                    format!("still waits at {now}, though somebody could take it")
+                    format!("still waits at {now}, though {why}")
                 });
             }
             let size = room(&self.config, home);
@@ -430,21 +430,35 @@ impl Auditor {
         }
     }
 
-    /// Somebody who waits for a group, whom somebody could take and nobody is ahead of.
-    fn idler(&self, home: GroupId) -> Option<RequestId> {
+    /// Somebody who waits for a group and whom nobody is ahead of, though somebody could take it, or
+    /// nobody ever will.
+    fn idler(&self, home: GroupId) -> Option<(RequestId, &'static str)> {
         if !self.queues.has_line(home) || self.queues.is_full(&self.config, home) {
             return None;
         }
         for (first, plain) in self.queues.lines[home.index()].firsts() {
             let flight = self.flights.get(&first)?;
             if !flight.is_doomed(self.now) && self.takes(flight, self.now) == Answer::Yes {
-                return Some(first);
+                return Some((first, "somebody could take it"));
+            }
+            if !flight.is_doomed(self.now) && self.is_hopeless(flight) {
+                return Some((first, "nobody ever will take it"));
             }
             if plain {
                 break;
             }
         }
         None
+    }
+
+    /// Whether time changes nothing about what keeps a request from everybody it may go to.
+    fn is_hopeless(&self, flight: &Flight) -> bool {
+        let home = flight.request.group;
+        let mut groups = core::iter::once(home).chain(self.candidates(flight, self.detour(flight)));
+        groups.all(|group| {
+            let mut members = self.config.group(group).present();
+            members.all(|(index, _)| self.unfit(flight, group, index).is_some())
+        })
     }
 
     /// Why a first attempt should not be made yet.

@@ -154,6 +154,31 @@ fn a_newcomer_that_made_somebody_leave_had_to_wait_for_it() {
 }
 
 #[test]
+fn who_has_become_hopeless_is_refused_at_once() {
+    let mut spec = queueing(2);
+    spec.groups[0].in_flight = None;
+    spec.groups[0].members.truncate(1);
+    spec.groups[0].fallbacks.any.clear();
+    let limit = LimitSpec { parallel: Some(1), ..LimitSpec::default() };
+    spec.deployments[0].limit = Some(limit);
+    let mut short = spec.clone();
+    short.deployments[0].context = Some(99);
+    let run = |refused: bool| {
+        let mut scene = Scene::new(&spec);
+        scene.begins(1, 0).submit(2).lines_up(2, 0, 0).at(1).revises(&short);
+        if refused {
+            scene.rejects(2, Rejection::TooLong).serves(1, 1);
+        } else {
+            scene.serves(1, 1).at(5_000).hears(&Input::Tick);
+            scene.rejects(2, Rejection::QueueTimeout(scene.now));
+        }
+        scene.broken()
+    };
+    assert_eq!(run(true), []);
+    assert_eq!(run(false), [Invariant::WorkConservation]);
+}
+
+#[test]
 fn nobody_is_turned_away_from_a_queue_that_has_room() {
     let run = |waiting: u64, why: Rejection| {
         let mut scene = Scene::new(&queueing(2));
