@@ -94,10 +94,40 @@ pub struct Crowd {
     pub largest: Vec<(u32, Purse)>,
 }
 
+/// The purses of subjects without names, of one kind, by number. Who numbers them does so from the
+/// first on, so almost all stand in a list, and none is looked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Purses {
+    near: Vec<Purse>,
+    far: BTreeMap<u32, Purse>,
+}
+
+impl Purses {
+    /// Numbers below this stand in the list: a million purses are 117 MB.
+    const NEAR: u32 = 1 << 20;
+
+    pub(crate) fn of(&mut self, number: u32) -> &mut Purse {
+        if number >= Self::NEAR {
+            return self.far.entry(number).or_default();
+        }
+        let place = number as usize;
+        if self.near.len() <= place {
+            self.near.resize(place + 1, Purse::default());
+        }
+        &mut self.near[place]
+    }
+
+    /// Those in which anything was counted.
+    fn used(self) -> impl Iterator<Item = (u32, Purse)> {
+        let all = (0..).zip(self.near).chain(self.far);
+        all.filter(|(_, purse)| !purse.is_empty())
+    }
+}
+
 impl Crowd {
-    pub(crate) fn of(purses: BTreeMap<u32, Purse>) -> Self {
-        let count = purses.len() as u64;
-        let mut largest: Vec<(u32, Purse)> = purses.into_iter().collect();
+    pub(crate) fn of(purses: Purses) -> Self {
+        let mut largest: Vec<(u32, Purse)> = purses.used().collect();
+        let count = largest.len() as u64;
         largest.sort_by_key(|(number, purse)| (core::cmp::Reverse(purse.size()), *number));
         largest.truncate(LARGEST);
         Self { count, largest }

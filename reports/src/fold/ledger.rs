@@ -8,7 +8,7 @@ use router_core::{
 };
 
 use super::{Fold, bin_of};
-use crate::spend::{Bill, Budgets, Charge, Crowd, NEWS, Purse, TRACKS, Track, UsedUp};
+use crate::spend::{Bill, Budgets, Charge, Crowd, NEWS, Purse, Purses, TRACKS, Track, UsedUp};
 use crate::{Frame, Names, Part, Payers};
 
 /// How many attempts that were dropped are remembered for late news of them: as many as eight
@@ -42,7 +42,7 @@ pub(super) struct Ledger {
     /// Calls under way that are on somebody's account or labelled.
     open: BTreeMap<RequestId, Whose>,
     /// By kind: every subject without a name that called.
-    crowds: Vec<BTreeMap<u32, Purse>>,
+    crowds: Vec<Purses>,
     budgets: Budgets,
     /// The period that each track is in, and what is spent in it.
     periods: Vec<(u64, u64)>,
@@ -61,7 +61,7 @@ impl Ledger {
             places: payers.starts().into_iter().zip(named).collect(),
             kinds: payers.kinds.clone(),
             open: BTreeMap::new(),
-            crowds: vec![BTreeMap::new(); payers.kinds.len()],
+            crowds: vec![Purses::default(); payers.kinds.len()],
             periods: vec![(0, 0); tracks.len()],
             budgets: Budgets {
                 tracks,
@@ -170,7 +170,7 @@ impl Ledger {
             let number = whose.number(place, self.kinds.len());
             part.purses[start + number.min(named + 1) as usize].refused[what] += 1;
             if place < self.kinds.len() && number > named {
-                self.crowds[place].entry(number).or_default().refused[what] += 1;
+                self.crowds[place].of(number).refused[what] += 1;
             }
         }
     }
@@ -268,7 +268,7 @@ impl Ledger {
             let number = whose.number(place, self.kinds.len());
             count(&mut part.purses[start + number.min(named + 1) as usize]);
             if number > named && place < self.kinds.len() {
-                count(self.crowds[place].entry(number).or_default());
+                count(self.crowds[place].of(number));
             }
         }
     }
