@@ -120,16 +120,15 @@ pub struct Stage {
     pub router: Router,
     /// Every output since the start, with its instant.
     pub log: Vec<(Time, Output)>,
-    /// What holds the router against the invariants; a test that knows better takes it away.
-    pub auditor: Option<Auditor>,
+    auditor: Auditor,
     now: Time,
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(auditor) = self.auditor.as_mut().filter(|_| !std::thread::panicking()) {
-            auditor.settle();
-            let violations = auditor.violations();
+        if !std::thread::panicking() {
+            self.auditor.settle();
+            let violations = self.auditor.violations();
             assert!(violations.is_empty(), "{violations:#?}");
         }
     }
@@ -145,7 +144,7 @@ impl Stage {
         let seed = Seed::from_u64(7);
         let auditor = Auditor::new(Arc::clone(&config), Time::ZERO).with_seed(seed);
         let router = Router::new(config, seed, Time::ZERO);
-        Self { router, log: Vec::new(), auditor: Some(auditor), now: Time::ZERO }
+        Self { router, log: Vec::new(), auditor, now: Time::ZERO }
     }
 
     /// Feeds one input at `now`, after waking the router as often as it asked for before, and
@@ -159,14 +158,9 @@ impl Stage {
         // A step may be written down to be earlier than where the last one ended.
         let now = now.max(self.now);
         self.now = now;
-        let mut auditor = self.auditor.as_mut();
-        if let Some(auditor) = &mut auditor {
-            auditor.input(now, &input);
-        }
+        self.auditor.input(now, &input);
         let outputs: Vec<Output> = self.router.handle(now, input).collect();
-        if let Some(auditor) = auditor {
-            outputs.iter().for_each(|output| auditor.output(now, output));
-        }
+        outputs.iter().for_each(|output| self.auditor.output(now, output));
         self.log.extend(outputs.iter().map(|output| (now, *output)));
         outputs
     }
@@ -174,9 +168,7 @@ impl Stage {
     /// The router is started anew.
     pub fn restart(&mut self, now: Time, restart: Restart) {
         self.router.restart(now, Anew { with: restart, replica: None });
-        if let Some(auditor) = &mut self.auditor {
-            auditor.restart(now, restart);
-        }
+        self.auditor.restart(now, restart);
     }
 
     fn run_to(&mut self, now: Time, inclusive: bool) {

@@ -101,7 +101,7 @@ fn every_world_gets_the_charts_it_has_data_for() {
     let tripping = tripping();
     let charts = report(&tripping, &[]).charts();
     let names: Vec<&str> = charts.iter().map(|chart| chart.name.as_str()).collect();
-    assert_eq!(names[3..6], ["spend", "rests", "breakers"]);
+    assert_eq!(names[3..7], ["spend", "rests", "breakers", "lost-time"]);
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Router {
     }
 
     /// Whether a limit has no room. Asked of every member for every attempt: a call for each would
-    /// be a fifth of the answer's cost.
+    /// be a tenth of the answer's cost.
     #[inline(always)]
     fn shortage(&self, flight: &Flight, member: &Member) -> Option<Reason> {
         if self.is_withheld(member.deployment) {
